@@ -112,6 +112,6 @@ export const VALUE_MEMBER = {
 } as const satisfies Record<AttributeType, string>;
 
 /** The instance's value, whatever its kind. */
-export function valueOf(instance: AttributeInstance): JsonValue {
+export function instanceValue(instance: AttributeInstance): JsonValue {
   return (instance as unknown as Record<string, JsonValue>)[VALUE_MEMBER[instance.type]] as JsonValue;
 }
