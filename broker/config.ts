@@ -1,0 +1,280 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+
+/**
+ * Every setting of the broker: environment variable `MIZAR_*`, or the same name in lower camel case in `mizar.json` (the environment wins).
+ * This is the only file that reads the environment. A test holds docs/configuration.md equal to this table.
+ */
+interface Setting<T> {
+  readonly variable: `MIZAR_${string}`;
+  /** As written in the documentation; also what `--help` prints. */
+  readonly about: string;
+  readonly unit?: string;
+  readonly fallback: T;
+  /** @throws Error that says what the value must be */
+  readonly parse: (text: string) => T;
+}
+
+const text = (variable: Setting<string>['variable'], fallback: string, about: string): Setting<string> => ({
+  variable,
+  about,
+  fallback,
+  parse: (value) => value,
+});
+
+const whole = (
+  variable: Setting<number>['variable'],
+  fallback: number,
+  range: readonly [number, number],
+  about: string,
+  unit?: string,
+): Setting<number> => ({
+  variable,
+  about,
+  ...(unit ? { unit } : {}),
+  fallback,
+  parse: (value) => {
+    const number = Number(value);
+    if (!Number.isInteger(number) || number < range[0] || number > range[1] || value.trim() === '') {
+      throw new Error(`must be a whole number from ${range[0]} to ${range[1]}`);
+    }
+    return number;
+  },
+});
+
+const flag = (variable: Setting<boolean>['variable'], fallback: boolean, about: string): Setting<boolean> => ({
+  variable,
+  about,
+  fallback,
+  parse: (value) => {
+    if (value === 'true' || value === '1') return true;
+    if (value === 'false' || value === '0') return false;
+    throw new Error('must be true or false');
+  },
+});
+
+const oneOf = <T extends string>(
+  variable: Setting<T>['variable'],
+  fallback: T,
+  values: readonly T[],
+  about: string,
+): Setting<T> => ({
+  variable,
+  about: `${about}: ${values.join(', ')}`,
+  fallback,
+  parse: (value) => {
+    if (!(values as readonly string[]).includes(value)) throw new Error(`must be one of ${values.join(', ')}`);
+    return value as T;
+  },
+});
+
+const list = (
+  variable: Setting<readonly string[]>['variable'],
+  fallback: readonly string[],
+  about: string,
+): Setting<readonly string[]> => ({
+  variable,
+  about: `${about} (comma-separated)`,
+  fallback,
+  parse: (value) =>
+    value
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== ''),
+});
+
+export const SETTINGS = {
+  host: text('MIZAR_HOST', '127.0.0.1', 'Address to listen on, for HTTP and MQTT'),
+  httpPort: whole('MIZAR_HTTP_PORT', 1026, [0, 65535], 'Port of the HTTP APIs; 0 takes a free one'),
+  mqttPort: whole('MIZAR_MQTT_PORT', 1883, [0, 65535], 'Port of the embedded MQTT broker; 0 takes a free one'),
+  mqtt: flag('MIZAR_MQTT', true, 'Whether the embedded MQTT broker runs'),
+  open: flag('MIZAR_OPEN', false, 'Allow listening beyond this machine although nobody has to authenticate'),
+  dataDir: text('MIZAR_DATA_DIR', './data', 'Folder of the embedded database, or ":memory:" to keep nothing'),
+  brokerId: text(
+    'MIZAR_BROKER_ID',
+    '',
+    'Name of this broker in stamps and federation; empty: made at the first start and kept in the data folder',
+  ),
+  publicUrl: text('MIZAR_PUBLIC_URL', '', 'Base URL under which others reach the HTTP APIs; empty: http://host:port'),
+  logLevel: oneOf(
+    'MIZAR_LOG_LEVEL',
+    'info',
+    ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+    'Least severity that is logged',
+  ),
+  coreContextVersion: oneOf(
+    'MIZAR_CORE_CONTEXT',
+    'v1.8',
+    ['v1.3', 'v1.4', 'v1.5', 'v1.6', 'v1.7', 'v1.8', 'v1.9'],
+    'Core @context that answers name',
+  ),
+  cacheBytes: whole(
+    'MIZAR_CACHE_BYTES',
+    64 * 1024 * 1024,
+    [0, 64 * 1024 ** 3],
+    'Bound of the cache of rendered entities',
+    'bytes',
+  ),
+  bodyLimitBytes: whole('MIZAR_BODY_LIMIT_BYTES', 4 * 1024 * 1024, [1024, 1024 ** 3], 'Largest request body', 'bytes'),
+  jsonDepth: whole('MIZAR_JSON_DEPTH', 64, [8, 1000], 'Deepest nesting of a JSON body', 'levels'),
+  batchLimit: whole('MIZAR_BATCH_LIMIT', 10_000, [1, 1_000_000], 'Most entities in one batch operation', 'entities'),
+  pageLimit: whole('MIZAR_PAGE_LIMIT', 1000, [1, 100_000], 'Largest `limit` of a query', 'entities'),
+  temporalLimit: whole(
+    'MIZAR_TEMPORAL_LIMIT',
+    1000,
+    [1, 1_000_000],
+    'Most instances of one attribute in one temporal answer',
+    'instances',
+  ),
+  waitingWrites: whole(
+    'MIZAR_WAITING_WRITES',
+    20_000,
+    [1, 10_000_000],
+    'Writes that may wait for the disk before new ones get 503',
+    'writes',
+  ),
+  historyRetentionDays: whole(
+    'MIZAR_HISTORY_RETENTION_DAYS',
+    0,
+    [0, 36_500],
+    'How long attribute history is kept; 0: for ever',
+    'days',
+  ),
+  changeRetentionHours: whole(
+    'MIZAR_CHANGE_RETENTION_HOURS',
+    24,
+    [0, 876_000],
+    'How long the change log is kept after every reader has read it',
+    'hours',
+  ),
+  contextTimeoutMs: whole(
+    'MIZAR_CONTEXT_TIMEOUT_MS',
+    5000,
+    [100, 120_000],
+    'How long fetching a remote @context may take',
+    'ms',
+  ),
+  contextLimitBytes: whole(
+    'MIZAR_CONTEXT_LIMIT_BYTES',
+    1024 * 1024,
+    [1024, 64 * 1024 * 1024],
+    'Largest remote @context',
+    'bytes',
+  ),
+  notificationTimeoutMs: whole(
+    'MIZAR_NOTIFICATION_TIMEOUT_MS',
+    10_000,
+    [100, 600_000],
+    'How long an endpoint may take to accept a notification',
+    'ms',
+  ),
+  notificationRetryHours: whole(
+    'MIZAR_NOTIFICATION_RETRY_HOURS',
+    72,
+    [0, 8760],
+    'How long a failing delivery is retried before it goes to the dead-letter list',
+    'hours',
+  ),
+  egressPrivate: flag(
+    'MIZAR_EGRESS_PRIVATE',
+    true,
+    'Whether notifications and @context fetches may go to private and loopback addresses',
+  ),
+  egressAllow: list('MIZAR_EGRESS_ALLOW', [], 'Hosts that may always be contacted, also on private addresses'),
+  mqttPacketLimitBytes: whole(
+    'MIZAR_MQTT_PACKET_LIMIT_BYTES',
+    256 * 1024,
+    [1024, 64 * 1024 * 1024],
+    'Largest MQTT packet',
+    'bytes',
+  ),
+  mqttConnections: whole('MIZAR_MQTT_CONNECTIONS', 20_000, [1, 1_000_000], 'Most MQTT connections at once', 'connections'),
+  drainTimeoutMs: whole('MIZAR_DRAIN_TIMEOUT_MS', 10_000, [0, 600_000], 'How long SIGTERM waits for work under way', 'ms'),
+} as const;
+
+type Value<S> = S extends Setting<infer T> ? T : never;
+export type Config = { readonly [K in keyof typeof SETTINGS]: Value<(typeof SETTINGS)[K]> };
+
+/** The configuration cannot be used; the message names the setting and what it must be. */
+export class ConfigError extends Error {}
+
+/**
+ * Reads the configuration.
+ * @param environment variable name to text
+ * @param file        a JSON file of settings in lower camel case; undefined: `mizar.json` here, if there is one
+ * @throws ConfigError for an unknown setting or a bad value
+ */
+export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env, file?: string): Config {
+  const known = new Map(Object.entries(SETTINGS).map(([name, setting]) => [setting.variable as string, name]));
+  for (const variable of Object.keys(environment)) {
+    if (variable.startsWith('MIZAR_') && !variable.startsWith('MIZAR_TEST_') && !known.has(variable)) {
+      throw new ConfigError(`${variable} is not a setting. ${closest(variable, [...known.keys()])}`);
+    }
+  }
+  const fromFile = readFile(file);
+  const config: Record<string, unknown> = {};
+  for (const [name, setting] of Object.entries(SETTINGS) as [string, Setting<unknown>][]) {
+    const given = environment[setting.variable] ?? fromFile[name];
+    if (given === undefined) {
+      config[name] = setting.fallback;
+      continue;
+    }
+    try {
+      config[name] = setting.parse(Array.isArray(given) ? given.join(',') : String(given));
+    } catch (error) {
+      const source = environment[setting.variable] === undefined ? `"${name}" in mizar.json` : setting.variable;
+      throw new ConfigError(`${source} ${(error as Error).message}, not "${String(given)}"`);
+    }
+  }
+  return config as Config;
+}
+
+function readFile(file: string | undefined): Record<string, unknown> {
+  const path = resolve(file ?? 'mizar.json');
+  if (!existsSync(path)) {
+    if (file !== undefined) throw new ConfigError(`There is no configuration file ${path}`);
+    return {};
+  }
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new ConfigError(`${path} is not JSON: ${(error as Error).message}`);
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+    throw new ConfigError(`${path} must hold a JSON object`);
+  for (const name of Object.keys(parsed)) {
+    if (!Object.hasOwn(SETTINGS, name))
+      throw new ConfigError(`"${name}" in ${path} is not a setting. ${closest(name, Object.keys(SETTINGS))}`);
+  }
+  return parsed as Record<string, unknown>;
+}
+
+/** "Did you mean …?" for the known name with the smallest edit distance, if it is small. */
+function closest(name: string, names: readonly string[]): string {
+  const best = names.map((candidate) => [distance(name, candidate), candidate] as const).sort((a, b) => a[0] - b[0])[0];
+  return best && best[0] <= 5 ? `Did you mean ${best[1]}?` : 'All settings are in docs/configuration.md.';
+}
+
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, at) => at);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
+
+/** Out of the box nobody has to authenticate, so only this machine may connect, unless the operator says otherwise (design: safe by default). */
+export function refuseOpenWorld(config: Config): void {
+  const local = ['127.0.0.1', 'localhost', '::1'].includes(config.host) || config.host.startsWith('127.');
+  if (!local && !config.open) {
+    throw new ConfigError(
+      `MIZAR_HOST=${config.host} lets other machines in, but no authentication is configured: anybody could read and write everything. ` +
+        'Set MIZAR_OPEN=true if something in front of the broker takes care of that.',
+    );
+  }
+}

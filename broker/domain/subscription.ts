@@ -1,0 +1,111 @@
+import type { Change } from './change.ts';
+import type { Entity } from './entity.ts';
+import type { Iri } from './iri.ts';
+import type { Condition, EntityQuery, ScopeSelection, TypeSelection } from './query/query.ts';
+import { type Instant, type Micros, toMicros } from './time.ts';
+
+/** 5.2.12: which kinds of change notify. `entityUpdated` stands for the three attribute triggers. */
+export const TRIGGERS = [
+  'entityCreated',
+  'entityUpdated',
+  'entityDeleted',
+  'attributeCreated',
+  'attributeUpdated',
+  'attributeDeleted',
+] as const;
+export type Trigger = (typeof TRIGGERS)[number];
+
+/** When `notificationTrigger` is absent: deletions do not notify (5.2.12). */
+export const DEFAULT_TRIGGERS: readonly Trigger[] = ['attributeCreated', 'attributeUpdated'];
+
+/** 5.2.33: the type, and either some ids, or a pattern, or any id. */
+export interface EntitySelector {
+  readonly ids?: readonly Iri[];
+  readonly idPattern?: string;
+  /** Absent: any type (`"*"`). */
+  readonly types?: TypeSelection;
+}
+
+/** What a subscription watches and when it may speak: the part of 5.2.12 that decides whether a change notifies. Names are IRIs. */
+export interface Subscription {
+  readonly id: Iri;
+  /** Absent: every entity that has a watched attribute. */
+  readonly entities?: readonly EntitySelector[];
+  /** Absent: any attribute. */
+  readonly watchedAttributes?: readonly Iri[];
+  readonly triggers: readonly Trigger[];
+  /** q and geoQ together. */
+  readonly where?: Condition;
+  readonly scopes?: ScopeSelection;
+  readonly datasetIds?: readonly (Iri | '@none')[];
+  readonly isActive: boolean;
+  readonly expiresAt?: Instant;
+  /** Seconds that pass at least between two notifications. */
+  readonly throttlingS?: number;
+  /** Seconds between periodic notifications; then changes do not notify. */
+  readonly timeIntervalS?: number;
+}
+
+/** 5.2.12, `status`: derived whenever it is read. */
+export function statusOf(
+  subscription: Pick<Subscription, 'isActive' | 'expiresAt'>,
+  now: Micros,
+): 'active' | 'paused' | 'expired' {
+  if (subscription.expiresAt !== undefined && toMicros(subscription.expiresAt) <= now) return 'expired';
+  return subscription.isActive ? 'active' : 'paused';
+}
+
+/** Compiled tests of one entity; made by evaluate.ts, handed in because compiling a query is work that is done once per subscription. */
+export interface EntityTests {
+  /** One per member of `entities`: ids, pattern and types. */
+  readonly selectors: readonly ((entity: Entity) => boolean)[];
+  /** q, geoQ and scopeQ. */
+  readonly conditions: (entity: Entity) => boolean;
+}
+
+/** The queries that {@link EntityTests} are compiled from. */
+export function queriesOf(subscription: Subscription): {
+  readonly selectors: readonly EntityQuery[];
+  readonly conditions: EntityQuery;
+} {
+  return {
+    selectors: (subscription.entities ?? []).map((selector) => ({
+      ...(selector.ids ? { ids: selector.ids } : {}),
+      ...(selector.idPattern !== undefined ? { idPattern: selector.idPattern } : {}),
+      ...(selector.types ? { types: selector.types } : {}),
+    })),
+    conditions: {
+      ...(subscription.where ? { where: subscription.where } : {}),
+      ...(subscription.scopes ? { scopes: subscription.scopes } : {}),
+      ...(subscription.datasetIds ? { datasetIds: subscription.datasetIds } : {}),
+    },
+  };
+}
+
+/**
+ * Does this change concern this subscription (5.8.6)? Status, throttling and time intervals are not looked at here.
+ * A write that left everything equal never becomes a change, so every attribute listed in the change has really changed.
+ */
+export function concerns(subscription: Subscription, tests: EntityTests, change: Change): boolean {
+  if (!triggered(subscription, change)) return false;
+  if (tests.selectors.length > 0 && !tests.selectors.some((matches) => matches(change.entity))) return false;
+  return tests.conditions(change.entity);
+}
+
+function triggered(subscription: Subscription, change: Change): boolean {
+  const { triggers, watchedAttributes } = subscription;
+  if (change.kind === 'deleted') return triggers.includes('entityDeleted') && hasWatched(watchedAttributes, change.entity);
+  if (change.kind === 'created' && triggers.includes('entityCreated') && hasWatched(watchedAttributes, change.entity))
+    return true;
+  const entityUpdated = triggers.includes('entityUpdated') && change.kind === 'updated';
+  return change.attributes.some((attribute) => {
+    if (watchedAttributes && !watchedAttributes.includes(attribute.name)) return false;
+    return entityUpdated || triggers.includes(ATTRIBUTE_TRIGGER[attribute.kind]);
+  });
+}
+
+const ATTRIBUTE_TRIGGER = { created: 'attributeCreated', updated: 'attributeUpdated', deleted: 'attributeDeleted' } as const;
+
+function hasWatched(watched: readonly Iri[] | undefined, entity: Entity): boolean {
+  return watched === undefined || watched.some((name) => entity.attributes[name] !== undefined);
+}
