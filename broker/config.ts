@@ -175,10 +175,11 @@ export const SETTINGS = {
     'How long a failing delivery is retried before it goes to the dead-letter list',
     'hours',
   ),
-  egressPrivate: flag(
+  egressPrivate: oneOf(
     'MIZAR_EGRESS_PRIVATE',
-    true,
-    'Whether notifications and @context fetches may go to private and loopback addresses',
+    'auto',
+    ['auto', 'true', 'false'],
+    'Whether notifications and @context fetches may go to private and loopback addresses; auto: only while the broker listens on loopback',
   ),
   egressAllow: list('MIZAR_EGRESS_ALLOW', [], 'Hosts that may always be contacted, also on private addresses'),
   mqttPacketLimitBytes: whole(

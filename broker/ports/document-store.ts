@@ -4,6 +4,7 @@ import type { JsonObject } from '../domain/json.ts';
 /** What is not an entity, each kind in its own drawer. */
 export type DocumentKind =
   | 'subscription'
+  | 'subscription-state'
   | 'registration'
   | 'registration-subscription'
   | 'context'

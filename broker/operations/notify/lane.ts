@@ -1,0 +1,228 @@
+import type { Change, Position } from '../../domain/change.ts';
+import type { DeliveryStore, ParkedDelivery } from '../../ports/delivery-store.ts';
+import type { DeliveryResult } from '../../ports/notifier.ts';
+
+/** One change on its way to one subscriber. `done` must be called once, when it is delivered, parked, or no longer wanted. */
+export interface Delivery<S extends Subscriber> {
+  readonly subscriber: S;
+  readonly change: Change;
+  readonly done: () => void;
+}
+
+export interface Subscriber {
+  readonly id: string;
+  readonly tenant: Change['tenant'];
+}
+
+/** What a lane needs from its surroundings. */
+export interface LaneDependencies<S extends Subscriber> {
+  readonly deliveries: DeliveryStore;
+  /** Renders and sends one notification. Never throws. */
+  send(subscriber: S, change: Change): Promise<DeliveryResult>;
+  /** The subscriber and change of a parked delivery; undefined if the subscription or the change is gone. */
+  recall(parked: ParkedDelivery): Promise<{ readonly subscriber: S; readonly change: Change } | undefined>;
+  /** Milliseconds to wait before attempt number `attempts` + 1 to this endpoint. */
+  backOffMs(attempts: number, subscriber: S): number;
+  /** Attempts after which a delivery goes to the dead-letter list. */
+  readonly maxAttempts: number;
+  /** Deliveries that may wait in memory; those beyond are parked. */
+  readonly maxWaiting: number;
+  /** Requests under way to one endpoint. */
+  readonly strands: number;
+  onError(error: unknown): void;
+}
+
+/**
+ * The deliveries to one endpoint. While it answers, they go from memory straight out, over several strands that each carry the entities of
+ * one share of all ids: so the order per entity is kept. When it fails, everything that waits is parked on disk, and after a back-off the
+ * parked deliveries go out, oldest first, until none is left and the lane is live again. One endpoint's trouble stays in its lane.
+ */
+export class Lane<S extends Subscriber> {
+  readonly endpoint: string;
+  readonly #with: LaneDependencies<S>;
+  readonly #strands: Delivery<S>[][];
+  readonly #running: boolean[];
+  #waiting = 0;
+  /** Live: deliveries go out from memory. Otherwise they are parked behind those that are parked already. */
+  #live: boolean;
+  #failures = 0;
+  #parking: Promise<void> = Promise.resolve();
+  #toPark: { readonly delivery: Delivery<S>; readonly attempts: number; readonly reason: string }[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  /** @param backlog parked deliveries are waiting for this endpoint from before a restart */
+  constructor(endpoint: string, dependencies: LaneDependencies<S>, backlog: boolean) {
+    this.endpoint = endpoint;
+    this.#with = dependencies;
+    this.#strands = Array.from({ length: dependencies.strands }, () => []);
+    this.#running = this.#strands.map(() => false);
+    this.#live = !backlog;
+    if (backlog) this.#retryIn(0);
+  }
+
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  get idle(): boolean {
+    return this.#live && this.#waiting === 0 && this.#toPark.length === 0;
+  }
+
+  push(delivery: Delivery<S>): void {
+    if (!this.#live || this.#waiting >= this.#with.maxWaiting) {
+      // Once one delivery is parked the later ones must queue up behind it, or they would overtake it.
+      this.#stopLive(0);
+      this.#park(delivery, 0, 'waits behind earlier deliveries');
+      return;
+    }
+    const strand = strandOf(delivery.change.id, this.#strands.length);
+    this.#strands[strand]!.push(delivery);
+    this.#waiting++;
+    if (!this.#running[strand]) void this.#run(strand);
+  }
+
+  /** Stops sending. What is under way or waiting is not `done`, and will be read again from the change log. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  /** Resolves when everything that had to be parked is on disk. */
+  async settled(): Promise<void> {
+    do await this.#parking;
+    while (this.#toPark.length > 0 && !this.#closed);
+  }
+
+  async #run(strand: number): Promise<void> {
+    this.#running[strand] = true;
+    const queue = this.#strands[strand]!;
+    while (queue.length > 0 && this.#live && !this.#closed) {
+      const delivery = queue[0]!;
+      const result = await this.#with.send(delivery.subscriber, delivery.change);
+      if (this.#closed) break;
+      queue.shift();
+      this.#waiting--;
+      if (result.delivered) {
+        delivery.done();
+      } else {
+        this.#park(delivery, 1, result.reason);
+        this.#stopLive(this.#with.backOffMs(1, delivery.subscriber));
+      }
+    }
+    this.#running[strand] = false;
+    // A strand that was sending while another one failed hands over what it still holds.
+    if (!this.#live && !this.#closed) this.#parkStrand(strand);
+  }
+
+  /** From now on deliveries are parked; after `retryMs` the parked ones are tried. */
+  #stopLive(retryMs: number): void {
+    if (!this.#live) return;
+    this.#live = false;
+    this.#failures = retryMs > 0 ? 1 : 0;
+    this.#strands.forEach((_, strand) => {
+      if (!this.#running[strand]) this.#parkStrand(strand);
+    });
+    this.#retryIn(retryMs);
+  }
+
+  #parkStrand(strand: number): void {
+    const queue = this.#strands[strand]!;
+    for (const delivery of queue.splice(0)) {
+      this.#waiting--;
+      this.#park(delivery, 0, 'waits behind earlier deliveries');
+    }
+  }
+
+  #park(delivery: Delivery<S>, attempts: number, reason: string): void {
+    this.#toPark.push({ delivery, attempts, reason });
+    if (this.#toPark.length === 1) this.#parking = this.#parking.then(() => this.#flushParked());
+  }
+
+  async #flushParked(): Promise<void> {
+    const batch = this.#toPark;
+    this.#toPark = [];
+    try {
+      await this.#with.deliveries.park(
+        batch.map(({ delivery, attempts, reason }) =>
+          this.#parked(delivery.subscriber, delivery.change.position, delivery.change.tenant, attempts, reason),
+        ),
+      );
+      for (const { delivery } of batch) delivery.done();
+    } catch (error) {
+      this.#with.onError(error);
+      // Not done, so the cursor stays before them; try again once the disk may be back.
+      this.#toPark = [...batch, ...this.#toPark];
+      if (this.#closed) return;
+      await new Promise((wake) => setTimeout(wake, 1000));
+      this.#parking = this.#parking.then(() => this.#flushParked());
+    }
+  }
+
+  #parked(subscriber: S, position: Position, tenant: Change['tenant'], attempts: number, reason: string): ParkedDelivery {
+    return {
+      tenant,
+      subscription: subscriber.id,
+      position,
+      endpoint: this.endpoint,
+      attempts,
+      reason,
+      dead: attempts >= this.#with.maxAttempts,
+    };
+  }
+
+  #retryIn(ms: number): void {
+    if (this.#closed) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#drain().catch((error: unknown) => {
+        this.#with.onError(error);
+        this.#retryIn(1000);
+      });
+    }, ms);
+  }
+
+  /** Sends parked deliveries in order until one fails (then waits again) or none is left (then the lane is live). */
+  async #drain(): Promise<void> {
+    for (;;) {
+      if (this.#closed) return;
+      await this.settled();
+      const parked = await this.#with.deliveries.waiting(this.endpoint, 100);
+      if (parked.length === 0) {
+        // Nothing is parked, and nothing can have been since the last look: no await lies between here and going live.
+        if (this.#toPark.length > 0 || this.#running.some(Boolean)) {
+          this.#retryIn(1);
+          return;
+        }
+        this.#live = true;
+        this.#failures = 0;
+        return;
+      }
+      for (const item of parked) {
+        if (this.#closed) return;
+        const found = await this.#with.recall(item);
+        if (found) {
+          const result = await this.#with.send(found.subscriber, found.change);
+          if (this.#closed) return;
+          if (!result.delivered) {
+            this.#failures++;
+            await this.#with.deliveries.park([
+              this.#parked(found.subscriber, item.position, item.tenant, item.attempts + 1, result.reason),
+            ]);
+            this.#retryIn(this.#with.backOffMs(this.#failures, found.subscriber));
+            return;
+          }
+          this.#failures = 0;
+        }
+        await this.#with.deliveries.remove([item]);
+      }
+    }
+  }
+}
+
+/** The same entity always takes the same strand. */
+function strandOf(id: string, strands: number): number {
+  let hash = 0;
+  for (let at = 0; at < id.length; at++) hash = (Math.imul(hash, 31) + id.charCodeAt(at)) | 0;
+  return (hash >>> 0) % strands;
+}
