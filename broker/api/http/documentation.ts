@@ -1,0 +1,78 @@
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance, FastifySchema } from 'fastify';
+import { PARAMETERS } from './parameters.ts';
+
+declare module 'fastify' {
+  interface FastifySchema {
+    /** One line, in the words of the specification. */
+    summary?: string;
+    description?: string;
+    tags?: readonly string[];
+    /** Leave this route out of the documentation. */
+    hide?: boolean;
+  }
+}
+
+/**
+ * OpenAPI 3.1, made from the routes when it is first asked for: `/openapi.json`, and a page to browse and try it at `/docs`.
+ * A route's `schema` is documentation only (bodies are checked by the domain, whose errors say more), `config.query` lists its parameters.
+ * Register before any route.
+ */
+export async function documentation(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Mizar',
+        version,
+        description: 'Federated linked-data context broker. Clause numbers are those of ETSI GS CIM 009 V1.9.1.',
+        license: { name: 'EUPL-1.2', url: 'https://joinup.ec.europa.eu/collection/eupl/eupl-text-eupl-12' },
+      },
+    },
+    transform: ({ schema, url, route }) => ({ url, schema: described(schema, route.config, url) as FastifySchema }),
+  });
+  app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) =>
+    reply.header('content-type', 'application/json').send(Buffer.from(JSON.stringify(app.swagger()))),
+  );
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
+}
+
+function described(
+  schema: FastifySchema | undefined,
+  config: { clause?: string; query?: readonly string[] } | undefined,
+  url: string,
+): object {
+  const { clause, query } = config ?? {};
+  const own = { ...schema };
+  const lines = [own.description, clause === undefined ? undefined : `Clause ${clause}.`].filter((line) => line !== undefined);
+  const document: Record<string, unknown> = { ...own, ...(lines.length > 0 && { description: lines.join('\n\n') }) };
+  if (query !== undefined && query.length > 0 && own.querystring === undefined) {
+    document['querystring'] = {
+      type: 'object',
+      properties: Object.fromEntries(query.map((name) => [name, documentedParameter(name)])),
+    };
+  }
+  if (url.startsWith('/ngsi-ld/') && own.headers === undefined) document['headers'] = NGSI_LD_HEADERS;
+  return document;
+}
+
+function documentedParameter(name: string): object {
+  const { example, ...known } = PARAMETERS[name] ?? { type: 'string', description: '' };
+  return example === undefined ? known : { ...known, examples: [example] };
+}
+
+const NGSI_LD_HEADERS = {
+  type: 'object',
+  properties: {
+    'NGSILD-Tenant': { type: 'string', description: 'The tenant; absent: the default tenant (6.3.14).' },
+    Link: {
+      type: 'string',
+      description:
+        'The @context of the request (6.3.5); absent: the core context. Not together with a body of application/ld+json.',
+      examples: [
+        '<https://example.org/context.jsonld>; rel="http://www.w3.org/ns/json-ld#context"; type="application/ld+json"',
+      ],
+    },
+  },
+};

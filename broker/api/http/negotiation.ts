@@ -1,0 +1,169 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { badRequest, DomainError } from '../../domain/errors.ts';
+import { isObject, type JsonValue } from '../../domain/json.ts';
+import type { Context } from '../../domain/jsonld/context.ts';
+
+export const JSON_TYPE = 'application/json';
+export const LD_JSON = 'application/ld+json';
+export const GEO_JSON = 'application/geo+json';
+export type MediaType = typeof JSON_TYPE | typeof LD_JSON | typeof GEO_JSON;
+
+const PLAIN: readonly MediaType[] = [JSON_TYPE, LD_JSON];
+const WITH_GEO: readonly MediaType[] = [JSON_TYPE, LD_JSON, GEO_JSON];
+const CONTEXT_RELATION = 'http://www.w3.org/ns/json-ld#context';
+
+/**
+ * The media type to answer with (6.3.4): the one with the highest weight, and of equals the first of application/json,
+ * application/ld+json, application/geo+json, whatever their order in the header. No Accept header: application/json.
+ * @param geo the operation can answer in GeoJSON (Retrieve Entity and Query Entities only)
+ * @throws DomainError NotAcceptable (406) listing what is available
+ */
+export function accepted(request: FastifyRequest, geo = false): MediaType {
+  const header = request.headers.accept;
+  if (header === undefined || header === JSON_TYPE || header === '*/*') return JSON_TYPE;
+  if (header === LD_JSON) return LD_JSON;
+  const available = geo ? WITH_GEO : PLAIN;
+  let best: MediaType | undefined;
+  let bestWeight = 0;
+  const ranges = mediaRanges(header);
+  for (const candidate of available) {
+    const weight = weightOf(candidate, ranges);
+    if (weight > bestWeight) {
+      best = candidate;
+      bestWeight = weight;
+    }
+  }
+  if (best === undefined) {
+    throw new DomainError('NotAcceptable', `None of the representations that exist here is acceptable by "${header}"`, {
+      availableRepresentations: available,
+    });
+  }
+  return best;
+}
+
+interface MediaRange {
+  readonly type: string;
+  readonly weight: number;
+}
+
+function mediaRanges(header: string): readonly MediaRange[] {
+  return header.split(',').map((part) => {
+    const [type = '', ...parameters] = part.split(';').map((piece) => piece.trim().toLowerCase());
+    const q = parameters.find((parameter) => parameter.startsWith('q='));
+    const weight = q === undefined ? 1 : Number(q.slice(2));
+    return { type, weight: weight >= 0 && weight <= 1 ? weight : 0 };
+  });
+}
+
+/** RFC 9110, 12.5.1: the most specific range that matches decides. */
+function weightOf(candidate: MediaType, ranges: readonly MediaRange[]): number {
+  for (const pattern of [candidate, `${candidate.slice(0, candidate.indexOf('/'))}/*`, '*/*']) {
+    const matching = ranges.filter((range) => range.type === pattern);
+    if (matching.length > 0) return Math.max(...matching.map((range) => range.weight));
+  }
+  return 0;
+}
+
+/** The URL of the @context that the Link header names (6.3.5), if it names one. @throws DomainError BadRequestData if it names several */
+export function linkedContext(request: FastifyRequest): string | undefined {
+  const links = request.headers.link;
+  if (links === undefined) return undefined;
+  const header = String(links);
+  if (!header.includes(CONTEXT_RELATION)) return undefined;
+  const urls: string[] = [];
+  // A comma separates links only outside of "<…>" and quotes.
+  for (const [, url, parameters] of header.matchAll(/<([^>]*)>((?:[^,"<]|"[^"]*")*)/g)) {
+    const relation = /;\s*rel\s*=\s*(?:"([^"]*)"|([^;,\s]+))/i.exec(parameters ?? '');
+    if ((relation?.[1] ?? relation?.[2] ?? '').split(/\s+/).includes(CONTEXT_RELATION) && url) urls.push(url.trim());
+  }
+  if (urls.length > 1) throw badRequest('The Link header names more than one @context; exactly one is possible');
+  return urls[0];
+}
+
+/** True if the body of this request brings its own @context (Content-Type application/ld+json). */
+export function bodyIsJsonLd(request: FastifyRequest): boolean {
+  const type = request.headers['content-type'];
+  return type?.startsWith(LD_JSON) === true && (type.length === LD_JSON.length || /[;\s]/.test(type.charAt(LD_JSON.length)));
+}
+
+/**
+ * The @context that a request means (6.3.5), not resolved yet; undefined: the core context. `body` is the document that would carry it:
+ * the request's body, or one element of a batch.
+ * @throws DomainError BadRequestData if Link header and body are mixed, or application/ld+json comes without @context
+ */
+export function contextSource(request: FastifyRequest, body: unknown): JsonValue | undefined {
+  const linked = linkedContext(request);
+  if (request.method === 'GET' || request.method === 'HEAD' || body === undefined) return linked;
+  const inside = isObject(body) ? body['@context'] : undefined;
+  if (!bodyIsJsonLd(request)) {
+    if (inside !== undefined) {
+      throw badRequest(
+        'The body contains an @context, but its Content-Type is application/json: send it as application/ld+json',
+      );
+    }
+    return linked;
+  }
+  if (linked !== undefined) {
+    throw badRequest('A body of type application/ld+json carries its own @context: the Link header must not name another one');
+  }
+  if (inside === undefined || inside === null) throw badRequest('The body is application/ld+json, but contains no @context');
+  return inside;
+}
+
+/** The Link header that points to the @context of an application/json answer (6.3.6). */
+export function contextLink(context: Context): string {
+  return `<${context.link}>; rel="${CONTEXT_RELATION}"; type="application/ld+json"`;
+}
+
+/** True if a GeoJSON answer shall carry its @context in a header instead of its body (6.3.6, `Prefer: body=json`). */
+export function prefersContextInHeader(request: FastifyRequest): boolean {
+  const prefer = request.headers['prefer'];
+  return prefer !== undefined && /(?:^|[,;\s])body\s*=\s*"?json"?\s*(?:$|[,;])/i.test(String(prefer));
+}
+
+/** The version of NGSI-LD that our answers conform to (4.3.6.8). */
+const CONFORMANT_VERSION = '1.9.1';
+
+/**
+ * Sends a finished body with the headers of 6.3.6. `body` is complete JSON text: for application/ld+json, and GeoJSON unless
+ * {@link prefersContextInHeader}, it already contains the @context (see {@link contextMember}).
+ */
+export function sendBody(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  answer: { readonly media: MediaType; readonly context: Context; readonly body: string | Buffer; readonly status?: number },
+): FastifyReply {
+  if (answer.status !== undefined) reply.code(answer.status);
+  if (answer.media === JSON_TYPE || (answer.media === GEO_JSON && prefersContextInHeader(request))) {
+    if (answer.context.link !== undefined) appendLink(reply, contextLink(answer.context));
+  }
+  const prefer = request.headers['prefer'];
+  if (prefer !== undefined && String(prefer).includes('ngsi-ld=')) {
+    reply.header('preference-applied', `ngsi-ld=${CONFORMANT_VERSION}`);
+  }
+  // A buffer goes out as it is; with text, fastify would parse the content type and add a charset that JSON does not have.
+  const body = typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body;
+  return reply.header('content-type', answer.media).send(body);
+}
+
+/** Adds one link to those that the reply already has (@context, next and previous page). */
+export function appendLink(reply: FastifyReply, link: string): void {
+  const before = reply.getHeader('link');
+  reply.header('link', before === undefined ? link : `${before}, ${link}`);
+}
+
+/** `"@context":…`, ready to be put behind the opening brace of an application/ld+json document. Printed once per context. */
+export function contextMember(context: Context): string {
+  let text = MEMBERS.get(context);
+  if (text === undefined) {
+    text = `"@context":${JSON.stringify(context.source)}`;
+    MEMBERS.set(context, text);
+  }
+  return text;
+}
+const MEMBERS = new WeakMap<Context, string>();
+
+/** The same JSON object text, with the @context as its first member. */
+export function withContext(objectText: string, context: Context): string {
+  return objectText === '{}' ? `{${contextMember(context)}}` : `{${contextMember(context)},${objectText.slice(1)}`;
+}
