@@ -66,7 +66,7 @@ export interface AttributePath {
   readonly inside?: readonly string[];
   /** The value is a Relationship to follow, and the rest of the path starts at the linked entity (4.5.23). */
   readonly linked?: { readonly types?: readonly Iri[]; readonly path: AttributePath };
-  /** The value is a term to be expanded before it is compared (`expandValues`, or a VocabProperty): the operand in expanded form. */
+  /** The attribute is listed in `expandValues`: the operand with its terms expanded, for comparing with a VocabProperty. */
   readonly expanded?: Operand;
 }
 
