@@ -1,9 +1,10 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync } from 'fastify';
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import { documentation } from '../api/http/documentation.ts';
 import { parseJsonBody } from '../api/http/json-body.ts';
+import { PAGING_LIMITS, type PagingLimits } from '../api/http/paging.ts';
 import { refusals, refuse } from '../api/http/refusals.ts';
 import { callerOf, type ResolveContext, refuseUnknownParameters } from '../api/http/request.ts';
 import { DomainError, invalidRequest } from '../domain/errors.ts';
@@ -39,6 +40,7 @@ export interface HttpServerOptions {
   readonly resolveContext: ResolveContext;
   /** Route modules by path prefix: `{ '/ngsi-ld/v1': [entityRoutes(…)], '': [healthRoutes(…)] }`. */
   readonly routes: Readonly<Record<string, readonly FastifyPluginAsync[]>>;
+  readonly paging?: Partial<PagingLimits>;
   /** The broker's version, for the documentation. */
   readonly version?: string;
   /** Serve /openapi.json and /docs. Default true. */
@@ -56,7 +58,7 @@ export async function httpServer(options: HttpServerOptions): Promise<FastifyIns
   const app: FastifyInstance = fastify({
     loggerInstance: options.logger as FastifyBaseLogger,
     childLoggerFactory: (logger) => logger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.bodyLimitBytes,
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
@@ -70,6 +72,7 @@ export async function httpServer(options: HttpServerOptions): Promise<FastifyIns
   app.setValidatorCompiler(() => () => true);
   app.setSerializerCompiler(() => JSON.stringify);
   app.decorate('resolveContext', options.resolveContext);
+  app.decorate('pagingLimits', { ...PAGING_LIMITS, ...options.paging });
   app.decorateRequest('caller');
   acceptJson(app, limits);
 

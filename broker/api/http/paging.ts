@@ -3,6 +3,12 @@ import { badRequest, DomainError } from '../../domain/errors.ts';
 import { appendLink, type MediaType } from './negotiation.ts';
 import { flag, parameter } from './request.ts';
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    readonly pagingLimits: PagingLimits;
+  }
+}
+
 /** The page that a request asks for (6.3.10, 6.3.13). */
 export interface Paging {
   readonly limit: number;
@@ -23,7 +29,7 @@ export const PAGING_LIMITS: PagingLimits = { defaultLimit: 20, maxLimit: 1000 };
  * Reads `limit`, `offset` and `count`.
  * @throws DomainError BadRequestData if one is not a number of that kind, or limit is 0 without count; TooManyResults if limit is too large
  */
-export function pagingOf(request: FastifyRequest, limits: PagingLimits = PAGING_LIMITS): Paging {
+export function pagingOf(request: FastifyRequest, limits: PagingLimits = request.server.pagingLimits): Paging {
   const limit = wholeNumber(request, 'limit') ?? limits.defaultLimit;
   const count = flag(request, 'count');
   if (limit === 0 && !count) throw badRequest('limit=0 is possible only together with count=true');

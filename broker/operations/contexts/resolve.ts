@@ -1,0 +1,164 @@
+import { createHash } from 'node:crypto';
+import jsonld from 'jsonld';
+import { badRequest, DomainError } from '../../domain/errors.ts';
+import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
+import { type Context, contextTable, type Term } from '../../domain/jsonld/context.ts';
+import { flattenContext, isCoreContext } from './flatten.ts';
+
+/** Turns a @context into a table. */
+export interface ContextResolver {
+  /**
+   * The table of what a request named as @context; undefined: the core context. Known contexts are answered at once, others when their
+   * documents are there. A known one that was checked long ago is answered as it is and looked at again in the background.
+   * @throws DomainError BadRequestData (not valid), LdContextNotAvailable
+   */
+  resolve(source: JsonValue | undefined): Context | Promise<Context>;
+  /** The core context. */
+  readonly core: Context;
+}
+
+export interface ContextResolverOptions {
+  /** The document behind a URL. */
+  readonly load: (url: string) => Promise<JsonValue>;
+  /** The core context that answers name; its terms apply whatever core a client names. */
+  readonly coreUrl: string;
+  /** After this time a context is looked at again, in case that its documents changed. */
+  readonly recheckMs?: number;
+  /** At most this many tables are kept. */
+  readonly tables?: number;
+  /** Where an answer may point to for a context that has no URL of its own. */
+  readonly linkFor?: (key: string, source: JsonValue) => string | undefined;
+}
+
+interface Known {
+  readonly context: Context;
+  checkedAt: number;
+}
+
+/** Loads the core context and answers with a resolver. @throws if the core context cannot be loaded: then nothing works */
+export async function contextResolver(options: ContextResolverOptions): Promise<ContextResolver> {
+  const { load, coreUrl, recheckMs = 60_000, tables = 500, linkFor = () => undefined } = options;
+  const coreTerms = await termsOf([unprotected(await load(coreUrl))], load);
+  const core = contextTable({ key: keyOf([coreUrl]), source: coreUrl, link: coreUrl, ...coreTerms });
+  const known = new Map<string, Known>();
+  const underWay = new Map<string, Promise<Context>>();
+
+  async function make(source: JsonValue): Promise<Context> {
+    const parts = await flattenContext(source, load);
+    if (parts.length === 0) return namedCore(source);
+    const key = keyOf([coreUrl, source, parts as readonly JsonValue[]]);
+    // The core goes first so that its prefixes can be used, and last because its terms win.
+    const own = await termsOf([unprotected(await load(coreUrl)), ...parts], load);
+    const terms = new Map([...own.terms, ...coreTerms.terms]);
+    const whole = withCore(source, coreUrl);
+    return contextTable({
+      key,
+      source: whole,
+      link: linkOf(source) ?? linkFor(key, whole),
+      terms,
+      vocabulary: coreTerms.vocabulary,
+    });
+  }
+
+  /** The core under another name: answers repeat the name that the client knows. */
+  function namedCore(source: JsonValue): Context {
+    const link = linkOf(source) ?? coreUrl;
+    return link === coreUrl && source === coreUrl ? core : contextTable({ key: keyOf([source]), source, link, ...coreTerms });
+  }
+
+  function resolveAnew(cacheKey: string, source: JsonValue): Promise<Context> {
+    const waiting = underWay.get(cacheKey);
+    if (waiting !== undefined) return waiting;
+    const made = make(source)
+      .then((fresh) => {
+        // An unchanged context stays the same object: whatever hangs on it (expanded names, rendered entities) stays valid.
+        const before = known.get(cacheKey)?.context;
+        const context = before?.key === fresh.key ? before : fresh;
+        known.delete(cacheKey);
+        known.set(cacheKey, { context, checkedAt: Date.now() });
+        const [oldest] = known.keys();
+        if (known.size > tables && oldest !== undefined) known.delete(oldest);
+        return context;
+      })
+      .finally(() => underWay.delete(cacheKey));
+    underWay.set(cacheKey, made);
+    return made;
+  }
+
+  return {
+    core,
+    resolve(source) {
+      if (source === undefined || source === coreUrl) return core;
+      const cacheKey = typeof source === 'string' ? source : JSON.stringify(source);
+      const found = known.get(cacheKey);
+      if (found === undefined) return resolveAnew(cacheKey, source);
+      if (Date.now() - found.checkedAt > recheckMs && !underWay.has(cacheKey)) {
+        found.checkedAt = Date.now();
+        resolveAnew(cacheKey, source).catch(() => {});
+      }
+      return found.context;
+    },
+  };
+}
+
+/** What a Link header can name: the one URL of the source, apart from the core. */
+function linkOf(source: JsonValue): string | undefined {
+  if (typeof source === 'string') return source;
+  if (!Array.isArray(source)) return undefined;
+  const others = source.filter((item) => !isCoreContext(item));
+  if (others.length === 0) return source.find((item) => typeof item === 'string');
+  return others.length === 1 && typeof others[0] === 'string' ? others[0] : undefined;
+}
+
+/** The source as an answer names it, the core included (6.3.6). */
+function withCore(source: JsonValue, coreUrl: string): JsonValue {
+  const items: readonly JsonValue[] = Array.isArray(source) ? source : [source];
+  return items.some(isCoreContext) ? source : [...items, coreUrl];
+}
+
+function keyOf(content: JsonValue): string {
+  return createHash('sha256').update(JSON.stringify(content)).digest('base64url').slice(0, 22);
+}
+
+/** The context's object, free to be redefined: what a client's context says about core terms is overruled, not an error. */
+function unprotected(document: JsonValue): JsonObject {
+  const context = isObject(document) ? document['@context'] : undefined;
+  if (!isObject(context)) throw new DomainError('LdContextNotAvailable', 'The core @context cannot be read');
+  const { '@protected': _, ...rest } = context;
+  return rest;
+}
+
+/** The part of an active context of the jsonld package that we read. */
+interface ActiveContext {
+  readonly mappings: ReadonlyMap<string, Record<string, unknown> | null>;
+  readonly '@vocab'?: string;
+}
+
+type ProcessContext = (active: unknown, local: unknown, options: object) => Promise<ActiveContext>;
+
+/** Lets the `jsonld` package process context objects in order, and reads its result. @throws DomainError BadRequestData if it refuses them */
+async function termsOf(
+  objects: readonly JsonObject[],
+  load: (url: string) => Promise<JsonValue>,
+): Promise<{ readonly terms: ReadonlyMap<string, Term>; readonly vocabulary: string }> {
+  const processContext = (jsonld as unknown as { processContext: ProcessContext }).processContext;
+  const documentLoader = async (url: string) => ({ contextUrl: null, documentUrl: url, document: await load(url) });
+  let active: ActiveContext;
+  try {
+    const initial = await processContext(null, null, { documentLoader });
+    active = await processContext(initial, { '@context': objects }, { documentLoader });
+  } catch (error) {
+    const cause = (error as { details?: { cause?: unknown } }).details?.cause;
+    if (error instanceof DomainError || cause instanceof DomainError) throw error instanceof DomainError ? error : cause;
+    throw badRequest(`The @context is not valid: ${(error as Error).message}`);
+  }
+  const terms = new Map<string, Term>();
+  for (const [term, mapping] of active.mappings) {
+    const iri = mapping?.['@id'];
+    if (typeof iri !== 'string' || mapping?.['reverse']) continue;
+    const coerced =
+      mapping?.['@type'] !== undefined || mapping?.['@container'] !== undefined || mapping?.['@language'] !== undefined;
+    terms.set(term, { iri, prefix: mapping?.['_prefix'] === true, coerced });
+  }
+  return { terms, vocabulary: active['@vocab'] ?? 'https://uri.etsi.org/ngsi-ld/default-context/' };
+}

@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+
+/** The newest core @context that this broker knows (GS CIM 009 V1.9.1, Annex B). */
+export const NEWEST_CORE = 'https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.9.jsonld';
+
+/** URL to file to SHA-256 of the pinned copies, byte for byte as published, so that starting and the common models need no network. */
+export const BUNDLED: Readonly<Record<string, { readonly file: string; readonly sha256: string }>> = {
+  ...core('v1.0', 'd751b5db4509071dc11b26342cfa36c05d18f85ea15554a4bac71a0705697905'),
+  ...core('v1.3', '909233bdc9b8ca3f1a23e6537bb267dc10cb6b24037b9b91a6a2706f3dd346e1'),
+  ...core('v1.4', 'f1d0f25283a2064a6efabe1241dddf1487559b3a6785a6ac03c80af15c175c00'),
+  ...core('v1.5', '6d568d8fc2ed809429e1836af84a38ab516a0900829210692b8e613916f8e63d'),
+  ...core('v1.6', '39220ec48e697259b2e454255241714751176f829f6adfc45897edbfcc1feb35'),
+  ...core('v1.7', 'cceb0812f8dfa6d31a4a249d0fb534354cf6f2a16aa6a54da0f9a7869fca75c3'),
+  ...core('v1.8', '921791ba0339a565d3ecb54f61c2afaaa58e5ae2b0d149326508526c2472c31b'),
+  ...core('v1.9', 'cd542b1d81fad84cf030b6ed020e2110d6b4177da05b2b33fab90983479b7bfa'),
+  // Without a version: what ETSI publishes there is the newest.
+  'https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context.jsonld': {
+    file: 'core/ngsi-ld-core-context-v1.9.jsonld',
+    sha256: 'cd542b1d81fad84cf030b6ed020e2110d6b4177da05b2b33fab90983479b7bfa',
+  },
+  // Core 1.9 names it, so nothing could be expanded offline without it.
+  'https://w3id.org/security/data-integrity/v2': {
+    file: 'w3c/data-integrity-v2.jsonld',
+    sha256: '67f21e6e33a6c14e5ccfd2fc7865f7474fb71a04af7e94136cb399dfac8ae8f4',
+  },
+  ...smartDataModels('Device', '103b0ea956af1ef1f219ccdfa5bf57dc129955e3088dda521927719c9aed21df'),
+  ...smartDataModels('Environment', '106d9904d83cbaf95e184a1624b3d126c19e23d69545e237409cf6de80bfbd8e'),
+  ...smartDataModels('Parking', 'd8ac9b0277865366f2dc755097033edd28d313f80dcd7bb27d99b38cb7baa1ee'),
+  ...smartDataModels('Transportation', '1ce89f626560384a8a274f9a06102d6e8409ac97259254cf8b18d37a299513fa'),
+  ...smartDataModels('UrbanMobility', '3c43c4a760961041768ff92c6474fba3b360ada558ddc5683e83cb3ff94ec2e7'),
+  ...smartDataModels('Weather', 'ee62450436d3ce6510c618a70ea17fee707683f37ee35cb0b8573238d0cedbf7'),
+};
+
+function core(version: string, sha256: string) {
+  const name = `ngsi-ld-core-context-${version}.jsonld`;
+  return { [`https://uri.etsi.org/ngsi-ld/v1/${name}`]: { file: `core/${name}`, sha256 } };
+}
+
+/** Contexts of the Smart Data Models initiative (CC BY 4.0), at both addresses under which its examples name them. */
+function smartDataModels(subject: string, sha256: string) {
+  const pinned = { file: `smart-data-models/${subject}.jsonld`, sha256 };
+  return {
+    [`https://raw.githubusercontent.com/smart-data-models/dataModel.${subject}/master/context.jsonld`]: pinned,
+    [`https://smart-data-models.github.io/dataModel.${subject}/context.jsonld`]: pinned,
+  };
+}
+
+/**
+ * The pinned copy of the document at this URL; the scheme http counts as https.
+ * @returns undefined if it is not bundled
+ * @throws Error if the file is not what was pinned
+ */
+export async function bundledContext(url: string): Promise<string | undefined> {
+  const pinned = BUNDLED[url.startsWith('http://') ? `https://${url.slice(7)}` : url];
+  if (pinned === undefined) return undefined;
+  const bytes = await readFile(new URL(pinned.file, import.meta.url));
+  if (createHash('sha256').update(bytes).digest('hex') !== pinned.sha256) {
+    throw new Error(`contexts/${pinned.file} is not the pinned copy of ${url}`);
+  }
+  return bytes.toString('utf8');
+}
