@@ -1,0 +1,50 @@
+import { isIri } from '../../iri.ts';
+import type { Context } from '../../jsonld/context.ts';
+import type { TypeSelection } from '../query.ts';
+import { MAX_TERMS, Scanner } from './scanner.ts';
+
+/**
+ * Reads an entity type selection (4.17): `A`, `A,B`, `A|B`, `(A;B)|C`. Types are names or IRIs; an IRI that contains one of `,;|()` can not be
+ * told from an operator, as the clause notes.
+ * @returns undefined for "*", which selects every type (Table 6.4.3.2-1)
+ * @throws DomainError BadRequestData with the position
+ */
+export function parseTypes(text: string, context: Context, what = 'type'): TypeSelection | undefined {
+  if (text === '*') return undefined;
+  const scanner = new Scanner(text, what);
+  let terms = 0;
+  const type = (): TypeSelection => {
+    const start = scanner.at;
+    const name = scanner.match(/[^,;|()\s]+/y);
+    if (name === undefined) throw scanner.error('expected an entity type');
+    terms += 1;
+    if (terms > MAX_TERMS) throw scanner.error(`more than ${MAX_TERMS} types`);
+    if (!NAME_OR_IRI.test(name) && !isIri(name)) throw scanner.error(`${JSON.stringify(name)} is no type name`, start);
+    return { kind: 'type', type: context.expand(name) };
+  };
+  const element = (): TypeSelection => {
+    if (!scanner.take('(')) return type();
+    const all = [type()];
+    while (scanner.take(';')) all.push(type());
+    scanner.expect(')', 'after a group of types');
+    return all.length === 1 ? (all[0] as TypeSelection) : { kind: 'all', of: all };
+  };
+  const any = [element()];
+  while (scanner.take(',') || scanner.take('|')) any.push(element());
+  scanner.end();
+  return any.length === 1 ? (any[0] as TypeSelection) : { kind: 'any', of: any };
+}
+
+const NAME_OR_IRI = /^[\p{L}][\p{L}\p{N}_-]*(?::[\p{L}][\p{L}\p{N}_-]*)?$/u;
+
+/** The text of a selection: what {@link parseTypes} reads, with full IRIs unless `name` shortens them. */
+export function printTypes(selection: TypeSelection, name: (type: string) => string = (type) => type): string {
+  switch (selection.kind) {
+    case 'type':
+      return name(selection.type);
+    case 'all':
+      return `(${selection.of.map((one) => printTypes(one, name)).join(';')})`;
+    case 'any':
+      return selection.of.map((one) => printTypes(one, name)).join(',');
+  }
+}
