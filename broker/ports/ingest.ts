@@ -5,7 +5,21 @@ import type { Iri, TenantId } from '../domain/iri.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { Instant } from '../domain/time.ts';
 
-// Adapters see the broker through this file alone, so it hands out the value types that fragments are made of.
+// Adapters see the broker through this file alone, so it hands out the value types that fragments are made of, and how to read them.
+export type {
+  Device,
+  DeviceAttribute,
+  DeviceOutcome,
+  DeviceSession,
+  KnownDevice,
+  MeasureMessage,
+  MqttMessage,
+  ServiceGroup,
+} from '../domain/device.ts';
+export { isIri } from '../domain/iri.ts';
+export { isObject } from '../domain/json.ts';
+export { fromMicros, parseInstant, toMicros } from '../domain/time.ts';
+export type { DeviceDirectory } from './device-directory.ts';
 export type { AttributeInstance, Attributes, Caller, Geometry, Instant, Iri, JsonObject, JsonValue, TenantId };
 
 /** A part of an entity that a device measured or a peer replicated. Names are IRIs. */

@@ -1,0 +1,131 @@
+import type { Iri, TenantId } from './iri.ts';
+import type { JsonValue } from './json.ts';
+
+// Names with underscores are those of the FIWARE IoT Agent provisioning API, in which devices and groups are written down.
+
+/** One attribute of a device: what it is called there and what becomes of it. */
+export interface DeviceAttribute {
+  /** Name in the device's messages; absent: `name`. */
+  readonly object_id?: string;
+  readonly name: string;
+  /** Kind of NGSI-LD attribute, or type of the value: "Number", "Relationship", "geo:json" … */
+  readonly type?: string;
+  /** JEXL, over the values of one measure and what is known of the device. */
+  readonly expression?: string;
+  /** A result equal to this is not sent; absent: null. */
+  readonly skipValue?: JsonValue;
+  readonly metadata?: Readonly<Record<string, JsonValue>>;
+  /** Write to another entity; may be an expression. */
+  readonly entity_name?: string;
+  readonly entity_type?: string;
+  /** How to read a position that comes as text "a,b". Absent: such text is refused, because devices do not agree. */
+  readonly geoOrder?: 'lon,lat' | 'lat,lon';
+  readonly datasetId?: string;
+}
+
+export interface StaticAttribute {
+  readonly name: string;
+  readonly type?: string;
+  readonly value: JsonValue;
+  readonly metadata?: Readonly<Record<string, JsonValue>>;
+}
+
+/** What groups and devices may both say; the device wins, attribute lists are merged. */
+export interface Provisioning {
+  readonly entity_type?: string;
+  readonly attributes?: readonly DeviceAttribute[];
+  readonly static_attributes?: readonly StaticAttribute[];
+  readonly lazy?: readonly JsonValue[];
+  readonly commands?: readonly { readonly name: string; readonly [member: string]: JsonValue }[];
+  readonly explicitAttrs?: JsonValue;
+  readonly entityNameExp?: string;
+  /** false: measures without a time get none. */
+  readonly timestamp?: boolean;
+  readonly payloadType?: string;
+  readonly transport?: string;
+  readonly endpoint?: string;
+  /** IANA zone of times that the device sends without one. */
+  readonly timezone?: string;
+  /** @context that gives the short names their IRIs. Absent: the core context alone. */
+  readonly jsonLdContext?: JsonValue;
+  /** Declarative payload codecs by port, for networks that deliver bytes: see adapters/formats/codec.ts. */
+  readonly codec?: JsonValue;
+}
+
+/** A service group: what devices with one API key have in common. */
+export interface ServiceGroup extends Provisioning {
+  readonly resource: string;
+  /** Keyed hash of the API key; the key itself is not kept. */
+  readonly keyHash: string;
+  /** Absent: true. An unknown device with a valid key is provisioned from the group. */
+  readonly autoprovision?: boolean;
+  readonly defaultEntityNameConjunction?: string;
+  readonly cbHost?: string;
+}
+
+export interface Device extends Provisioning {
+  readonly device_id: string;
+  readonly entity_name?: string;
+  readonly protocol?: string;
+  /** Keyed hash of the API key, if the device has its own. */
+  readonly keyHash?: string;
+  /** Keyed hash of the device's token. */
+  readonly tokenHash?: string;
+}
+
+/** A device and all that is needed to understand it. Another object after every change: what is derived may be cached by it. */
+export interface KnownDevice {
+  readonly tenant: TenantId;
+  readonly servicePath: string;
+  /** Identifies the device over all tenants; names no secret. */
+  readonly identity: string;
+  readonly device: Device;
+  readonly group: ServiceGroup | undefined;
+  /** Short name to IRI, by the device's @context. */
+  expand(term: string): Iri;
+}
+
+/** Who opened a connection. */
+export type DeviceSession =
+  /** Showed nothing: every message must carry a valid key or token in its topic. */
+  | { readonly kind: 'anonymous' }
+  /** Showed its token. */
+  | { readonly kind: 'device'; readonly identity: string }
+  /** Showed the API key of service groups, as network servers do that speak for many devices. */
+  | { readonly kind: 'group'; readonly keyHash: string };
+
+/** One publication as the MQTT transport hands it over. */
+export interface MqttMessage {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly session: DeviceSession;
+}
+
+/** One measure as it comes over HTTP. */
+export interface MeasureMessage {
+  readonly format: 'json' | 'ultralight' | 'smart-citizen' | 'things-stack';
+  /** API key or, for the Smart Citizen twin, the device's token. */
+  readonly key: string;
+  readonly deviceId: string | undefined;
+  /** `t` of the query. */
+  readonly time?: string;
+  /** One attribute instead of a message. */
+  readonly attribute?: string;
+  readonly contentType?: string;
+  readonly body: Uint8Array;
+}
+
+/** What became of one message. */
+export type DeviceOutcome =
+  | { readonly accepted: true; readonly identity: string; readonly warnings?: readonly string[] }
+  | {
+      readonly accepted: false;
+      /** In the words of the IoT agents: DEVICE_NOT_FOUND, PARSE_ERROR, BAD_TIMESTAMP … */
+      readonly code: string;
+      /** A sentence without secrets. */
+      readonly reason: string;
+      /** Known device, if it got that far. */
+      readonly identity?: string;
+      /** Where the device may hear of it. */
+      readonly errorTopic?: string;
+    };
