@@ -1,10 +1,10 @@
 import { badRequest } from '../../errors.ts';
 import { GEOMETRY_TYPES, geometryOf, isGeometryType } from '../../geometry.ts';
-import type { Iri } from '../../iri.ts';
 import type { Context } from '../../jsonld/context.ts';
+import { LOCATION } from '../../representation.ts';
 import type { GeoCondition } from '../query.ts';
 
-/** The parameters of a geoquery (4.10), as they come: `coordinates` is JSON text in a URL, an array in a body (5.2.13). */
+/** The parameters of a geoquery (4.10), as they come; `geoproperty` alone is ignored. `coordinates` is JSON text in a URL, an array in a body (5.2.13). */
 export interface GeoParameters {
   readonly georel?: string | undefined;
   readonly geometry?: string | undefined;
@@ -12,7 +12,6 @@ export interface GeoParameters {
   readonly geoproperty?: string | undefined;
 }
 
-const LOCATION = 'https://uri.etsi.org/ngsi-ld/location' as Iri;
 const TOPOLOGICAL = ['within', 'contains', 'intersects', 'equals', 'disjoint', 'overlaps'] as const;
 /** A JSON number without minus; that it is not zero is checked when it is read. */
 const NEAR = /^near;(maxDistance|minDistance)==((?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/;
@@ -24,8 +23,8 @@ const NEAR = /^near;(maxDistance|minDistance)==((?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][
 export function parseGeoQuery(parameters: GeoParameters, context: Context): GeoCondition | undefined {
   const { georel, geometry, coordinates, geoproperty } = parameters;
   if (georel === undefined) {
-    if (geometry !== undefined || coordinates !== undefined || geoproperty !== undefined) {
-      throw badRequest('geometry, coordinates and geoproperty need georel, which says how to compare');
+    if (geometry !== undefined || coordinates !== undefined) {
+      throw badRequest('geometry and coordinates need georel, which says how to compare');
     }
     return undefined;
   }
