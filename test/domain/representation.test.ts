@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import jsonld from 'jsonld';
 import { describe, expect, it } from 'vitest';
 import type { Iri } from '../../broker/domain/iri.ts';
@@ -13,6 +11,7 @@ import {
   renderEntity,
   representationKey,
 } from '../../broker/domain/representation.ts';
+import { bundledContext, NEWEST_CORE } from '../../contexts/index.ts';
 import { attributesOf, CORE, entityOf, name, testContext } from '../support/entities.ts';
 
 const at = { createdAt: '2026-01-01T00:00:00Z', modifiedAt: '2026-01-01T00:00:00Z', stamp: { at: 1, origin: 'a' } };
@@ -219,18 +218,17 @@ describe('4.5: representations of an entity', () => {
 });
 
 describe('what is written, read by a general JSON-LD processor', () => {
-  const core = JSON.parse(
-    readFileSync(join(import.meta.dirname, '../../contexts/core/ngsi-ld-core-context-v1.9.jsonld'), 'utf8'),
-  );
-  // The other part of it is the data-integrity context, which no attribute here needs.
-  const terms = [core['@context']].flat().filter((part: unknown) => typeof part === 'object');
+  const documentLoader = async (url: string) => ({
+    documentUrl: url,
+    document: JSON.parse((await bundledContext(url)) ?? 'null'),
+  });
   type Node = Record<string, { '@value'?: unknown; '@id'?: string; '@list'?: unknown[]; '@language'?: string }[]>;
 
   it('means the same entity', async () => {
-    const [node] = (await jsonld.expand({
-      ...(write({ sysAttrs: true }) as object),
-      '@context': core['@context'],
-    } as never)) as unknown as [Node];
+    const [node] = (await jsonld.expand(
+      { ...(write({ sysAttrs: true }) as object), '@context': NEWEST_CORE } as never,
+      { documentLoader } as never,
+    )) as unknown as [Node];
     expect(node['@id']).toBe(car.id);
     expect(node['@type']).toEqual(car.types);
     const system = ['createdAt', 'modifiedAt', 'expiresAt', 'scope'].map((term) => `${CORE}${term}`);
