@@ -44,6 +44,9 @@ export interface ContextParts {
 /** 4.6.2, for names that no @context defines: letters of any script, digits, "_". */
 const NAME = /^\p{L}[\p{L}\p{N}_]*$/u;
 
+/** What JSON-LD keeps for itself, and stays as it is. */
+const KEYWORD = /^@[A-Za-z]+$/;
+
 /** Names that were expanded once are remembered, but clients cannot fill the memory by inventing names. */
 const REMEMBERED = 20_000;
 
@@ -69,6 +72,7 @@ export function contextTable({ key, source, link, terms, vocabulary }: ContextPa
   function lookUp(name: string): Iri {
     const colon = name.indexOf(':');
     if (colon < 0) {
+      if (KEYWORD.test(name)) return name as Iri;
       if (!NAME.test(name))
         throw badRequest(`${JSON.stringify(name)} cannot be a name: letters, digits and "_" make one (4.6.2)`);
       return `${vocabulary}${name}` as Iri;
