@@ -1,0 +1,325 @@
+import { badRequest } from './errors.ts';
+import { type Iri, isIri, NGSILD_NULL } from './iri.ts';
+import { isObject, type JsonObject, type JsonValue } from './json.ts';
+import type { Context } from './jsonld/context.ts';
+import { parseGeoQuery } from './query/parse/georel.ts';
+import { parseQ } from './query/parse/q.ts';
+import { parseScopeQ } from './query/parse/scope.ts';
+import { parseTypeSelection } from './query/parse/types.ts';
+import type { Condition, TypeSelection } from './query/query.ts';
+import { DEFAULT_TRIGGERS, type EntitySelector, type Subscription, TRIGGERS, type Trigger } from './subscription.ts';
+import { instant } from './time.ts';
+
+/** How and where to notify (5.2.14, 5.2.15). Names are IRIs. */
+export interface NotificationParams {
+  readonly endpoint: {
+    readonly uri: string;
+    readonly accept: 'application/json' | 'application/ld+json' | 'application/geo+json';
+    readonly timeoutMs?: number;
+    readonly cooldownMs?: number;
+    readonly receiverInfo: Readonly<Record<string, string>>;
+    readonly notifierInfo: Readonly<Record<string, string>>;
+  };
+  readonly format: 'normalized' | 'concise' | 'simplified';
+  /** Projection as the subscriber wrote it; read with the subscription's own @context (4.21). */
+  readonly attributes?: readonly Iri[];
+  readonly pick?: readonly string[];
+  readonly omit?: readonly string[];
+  readonly sysAttrs: boolean;
+  readonly showChanges: boolean;
+}
+
+/** A subscription as it is stored: what the subscriber sent, and what it means. Plain JSON. */
+export interface SubscriptionDocument {
+  readonly id: Iri;
+  /** The members of 5.2.12 as received, without id, type, @context and output-only members. */
+  readonly members: JsonObject;
+  /** The @context by which the names in `members` are read. */
+  readonly context: JsonValue;
+  readonly subscription: Subscription;
+  readonly notification: NotificationParams;
+  /** The @context of notifications: `jsonldContext`, else that of the subscription. */
+  readonly notificationContext: JsonValue;
+  readonly lang?: string;
+}
+
+/** Output-only members, ignored on input (5.2.12, 5.2.14.2). */
+const OUTPUT_ONLY = new Set(['status', 'id', 'type', '@context', '@id', '@type', 'modifiedAt', 'createdAt']);
+const MEMBERS = new Set([
+  'entities',
+  'notification',
+  'notificationTrigger',
+  'watchedAttributes',
+  'q',
+  'geoQ',
+  'scopeQ',
+  'temporalQ',
+  'csf',
+  'datasetId',
+  'description',
+  'expandValues',
+  'expiresAt',
+  'isActive',
+  'jsonKeys',
+  'jsonldContext',
+  'lang',
+  'localOnly',
+  'ngsildConformance',
+  'splitEntities',
+  'subscriptionName',
+  'throttling',
+  'timeInterval',
+]);
+
+/**
+ * Reads a Subscription (5.2.12).
+ * @param body    the members as received; for an update, the stored members with the fragment's put over them (5.5.8)
+ * @param context the @context of the request: names are expanded with it (5.5.7)
+ * @param id      the subscription's id, given or made
+ * @throws DomainError BadRequestData naming the member that is wrong
+ */
+export function readSubscription(body: JsonObject, context: Context, id: Iri): SubscriptionDocument {
+  const members: Record<string, JsonValue> = {};
+  for (const [name, value] of Object.entries(body)) {
+    if (OUTPUT_ONLY.has(name)) continue;
+    if (!MEMBERS.has(name)) throw badRequest(`A Subscription has no member "${name}" (5.2.12)`);
+    members[name] = value;
+  }
+  const type = body['type'] ?? body['@type'];
+  if (type !== 'Subscription')
+    throw badRequest(`The type of a Subscription must be "Subscription", not ${JSON.stringify(type)}`);
+  if (members['entities'] === undefined && members['watchedAttributes'] === undefined && members['localOnly'] !== true) {
+    throw badRequest('A Subscription needs entities or watchedAttributes, unless localOnly is true');
+  }
+  if (members['timeInterval'] !== undefined) {
+    for (const other of ['watchedAttributes', 'throttling']) {
+      if (members[other] !== undefined) throw badRequest(`${other} and timeInterval exclude each other`);
+    }
+  }
+  const notification = readNotification(members['notification'], context);
+  const jsonldContext = optionalText(members, 'jsonldContext');
+  if (jsonldContext !== undefined && !isIri(jsonldContext)) throw badRequest('jsonldContext must be the URI of a @context');
+  const lang = optionalText(members, 'lang');
+  for (const name of ['description', 'subscriptionName', 'csf', 'ngsildConformance']) optionalText(members, name);
+  for (const name of ['localOnly', 'splitEntities']) optionalFlag(members, name);
+  return {
+    id,
+    members,
+    context: context.source,
+    subscription: readConditions(members, context, id),
+    notification,
+    notificationContext: jsonldContext ?? context.source,
+    ...(lang === undefined ? {} : { lang }),
+  };
+}
+
+/** The members of a stored subscription with a fragment put over them: 5.5.8; an NGSI-LD Null removes a member. */
+export function patchMembers(stored: JsonObject, fragment: JsonObject): JsonObject {
+  const merged: Record<string, JsonValue> = { ...stored };
+  for (const [name, value] of Object.entries(fragment)) {
+    if (OUTPUT_ONLY.has(name)) continue;
+    if (value === NGSILD_NULL || value === null) delete merged[name];
+    // Endpoint details are patched inside notification, whose other members stay (5.5.8 applies to each JSON object of the document).
+    else if (name === 'notification' && isObject(value) && isObject(merged[name]))
+      merged[name] = patchMembers(merged[name] as JsonObject, value);
+    else merged[name] = value;
+  }
+  return merged;
+}
+
+function readConditions(members: JsonObject, context: Context, id: Iri): Subscription {
+  const entities = members['entities'] === undefined ? undefined : readSelectors(members['entities'], context);
+  const watched = optionalTexts(members, 'watchedAttributes')?.map((name) => context.expand(name));
+  const triggers = optionalTexts(members, 'notificationTrigger');
+  for (const trigger of triggers ?? []) {
+    if (!(TRIGGERS as readonly string[]).includes(trigger)) {
+      throw badRequest(`notificationTrigger: "${trigger}" is not one of ${TRIGGERS.join(', ')}`);
+    }
+  }
+  const conditions: Condition[] = [];
+  const q = optionalText(members, 'q');
+  if (q !== undefined) {
+    conditions.push(parseQ(q, context, { expandValues: names(members, 'expandValues'), jsonKeys: names(members, 'jsonKeys') }));
+  }
+  if (members['geoQ'] !== undefined) conditions.push(readGeoQ(members['geoQ'], context));
+  const scopeQ = optionalText(members, 'scopeQ');
+  const datasetIds = optionalTexts(members, 'datasetId') as readonly (Iri | '@none')[] | undefined;
+  for (const datasetId of datasetIds ?? []) {
+    if (datasetId !== '@none' && !isIri(datasetId))
+      throw badRequest(`datasetId: ${JSON.stringify(datasetId)} is neither a URI nor "@none"`);
+  }
+  const expiresAt = members['expiresAt'] === undefined ? undefined : instant(members['expiresAt'], 'expiresAt');
+  const throttling = optionalPositive(members, 'throttling');
+  const timeInterval = optionalPositive(members, 'timeInterval');
+  return {
+    id,
+    triggers: (triggers as Trigger[] | undefined) ?? DEFAULT_TRIGGERS,
+    isActive: optionalFlag(members, 'isActive') ?? true,
+    ...(entities ? { entities } : {}),
+    ...(watched ? { watchedAttributes: watched } : {}),
+    ...(conditions.length === 1
+      ? { where: conditions[0]! }
+      : conditions.length > 1
+        ? { where: { kind: 'and', of: conditions } }
+        : {}),
+    ...(scopeQ === undefined ? {} : { scopes: parseScopeQ(scopeQ) }),
+    ...(datasetIds ? { datasetIds } : {}),
+    ...(expiresAt ? { expiresAt } : {}),
+    ...(throttling === undefined ? {} : { throttlingS: throttling }),
+    ...(timeInterval === undefined ? {} : { timeIntervalS: timeInterval }),
+  };
+}
+
+function readSelectors(value: JsonValue, context: Context): readonly EntitySelector[] {
+  if (!Array.isArray(value) || value.length === 0)
+    throw badRequest('entities must be an array with at least one EntitySelector');
+  return value.map((selector, at) => {
+    const where = `entities[${at}]`;
+    if (!isObject(selector)) throw badRequest(`${where} must be an EntitySelector object (5.2.33)`);
+    const { id, idPattern, type } = selector;
+    if (typeof type !== 'string' || type === '') throw badRequest(`${where}.type must be an entity type selection`);
+    const ids = id === undefined ? undefined : Array.isArray(id) ? id : [id];
+    if (ids && (ids.length === 0 || !ids.every(isIri))) throw badRequest(`${where}.id must be a URI or an array of URIs`);
+    if (idPattern !== undefined && typeof idPattern !== 'string')
+      throw badRequest(`${where}.idPattern must be a regular expression`);
+    const types: TypeSelection | undefined = type === '*' ? undefined : parseTypeSelection(type, context);
+    return {
+      ...(ids ? { ids: ids as Iri[] } : {}),
+      // "id takes precedence over idPattern" (5.2.33).
+      ...(idPattern !== undefined && !ids ? { idPattern } : {}),
+      ...(types ? { types } : {}),
+    };
+  });
+}
+
+function readGeoQ(value: JsonValue, context: Context): Condition {
+  if (!isObject(value)) throw badRequest('geoQ must be a GeoQuery object (5.2.13)');
+  for (const name of ['geometry', 'georel', 'coordinates'])
+    if (value[name] === undefined) throw badRequest(`geoQ.${name} is missing`);
+  for (const name of ['geometry', 'georel'])
+    if (typeof value[name] !== 'string') throw badRequest(`geoQ.${name} must be a string`);
+  const property = value['geoproperty'];
+  if (property !== undefined && typeof property !== 'string') throw badRequest('geoQ.geoproperty must be an attribute name');
+  const coordinates = value['coordinates']!;
+  return parseGeoQuery(
+    {
+      georel: value['georel'] as string,
+      geometry: value['geometry'] as string,
+      coordinates: typeof coordinates === 'string' ? coordinates : JSON.stringify(coordinates),
+      ...(property === undefined ? {} : { geoproperty: property as string }),
+    },
+    context,
+  );
+}
+
+function readNotification(value: JsonValue | undefined, context: Context): NotificationParams {
+  if (!isObject(value)) throw badRequest('A Subscription needs a notification object with an endpoint (5.2.14)');
+  const endpoint = value['endpoint'];
+  if (!isObject(endpoint)) throw badRequest('notification.endpoint is missing (5.2.15)');
+  const uri = endpoint['uri'];
+  if (typeof uri !== 'string' || !URL.canParse(uri))
+    throw badRequest(`notification.endpoint.uri must be a URI, not ${JSON.stringify(uri)}`);
+  if (!/^(https?|mqtts?):$/.test(new URL(uri).protocol)) {
+    throw badRequest(`notification.endpoint.uri must begin with http, https, mqtt or mqtts, not "${new URL(uri).protocol}"`);
+  }
+  const accept = endpoint['accept'] ?? 'application/json';
+  if (accept !== 'application/json' && accept !== 'application/ld+json' && accept !== 'application/geo+json') {
+    throw badRequest(
+      `notification.endpoint.accept: ${JSON.stringify(accept)} is not application/json, application/ld+json or application/geo+json`,
+    );
+  }
+  const format = value['format'] ?? 'normalized';
+  if (format !== 'normalized' && format !== 'concise' && format !== 'simplified' && format !== 'keyValues') {
+    throw badRequest(`notification.format: ${JSON.stringify(format)} is not normalized, concise, simplified or keyValues`);
+  }
+  const attributes = optionalTexts(value, 'attributes', 'notification.');
+  const pick = optionalTexts(value, 'pick', 'notification.');
+  const omit = optionalTexts(value, 'omit', 'notification.');
+  const showChanges = optionalFlag(value, 'showChanges', 'notification.') ?? false;
+  if (showChanges && (format === 'simplified' || format === 'keyValues')) {
+    throw badRequest('notification.showChanges cannot be true with the simplified format (5.2.14.1)');
+  }
+  const timeoutMs = optionalPositive(endpoint, 'timeout', 'notification.endpoint.');
+  const cooldownMs = optionalPositive(endpoint, 'cooldown', 'notification.endpoint.');
+  const notifierInfo = pairs(endpoint['notifierInfo'], 'notifierInfo');
+  checkNotifierInfo(notifierInfo);
+  return {
+    endpoint: {
+      uri,
+      accept,
+      receiverInfo: pairs(endpoint['receiverInfo'], 'receiverInfo'),
+      notifierInfo,
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(cooldownMs === undefined ? {} : { cooldownMs }),
+    },
+    format: format === 'keyValues' ? 'simplified' : format,
+    sysAttrs: optionalFlag(value, 'sysAttrs', 'notification.') ?? false,
+    showChanges,
+    ...(attributes ? { attributes: attributes.map((name) => context.expand(name)) } : {}),
+    ...(pick ? { pick } : {}),
+    ...(omit ? { omit } : {}),
+  };
+}
+
+/** Table 7.2-1. */
+function checkNotifierInfo(info: Readonly<Record<string, string>>): void {
+  const qos = info['MQTT-QoS'];
+  if (qos !== undefined && !['0', '1', '2'].includes(qos))
+    throw badRequest(`notifierInfo: MQTT-QoS must be 0, 1 or 2, not "${qos}"`);
+  const version = info['MQTT-Version'];
+  if (version !== undefined && version !== 'mqtt3.1.1' && version !== 'mqtt5.0') {
+    throw badRequest(`notifierInfo: MQTT-Version must be mqtt3.1.1 or mqtt5.0, not "${version}"`);
+  }
+}
+
+/** 5.2.22: an array of {key, value}. A value that is not a string is carried as its JSON text. */
+function pairs(value: JsonValue | undefined, name: string): Readonly<Record<string, string>> {
+  if (value === undefined) return {};
+  if (!Array.isArray(value)) throw badRequest(`notification.endpoint.${name} must be an array of {key, value} objects`);
+  const found: Record<string, string> = {};
+  for (const pair of value) {
+    if (!isObject(pair) || typeof pair['key'] !== 'string' || pair['key'] === '' || pair['value'] === undefined) {
+      throw badRequest(`notification.endpoint.${name} must be an array of {key, value} objects`);
+    }
+    const text = typeof pair['value'] === 'string' ? pair['value'] : JSON.stringify(pair['value']);
+    if (name === 'receiverInfo' && (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(pair['key']) || /[\r\n\0]/.test(text))) {
+      throw badRequest(`receiverInfo: "${pair['key']}" cannot be sent as an HTTP header`);
+    }
+    found[pair['key']] = text;
+  }
+  return found;
+}
+
+function optionalText(from: JsonObject, name: string): string | undefined {
+  const value = from[name];
+  if (value === undefined) return undefined;
+  if (typeof value !== 'string' || value === '') throw badRequest(`${name} must be a string that is not empty`);
+  return value;
+}
+
+function optionalTexts(from: JsonObject, name: string, prefix = ''): readonly string[] | undefined {
+  const value = from[name];
+  if (value === undefined) return undefined;
+  if (!Array.isArray(value) || value.length === 0 || !value.every((item) => typeof item === 'string' && item !== '')) {
+    throw badRequest(`${prefix}${name} must be an array of strings that is not empty`);
+  }
+  return value as string[];
+}
+
+function optionalFlag(from: JsonObject, name: string, prefix = ''): boolean | undefined {
+  const value = from[name];
+  if (value !== undefined && typeof value !== 'boolean') throw badRequest(`${prefix}${name} must be true or false`);
+  return value;
+}
+
+function optionalPositive(from: JsonObject, name: string, prefix = ''): number | undefined {
+  const value = from[name];
+  if (value === undefined) return undefined;
+  if (typeof value !== 'number' || !(value > 0)) throw badRequest(`${prefix}${name} must be a number greater than 0`);
+  return value;
+}
+
+function names(members: JsonObject, member: string): readonly string[] {
+  const text = optionalText(members, member);
+  return text === undefined ? [] : text.split(',').map((name) => name.trim());
+}

@@ -1,0 +1,225 @@
+import type { Change, Position } from '../../domain/change.ts';
+import { concerns, statusOf } from '../../domain/subscription.ts';
+import type { ChangeFeed } from '../../ports/change-feed.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { DeliveryStore } from '../../ports/delivery-store.ts';
+import type { DeliveryResult, Notifier } from '../../ports/notifier.ts';
+import { Lane } from './lane.ts';
+import { notificationOf } from './render.ts';
+import type { SubscriptionInForce, SubscriptionsInForce } from './subscriptions-in-force.ts';
+import { Watermark } from './watermark.ts';
+
+/** The name under which the place in the change log is remembered. */
+const READER = 'notifications';
+/** Changes read at once. */
+const BATCH = 512;
+
+export interface NotificationsOptions {
+  readonly feed: ChangeFeed;
+  readonly deliveries: DeliveryStore;
+  readonly subscriptions: SubscriptionsInForce;
+  readonly notifier: Notifier;
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  readonly retryHours: number;
+  /** First and longest back-off. */
+  readonly backOffMs?: { readonly first: number; readonly longest: number };
+  /** Deliveries in memory; beyond it reading the change log waits. */
+  readonly maxInMemory?: number;
+  onError(error: unknown): void;
+}
+
+/** Figures for /metrics and /health. */
+export interface NotificationFigures {
+  readonly delivered: number;
+  readonly failed: number;
+  /** In memory, on their way. */
+  readonly waiting: number;
+  /** Committed changes not looked at yet. */
+  readonly lag: number;
+}
+
+/**
+ * Notifications (5.8.6): reads the change log from a durable cursor, finds the subscriptions that a change concerns, and hands each one's
+ * notification to the lane of its endpoint. Delivered at least once, in order per entity; a notification keeps its id when it is sent again.
+ */
+export interface Notifications {
+  start(): Promise<void>;
+  /** Stops reading, gives what is under way a moment, and remembers the place. */
+  stop(): Promise<void>;
+  figures(): Promise<NotificationFigures>;
+  /** Resolves when every change committed so far is delivered or parked. For tests and for draining. */
+  idle(): Promise<void>;
+}
+
+export function notifications(options: NotificationsOptions): Notifications {
+  const { feed, deliveries, subscriptions, notifier, clock } = options;
+  const backOff = options.backOffMs ?? { first: 500, longest: 60_000 };
+  const maxInMemory = options.maxInMemory ?? 10_000;
+  const lanes = new Map<string, Lane<SubscriptionInForce>>();
+  let watermark = new Watermark(0);
+  let readTo: Position = 0;
+  let inMemory = 0;
+  let delivered = 0;
+  let failed = 0;
+  let running = false;
+  let stopped = false;
+  let wanted = false;
+  let stopListening = () => {};
+  let saving: NodeJS.Timeout | undefined;
+  let saved: Position = -1;
+
+  async function send(subscriber: SubscriptionInForce, change: Change): Promise<DeliveryResult> {
+    // Paused, expired or replaced while it waited: the notification is no longer wanted.
+    const current = subscriptions.get(subscriber.tenant, subscriber.id);
+    const now = clock.micros();
+    if (!current || statusOf(current.subscription, now) !== 'active') return { delivered: true };
+    const result = await notifier.deliver(notificationOf(current, change, options.timeoutMs));
+    const { state } = current;
+    state.timesSent++;
+    state.lastNotification = clock.micros();
+    if (result.delivered) {
+      delivered++;
+      state.lastSuccess = state.lastNotification;
+      state.status = 'ok';
+    } else {
+      failed++;
+      state.timesFailed++;
+      state.lastFailure = state.lastNotification;
+      state.status = 'failed';
+    }
+    current.stateChanged = true;
+    return result;
+  }
+
+  const waitMs = (attempts: number, subscriber: SubscriptionInForce) =>
+    Math.max(
+      Math.min(backOff.first * 2 ** Math.min(attempts - 1, 20), backOff.longest),
+      subscriber.notification.endpoint.cooldownMs ?? 0,
+    );
+
+  // Enough attempts to fill the retry time at the longest back-off, after the quick first ones.
+  const maxAttempts = Math.max(
+    1,
+    Math.ceil(Math.log2(backOff.longest / backOff.first)) + Math.ceil((options.retryHours * 3_600_000) / backOff.longest),
+  );
+
+  function laneOf(endpoint: string, backlog: boolean): Lane<SubscriptionInForce> {
+    let lane = lanes.get(endpoint);
+    if (!lane) {
+      lane = new Lane<SubscriptionInForce>(
+        endpoint,
+        {
+          deliveries,
+          send,
+          async recall(parked) {
+            const subscriber = subscriptions.get(parked.tenant, parked.subscription);
+            if (!subscriber) return undefined;
+            const [change] = await feed.read(parked.position - 1, 1);
+            return change?.position === parked.position ? { subscriber, change } : undefined;
+          },
+          backOffMs: waitMs,
+          maxAttempts,
+          maxWaiting: 2000,
+          strands: 8,
+          onError: options.onError,
+        },
+        backlog,
+      );
+      lanes.set(endpoint, lane);
+    }
+    return lane;
+  }
+
+  function dispatch(change: Change): void {
+    const now = clock.micros();
+    const concerned: SubscriptionInForce[] = [];
+    for (const candidate of subscriptions.index.candidates(change)) {
+      const { subscription } = candidate;
+      if (subscription.timeIntervalS !== undefined || statusOf(subscription, now) !== 'active') continue;
+      if (!concerns(subscription, candidate.tests, change)) continue;
+      if (subscription.throttlingS !== undefined) {
+        if (candidate.lastMade !== undefined && now - candidate.lastMade < subscription.throttlingS * 1e6) continue;
+      }
+      candidate.lastMade = now;
+      concerned.push(candidate);
+    }
+    const dealtWith = watermark.begin(change.position, concerned.length);
+    for (const subscriber of concerned) {
+      inMemory++;
+      laneOf(subscriber.notification.endpoint.uri, false).push({
+        subscriber,
+        change,
+        done: () => {
+          inMemory--;
+          dealtWith();
+          if (wanted && inMemory < maxInMemory) void pump();
+        },
+      });
+    }
+  }
+
+  async function pump(): Promise<void> {
+    wanted = true;
+    if (running || stopped) return;
+    running = true;
+    try {
+      while (wanted && !stopped) {
+        // Too much is under way: a delivery that gets done calls again.
+        if (inMemory >= maxInMemory) return;
+        wanted = false;
+        const changes = await feed.read(readTo, BATCH);
+        for (const change of changes) {
+          dispatch(change);
+          readTo = change.position;
+        }
+        if (changes.length > 0) wanted = true;
+      }
+    } catch (error) {
+      options.onError(error);
+      setTimeout(() => void pump(), 1000).unref();
+    } finally {
+      running = false;
+    }
+  }
+
+  async function save(): Promise<void> {
+    const { passed } = watermark;
+    if (passed !== saved) {
+      await feed.moveCursor(READER, passed);
+      saved = passed;
+    }
+    await subscriptions.flush();
+  }
+
+  return {
+    async start() {
+      readTo = (await feed.cursor(READER)) ?? 0;
+      watermark = new Watermark(readTo);
+      saved = readTo;
+      for (const { endpoint } of await deliveries.endpoints()) laneOf(endpoint, true);
+      stopListening = feed.onCommit(() => void pump());
+      // Moving the cursor seldom costs duplicates after a crash, never a loss.
+      saving = setInterval(() => save().catch(options.onError), 250);
+      saving.unref();
+      void pump();
+    },
+    async stop() {
+      stopped = true;
+      stopListening();
+      clearInterval(saving);
+      const until = Date.now() + 2000;
+      while (inMemory > 0 && Date.now() < until) await new Promise((wake) => setTimeout(wake, 10));
+      for (const lane of lanes.values()) lane.close();
+      for (const lane of lanes.values()) await lane.settled();
+      await save();
+    },
+    async figures() {
+      return { delivered, failed, waiting: inMemory, lag: (await feed.head()) - readTo };
+    },
+    async idle() {
+      while (running || inMemory > 0 || (await feed.head()) > readTo) await new Promise((wake) => setTimeout(wake, 2));
+      for (const lane of lanes.values()) await lane.settled();
+    },
+  };
+}

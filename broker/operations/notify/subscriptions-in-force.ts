@@ -1,0 +1,135 @@
+import type { Iri, TenantId } from '../../domain/iri.ts';
+import type { JsonObject, JsonValue } from '../../domain/json.ts';
+import type { Context } from '../../domain/jsonld/context.ts';
+import { compile } from '../../domain/query/evaluate.ts';
+import { type EntityTests, queriesOf, type Subscription } from '../../domain/subscription.ts';
+import type { NotificationParams, SubscriptionDocument } from '../../domain/subscription-document.ts';
+import { SubscriptionIndex } from '../../domain/subscription-index.ts';
+import type { Micros } from '../../domain/time.ts';
+import type { DocumentStore } from '../../ports/document-store.ts';
+
+/** What became of the notifications of one subscription (5.2.14.2). Changed in place; written to the store every few seconds. */
+export interface NotificationState {
+  timesSent: number;
+  timesFailed: number;
+  lastNotification?: Micros;
+  lastSuccess?: Micros;
+  lastFailure?: Micros;
+  status?: 'ok' | 'failed';
+}
+
+/** A subscription with everything that notifying needs, prepared once. */
+export interface SubscriptionInForce {
+  readonly id: Iri;
+  readonly tenant: TenantId;
+  readonly document: SubscriptionDocument;
+  readonly subscription: Subscription;
+  readonly notification: NotificationParams;
+  readonly tests: EntityTests;
+  /** The @context of its notifications. */
+  readonly context: Context;
+  readonly state: NotificationState;
+  /** Throttling looks at this: when the last notification was made, sent or not. */
+  lastMade?: Micros;
+  /** The state has changed since it was written. */
+  stateChanged: boolean;
+}
+
+/** All subscriptions of all tenants, in memory, found by what a change touches. */
+export interface SubscriptionsInForce {
+  readonly index: SubscriptionIndex<SubscriptionInForce>;
+  get(tenant: TenantId, id: string): SubscriptionInForce | undefined;
+  of(tenant: TenantId): readonly SubscriptionInForce[];
+  all(): Iterable<SubscriptionInForce>;
+  /** Puts a new or changed subscription into force; the notification state of an earlier version is kept. */
+  put(tenant: TenantId, document: SubscriptionDocument): Promise<SubscriptionInForce>;
+  remove(tenant: TenantId, id: string): void;
+  /** Reads them all from the store, at start. */
+  load(): Promise<void>;
+  /** Writes the states that have changed. */
+  flush(): Promise<void>;
+  /** Tells about every put and removal. */
+  onChange(listener: (entry: SubscriptionInForce, what: 'put' | 'removed') => void): void;
+}
+
+export function subscriptionsInForce(dependencies: {
+  readonly documents: DocumentStore;
+  readonly resolveContext: (source: JsonValue) => Promise<Context> | Context;
+}): SubscriptionsInForce {
+  const { documents, resolveContext } = dependencies;
+  const index = new SubscriptionIndex<SubscriptionInForce>();
+  const byTenant = new Map<TenantId, Map<string, SubscriptionInForce>>();
+  const listeners: ((entry: SubscriptionInForce, what: 'put' | 'removed') => void)[] = [];
+
+  const get = (tenant: TenantId, id: string) => byTenant.get(tenant)?.get(id);
+
+  function drop(tenant: TenantId, id: string): SubscriptionInForce | undefined {
+    const entry = get(tenant, id);
+    if (!entry) return undefined;
+    byTenant.get(tenant)?.delete(id);
+    index.remove(entry);
+    return entry;
+  }
+
+  async function put(
+    tenant: TenantId,
+    document: SubscriptionDocument,
+    state?: NotificationState,
+  ): Promise<SubscriptionInForce> {
+    const context = await resolveContext(document.notificationContext);
+    const queries = queriesOf(document.subscription);
+    const earlier = drop(tenant, document.id);
+    const notified = earlier?.lastMade ?? state?.lastNotification;
+    const entry: SubscriptionInForce = {
+      id: document.id,
+      tenant,
+      document,
+      subscription: document.subscription,
+      notification: document.notification,
+      tests: { selectors: queries.selectors.map((query) => compile(query)), conditions: compile(queries.conditions) },
+      context,
+      state: earlier?.state ?? state ?? { timesSent: 0, timesFailed: 0 },
+      stateChanged: false,
+      ...(notified === undefined ? {} : { lastMade: notified }),
+    };
+    let tenantMap = byTenant.get(tenant);
+    if (!tenantMap) byTenant.set(tenant, (tenantMap = new Map()));
+    tenantMap.set(document.id, entry);
+    index.add(entry);
+    for (const listener of listeners) listener(entry, 'put');
+    return entry;
+  }
+
+  return {
+    index,
+    get,
+    of: (tenant) => [...(byTenant.get(tenant)?.values() ?? [])].sort((a, b) => (a.id < b.id ? -1 : 1)),
+    *all() {
+      for (const tenantMap of byTenant.values()) yield* tenantMap.values();
+    },
+    put: (tenant, document) => put(tenant, document),
+    remove(tenant, id) {
+      const entry = drop(tenant, id);
+      if (entry) for (const listener of listeners) listener(entry, 'removed');
+    },
+    async load() {
+      const states = new Map(
+        (await documents.list('subscription-state', undefined)).map((stored) => [
+          `${stored.tenant} ${stored.id}`,
+          stored.body as unknown as NotificationState,
+        ]),
+      );
+      for (const stored of await documents.list('subscription', undefined)) {
+        await put(stored.tenant, stored.body as unknown as SubscriptionDocument, states.get(`${stored.tenant} ${stored.id}`));
+      }
+    },
+    async flush() {
+      for (const entry of this.all()) {
+        if (!entry.stateChanged) continue;
+        entry.stateChanged = false;
+        await documents.put('subscription-state', entry.tenant, entry.id, { ...entry.state } as unknown as JsonObject);
+      }
+    },
+    onChange: (listener) => void listeners.push(listener),
+  };
+}
