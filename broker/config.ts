@@ -279,3 +279,13 @@ export function refuseOpenWorld(config: Config): void {
     );
   }
 }
+
+/** The table of docs/configuration.md, in Markdown. */
+export function configurationTable(): string {
+  const rows = Object.entries(SETTINGS).map(([name, setting]) => {
+    const { variable, unit, fallback, about } = setting as Setting<unknown>;
+    const shown = Array.isArray(fallback) ? fallback.join(',') : String(fallback);
+    return `| \`${variable}\` | \`${name}\` | ${shown === '' ? '(empty)' : `\`${shown}\``} | ${unit ?? ''} | ${about} |`;
+  });
+  return ['| variable | in mizar.json | default | unit | effect |', '|---|---|---|---|---|', ...rows].join('\n');
+}

@@ -92,8 +92,8 @@ export function subscriptionsInForce(dependencies: {
       stateChanged: false,
       ...(notified === undefined ? {} : { lastMade: notified }),
     };
-    let tenantMap = byTenant.get(tenant);
-    if (!tenantMap) byTenant.set(tenant, (tenantMap = new Map()));
+    const tenantMap = byTenant.get(tenant) ?? new Map<string, SubscriptionInForce>();
+    byTenant.set(tenant, tenantMap);
     tenantMap.set(document.id, entry);
     index.add(entry);
     for (const listener of listeners) listener(entry, 'put');

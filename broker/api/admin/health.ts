@@ -1,0 +1,36 @@
+import type { FastifyPluginAsync } from 'fastify';
+
+/** One thing that the broker depends on, or a figure that an operator wants to see. Never a secret. */
+export interface HealthReport {
+  readonly status: 'ok' | 'degraded' | 'failing';
+  readonly version: string;
+  readonly brokerId: string;
+  readonly uptimeS: number;
+  readonly checks: Readonly<Record<string, { readonly status: 'ok' | 'failing'; readonly detail?: string }>>;
+  /** Limits in force, so that a client can find out why it was refused. */
+  readonly limits: Readonly<Record<string, number>>;
+}
+
+export interface Operator {
+  health(): Promise<HealthReport>;
+  /** True while requests are welcome: after start-up is complete and before draining. */
+  ready(): boolean;
+  /** Prometheus text format. */
+  metrics(): Promise<{ readonly contentType: string; readonly body: string }>;
+}
+
+/** For orchestrators, probes and Prometheus: no authentication, no secrets. */
+export const operatorRoutes = (operator: Operator): FastifyPluginAsync => async (app) => {
+  app.get('/health', { schema: { summary: 'State of the broker and of what it depends on', tags: ['Operations'] } }, async (_request, reply) => {
+    const report = await operator.health();
+    return reply.code(report.status === 'failing' ? 503 : 200).send(report);
+  });
+  app.get('/ready', { schema: { summary: 'Whether requests are welcome', tags: ['Operations'] } }, async (_request, reply) => {
+    const ready = operator.ready();
+    return reply.code(ready ? 200 : 503).send({ ready });
+  });
+  app.get('/metrics', { schema: { summary: 'Figures for Prometheus', tags: ['Operations'] } }, async (_request, reply) => {
+    const { contentType, body } = await operator.metrics();
+    return reply.header('content-type', contentType).send(body);
+  });
+};
