@@ -20,17 +20,27 @@ export interface Operator {
 }
 
 /** For orchestrators, probes and Prometheus: no authentication, no secrets. */
-export const operatorRoutes = (operator: Operator): FastifyPluginAsync => async (app) => {
-  app.get('/health', { schema: { summary: 'State of the broker and of what it depends on', tags: ['Operations'] } }, async (_request, reply) => {
-    const report = await operator.health();
-    return reply.code(report.status === 'failing' ? 503 : 200).send(report);
-  });
-  app.get('/ready', { schema: { summary: 'Whether requests are welcome', tags: ['Operations'] } }, async (_request, reply) => {
-    const ready = operator.ready();
-    return reply.code(ready ? 200 : 503).send({ ready });
-  });
-  app.get('/metrics', { schema: { summary: 'Figures for Prometheus', tags: ['Operations'] } }, async (_request, reply) => {
-    const { contentType, body } = await operator.metrics();
-    return reply.header('content-type', contentType).send(body);
-  });
-};
+export const operatorRoutes =
+  (operator: Operator): FastifyPluginAsync =>
+  async (app) => {
+    app.get(
+      '/health',
+      { schema: { summary: 'State of the broker and of what it depends on', tags: ['Operations'] } },
+      async (_request, reply) => {
+        const report = await operator.health();
+        return reply.code(report.status === 'failing' ? 503 : 200).send(report);
+      },
+    );
+    app.get(
+      '/ready',
+      { schema: { summary: 'Whether requests are welcome', tags: ['Operations'] } },
+      async (_request, reply) => {
+        const ready = operator.ready();
+        return reply.code(ready ? 200 : 503).send({ ready });
+      },
+    );
+    app.get('/metrics', { schema: { summary: 'Figures for Prometheus', tags: ['Operations'] } }, async (_request, reply) => {
+      const { contentType, body } = await operator.metrics();
+      return reply.header('content-type', contentType).send(body);
+    });
+  };
