@@ -4,9 +4,9 @@ import { isObject, type JsonObject, type JsonValue } from './json.ts';
 import type { Context } from './jsonld/context.ts';
 import { parseGeoQuery } from './query/parse/georel.ts';
 import { parseQ } from './query/parse/q.ts';
-import { parseScopeQ } from './query/parse/scope.ts';
-import { parseTypeSelection } from './query/parse/types.ts';
-import type { Condition, TypeSelection } from './query/query.ts';
+import { parseScopes } from './query/parse/scope.ts';
+import { parseTypes } from './query/parse/types.ts';
+import type { Condition } from './query/query.ts';
 import { DEFAULT_TRIGGERS, type EntitySelector, type Subscription, TRIGGERS, type Trigger } from './subscription.ts';
 import { instant } from './time.ts';
 
@@ -162,7 +162,7 @@ function readConditions(members: JsonObject, context: Context, id: Iri): Subscri
       : conditions.length > 1
         ? { where: { kind: 'and', of: conditions } }
         : {}),
-    ...(scopeQ === undefined ? {} : { scopes: parseScopeQ(scopeQ) }),
+    ...(scopeQ === undefined ? {} : { scopes: parseScopes(scopeQ) }),
     ...(datasetIds ? { datasetIds } : {}),
     ...(expiresAt ? { expiresAt } : {}),
     ...(throttling === undefined ? {} : { throttlingS: throttling }),
@@ -182,7 +182,7 @@ function readSelectors(value: JsonValue, context: Context): readonly EntitySelec
     if (ids && (ids.length === 0 || !ids.every(isIri))) throw badRequest(`${where}.id must be a URI or an array of URIs`);
     if (idPattern !== undefined && typeof idPattern !== 'string')
       throw badRequest(`${where}.idPattern must be a regular expression`);
-    const types: TypeSelection | undefined = type === '*' ? undefined : parseTypeSelection(type, context);
+    const types = parseTypes(type, context, `${where}.type`);
     return {
       ...(ids ? { ids: ids as Iri[] } : {}),
       // "id takes precedence over idPattern" (5.2.33).
@@ -194,22 +194,17 @@ function readSelectors(value: JsonValue, context: Context): readonly EntitySelec
 
 function readGeoQ(value: JsonValue, context: Context): Condition {
   if (!isObject(value)) throw badRequest('geoQ must be a GeoQuery object (5.2.13)');
-  for (const name of ['geometry', 'georel', 'coordinates'])
-    if (value[name] === undefined) throw badRequest(`geoQ.${name} is missing`);
-  for (const name of ['geometry', 'georel'])
-    if (typeof value[name] !== 'string') throw badRequest(`geoQ.${name} must be a string`);
-  const property = value['geoproperty'];
-  if (property !== undefined && typeof property !== 'string') throw badRequest('geoQ.geoproperty must be an attribute name');
-  const coordinates = value['coordinates']!;
-  return parseGeoQuery(
-    {
-      georel: value['georel'] as string,
-      geometry: value['geometry'] as string,
-      coordinates: typeof coordinates === 'string' ? coordinates : JSON.stringify(coordinates),
-      ...(property === undefined ? {} : { geoproperty: property as string }),
-    },
+  const { georel, geometry, coordinates, geoproperty } = value;
+  for (const [name, given] of Object.entries({ georel, geometry })) {
+    if (typeof given !== 'string') throw badRequest(`geoQ.${name} must be a string`);
+  }
+  if (geoproperty !== undefined && typeof geoproperty !== 'string') throw badRequest('geoQ.geoproperty must be an attribute name');
+  const found = parseGeoQuery(
+    { georel: georel as string, geometry: geometry as string, coordinates, ...(geoproperty === undefined ? {} : { geoproperty }) },
     context,
   );
+  if (!found) throw badRequest('geoQ must have georel, geometry and coordinates');
+  return found;
 }
 
 function readNotification(value: JsonValue | undefined, context: Context): NotificationParams {
