@@ -198,9 +198,15 @@ function readGeoQ(value: JsonValue, context: Context): Condition {
   for (const [name, given] of Object.entries({ georel, geometry })) {
     if (typeof given !== 'string') throw badRequest(`geoQ.${name} must be a string`);
   }
-  if (geoproperty !== undefined && typeof geoproperty !== 'string') throw badRequest('geoQ.geoproperty must be an attribute name');
+  if (geoproperty !== undefined && typeof geoproperty !== 'string')
+    throw badRequest('geoQ.geoproperty must be an attribute name');
   const found = parseGeoQuery(
-    { georel: georel as string, geometry: geometry as string, coordinates, ...(geoproperty === undefined ? {} : { geoproperty }) },
+    {
+      georel: georel as string,
+      geometry: geometry as string,
+      coordinates,
+      ...(geoproperty === undefined ? {} : { geoproperty }),
+    },
     context,
   );
   if (!found) throw badRequest('geoQ must have georel, geometry and coordinates');

@@ -16,6 +16,8 @@ export interface SubscriptionView {
   readonly document: SubscriptionDocument;
   readonly status: 'active' | 'paused' | 'expired';
   readonly state: NotificationState;
+  /** The URL of the @context of its notifications; undefined if that one is inline and so has none. */
+  readonly jsonldContext: string | undefined;
 }
 
 /** 5.8.1 to 5.8.5. Names in bodies are short, and are expanded with the context given. */
@@ -60,6 +62,7 @@ export function subscriptionOperations(dependencies: {
     document: entry.document,
     status: statusOf(entry.subscription, clock.micros()),
     state: entry.state,
+    jsonldContext: entry.context.link,
   });
 
   return {
