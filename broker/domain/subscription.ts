@@ -92,16 +92,24 @@ export function concerns(subscription: Subscription, tests: EntityTests, change:
   return tests.conditions(change.entity);
 }
 
+/** The kinds of attribute change that notify: `entityUpdated` is equivalent to all three (5.2.12). */
+export function attributeTriggers({ triggers }: Pick<Subscription, 'triggers'>): ReadonlySet<Trigger> {
+  const effective = new Set(triggers);
+  if (effective.has('entityUpdated')) for (const kind of Object.values(ATTRIBUTE_TRIGGER)) effective.add(kind);
+  return effective;
+}
+
 function triggered(subscription: Subscription, change: Change): boolean {
-  const { triggers, watchedAttributes } = subscription;
-  if (change.kind === 'deleted') return triggers.includes('entityDeleted') && hasWatched(watchedAttributes, change.entity);
-  if (change.kind === 'created' && triggers.includes('entityCreated') && hasWatched(watchedAttributes, change.entity))
-    return true;
-  const entityUpdated = triggers.includes('entityUpdated') && change.kind === 'updated';
-  return change.attributes.some((attribute) => {
-    if (watchedAttributes && !watchedAttributes.includes(attribute.name)) return false;
-    return entityUpdated || triggers.includes(ATTRIBUTE_TRIGGER[attribute.kind]);
-  });
+  const { watchedAttributes } = subscription;
+  const triggers = attributeTriggers(subscription);
+  if (change.kind === 'deleted') {
+    // With the entity its attributes are deleted.
+    return (triggers.has('entityDeleted') || triggers.has('attributeDeleted')) && hasWatched(watchedAttributes, change.entity);
+  }
+  if (change.kind === 'created' && triggers.has('entityCreated') && hasWatched(watchedAttributes, change.entity)) return true;
+  return change.attributes.some(
+    ({ name, kind }) => triggers.has(ATTRIBUTE_TRIGGER[kind]) && (watchedAttributes?.includes(name) ?? true),
+  );
 }
 
 const ATTRIBUTE_TRIGGER = { created: 'attributeCreated', updated: 'attributeUpdated', deleted: 'attributeDeleted' } as const;

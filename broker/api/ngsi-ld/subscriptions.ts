@@ -100,7 +100,7 @@ export function subscriptionBody({ document, status, state, jsonldContext }: Sub
         }
       : {}),
     ...(subscription.watchedAttributes ? { watchedAttributes: names(subscription.watchedAttributes) } : {}),
-    isActive: subscription.isActive,
+    notificationTrigger: [...subscription.triggers],
     status,
     notification: {
       ...received,

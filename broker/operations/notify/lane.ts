@@ -41,7 +41,8 @@ export class Lane<S extends Subscriber> {
   readonly endpoint: string;
   readonly #with: LaneDependencies<S>;
   readonly #strands: Delivery<S>[][];
-  readonly #running: boolean[];
+  /** Strands that are sending; undefined: at rest. */
+  readonly #running: (Promise<void> | undefined)[];
   #waiting = 0;
   /** Live: deliveries go out from memory. Otherwise they are parked behind those that are parked already. */
   #live: boolean;
@@ -56,7 +57,7 @@ export class Lane<S extends Subscriber> {
     this.endpoint = endpoint;
     this.#with = dependencies;
     this.#strands = Array.from({ length: dependencies.strands }, () => []);
-    this.#running = this.#strands.map(() => false);
+    this.#running = this.#strands.map(() => undefined);
     this.#live = !backlog;
     if (backlog) this.#retryIn(0);
   }
@@ -79,7 +80,7 @@ export class Lane<S extends Subscriber> {
     const strand = strandOf(delivery.change.id, this.#strands.length);
     this.#strands[strand]!.push(delivery);
     this.#waiting++;
-    if (!this.#running[strand]) void this.#run(strand);
+    this.#running[strand] ??= this.#run(strand);
   }
 
   /** Stops sending. What is under way or waiting is not `done`, and will be read again from the change log. */
@@ -95,7 +96,6 @@ export class Lane<S extends Subscriber> {
   }
 
   async #run(strand: number): Promise<void> {
-    this.#running[strand] = true;
     const queue = this.#strands[strand]!;
     while (queue.length > 0 && this.#live && !this.#closed) {
       const delivery = queue[0]!;
@@ -110,7 +110,7 @@ export class Lane<S extends Subscriber> {
         this.#stopLive(this.#with.backOffMs(1, delivery.subscriber));
       }
     }
-    this.#running[strand] = false;
+    this.#running[strand] = undefined;
     // A strand that was sending while another one failed hands over what it still holds.
     if (!this.#live && !this.#closed) this.#parkStrand(strand);
   }
@@ -184,16 +184,15 @@ export class Lane<S extends Subscriber> {
 
   /** Sends parked deliveries in order until one fails (then waits again) or none is left (then the lane is live). */
   async #drain(): Promise<void> {
+    // What was under way when the lane stopped being live must end first, or later changes would overtake it.
+    await Promise.all(this.#running);
     for (;;) {
       if (this.#closed) return;
       await this.settled();
       const parked = await this.#with.deliveries.waiting(this.endpoint, 100);
       if (parked.length === 0) {
-        // Nothing is parked, and nothing can have been since the last look: no await lies between here and going live.
-        if (this.#toPark.length > 0 || this.#running.some(Boolean)) {
-          this.#retryIn(1);
-          return;
-        }
+        if (this.#toPark.length > 0) continue;
+        // Nothing is parked and nothing wants to be: no await lies between here and going live.
         this.#live = true;
         this.#failures = 0;
         return;

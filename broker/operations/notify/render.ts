@@ -1,0 +1,220 @@
+import { createHash } from 'node:crypto';
+import { type AttributeInstance, VALUE_MEMBER } from '../../domain/attribute.ts';
+import type { Change, Position } from '../../domain/change.ts';
+import type { Entity } from '../../domain/entity.ts';
+import { type Iri, NGSILD_NULL } from '../../domain/iri.ts';
+import type { JsonObject, JsonValue } from '../../domain/json.ts';
+import { compactInstance, compactValue } from '../../domain/jsonld/compact.ts';
+import type { Context } from '../../domain/jsonld/context.ts';
+import { parseProjection } from '../../domain/projection.ts';
+import { type EntityWriter, entityWriter, type Representation, representationKey } from '../../domain/representation.ts';
+import { attributeTriggers } from '../../domain/subscription.ts';
+import type { SubscriptionDocument } from '../../domain/subscription-document.ts';
+import { fromMicros, type Micros } from '../../domain/time.ts';
+import type { OutgoingNotification } from '../../ports/notifier.ts';
+import type { SubscriptionInForce } from './subscriptions-in-force.ts';
+
+/** How the notifications of one subscription are written; prepared once. */
+export interface NotificationStyle {
+  readonly representation: Representation;
+  /** Subscriptions with equal keys get the same text for the same change. */
+  readonly key: string;
+  readonly write: EntityWriter;
+  /** Whether an attribute is part of the notification (attributes, pick, omit). */
+  readonly shows: (name: Iri) => boolean;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Text in front of the entities, from behind `notifiedAt`, and behind them. */
+  readonly open: string;
+  readonly close: string;
+  /** `"@context":…` to put into each entity, for application/ld+json. */
+  readonly contextMember: string;
+}
+
+const CONTEXT_RELATION = 'http://www.w3.org/ns/json-ld#context';
+
+/** @param context the @context of the notifications, resolved */
+export function notificationStyle(document: SubscriptionDocument, context: Context, tenant: string): NotificationStyle {
+  const { notification, lang, subscription } = document;
+  const { endpoint } = notification;
+  const geo = endpoint.accept === 'application/geo+json';
+  const pick = notification.pick && parseProjection(notification.pick.join(','), context, 'notification.pick');
+  const omit = notification.omit && parseProjection(notification.omit.join(','), context, 'notification.omit');
+  const representation: Representation = {
+    format: notification.format,
+    geoJson: geo,
+    sysAttrs: notification.sysAttrs,
+    ...(lang === undefined ? {} : { lang }),
+    ...(notification.attributes ? { attrs: notification.attributes } : {}),
+    ...(pick ? { pick } : {}),
+    ...(omit ? { omit } : {}),
+    ...(subscription.datasetIds ? { datasetIds: subscription.datasetIds } : {}),
+  };
+  const contextText = JSON.stringify(context.source);
+  const contextInBody = geo && !/\bbody=json\b/.test(endpoint.receiverInfo['Prefer'] ?? '');
+  const linked = endpoint.accept === 'application/json' || (geo && !contextInBody);
+  const attrs = notification.attributes && new Set(notification.attributes);
+  return {
+    representation,
+    key: `${context.key} ${representationKey(representation)}`,
+    write: entityWriter(context, representation),
+    shows: (name) => (attrs?.has(name) ?? true) && (pick?.has(name) ?? true) && !omit?.has(name),
+    headers: {
+      'content-type': endpoint.accept,
+      ...(linked && context.link !== undefined ? { link: `<${context.link}>; rel="${CONTEXT_RELATION}"; type="application/ld+json"` } : {}),
+      ...(tenant === '' ? {} : { 'NGSILD-Tenant': tenant }),
+      ...endpoint.receiverInfo,
+    },
+    open: geo ? '{"type":"FeatureCollection","features":[' : '[',
+    close: geo ? (contextInBody ? `],"@context":${contextText}}` : ']}') : ']',
+    contextMember: endpoint.accept === 'application/ld+json' ? `"@context":${contextText}` : '',
+  };
+}
+
+/** The notification of one change to one subscriber (5.3.1, 5.8.6). The same change gives the same id, however often it is sent. */
+export function notificationOf(to: SubscriptionInForce, change: Change, timeoutMs: number): OutgoingNotification {
+  return envelope(to, `${change.position}`, change.position, change.at, entityText(to, change), timeoutMs);
+}
+
+/** The notification of a time interval: all entities that match now. */
+export function periodicNotificationOf(to: SubscriptionInForce, entities: readonly Entity[], now: Micros, timeoutMs: number): OutgoingNotification {
+  const { style } = to;
+  const texts = entities.map((entity) => withMember(JSON.stringify(style.write(entity)), style.contextMember));
+  return envelope(to, `t${now}`, undefined, fromMicros(now), texts.join(','), timeoutMs);
+}
+
+function envelope(
+  to: SubscriptionInForce,
+  occasion: string,
+  sequence: Position | undefined,
+  notifiedAt: string,
+  entities: string,
+  timeoutMs: number,
+): OutgoingNotification {
+  const { style, notification } = to;
+  const id = `urn:ngsi-ld:Notification:${occasion}:${digest(to.id)}`;
+  return {
+    uri: notification.endpoint.uri,
+    headers: sequence === undefined ? style.headers : { ...style.headers, 'Mizar-Sequence': String(sequence) },
+    body: `{"id":"${id}","type":"Notification","subscriptionId":${JSON.stringify(to.id)},"notifiedAt":"${notifiedAt}","data":${style.open}${entities}${style.close}}`,
+    notifierInfo: notification.endpoint.notifierInfo,
+    timeoutMs: Math.min(notification.endpoint.timeoutMs ?? timeoutMs, timeoutMs),
+  };
+}
+
+const digests = new Map<string, string>();
+/** Tells the notifications of two subscriptions about one change apart. */
+function digest(id: string): string {
+  let found = digests.get(id);
+  if (found === undefined) {
+    if (digests.size > 100_000) digests.clear();
+    found = createHash('sha256').update(id).digest('hex').slice(0, 12);
+    digests.set(id, found);
+  }
+  return found;
+}
+
+/** Subscriptions that want the same text share it; it lives as long as the change is on its way. */
+const texts = new WeakMap<Change, Map<string, string>>();
+
+function entityText(to: SubscriptionInForce, change: Change): string {
+  const { style, notification } = to;
+  const withDeleted = change.attributes.some((attribute) => attribute.kind === 'deleted');
+  if (change.kind === 'deleted' || withDeleted || notification.showChanges) {
+    return withMember(JSON.stringify(changedEntity(to, change)), style.contextMember);
+  }
+  let known = texts.get(change);
+  if (!known) {
+    known = new Map();
+    texts.set(change, known);
+  }
+  const key = `${style.key} ${style.contextMember}`;
+  let text = known.get(key);
+  if (text === undefined) {
+    text = withMember(JSON.stringify(style.write(change.entity)), style.contextMember);
+    known.set(key, text);
+  }
+  return text;
+}
+
+const withMember = (object: string, member: string) =>
+  member === '' ? object : object === '{}' ? `{${member}}` : `{${member},${object.slice(1)}`;
+
+/** The entity with what was deleted as NGSI-LD Null, and with previous values if the subscriber wants them (5.8.6). */
+function changedEntity(to: SubscriptionInForce, change: Change): JsonObject {
+  const { style, subscription, notification } = to;
+  const { representation } = style;
+  const gone = change.kind === 'deleted';
+  const whole = style.write(gone ? { ...change.entity, attributes: {} } : change.entity) as Record<string, JsonValue>;
+  const members = (representation.geoJson ? whole['properties'] : whole) as Record<string, JsonValue>;
+  if (gone) {
+    members['deletedAt'] = change.at;
+    const showsAttributes = notification.showChanges || attributeTriggers(subscription).has('attributeDeleted');
+    if (!showsAttributes) return whole;
+  }
+  const changes: readonly Pick<Change['attributes'][number], 'name' | 'datasetId' | 'before' | 'kind'>[] = gone
+    ? Object.entries(change.entity.attributes).flatMap(([name, instances]) =>
+        instances.map((before) => ({
+          name: name as Iri,
+          kind: 'deleted' as const,
+          before,
+          ...(before.datasetId ? { datasetId: before.datasetId } : {}),
+        })),
+      )
+    : change.attributes;
+  const concerned = changes.filter(
+    (one) =>
+      style.shows(one.name) &&
+      (one.kind === 'deleted' || (notification.showChanges && one.kind === 'updated')) &&
+      (!gone || (subscription.watchedAttributes?.includes(one.name) ?? true)),
+  );
+  for (const name of new Set(concerned.map((one) => one.name))) {
+    const rest = gone ? [] : (change.entity.attributes[name] ?? []);
+    const ofName = concerned.filter((one) => one.name === name);
+    members[to.context.compact(name)] = changedInstances(to, rest, ofName, change.at);
+  }
+  return whole;
+}
+
+type InstanceChange = Pick<Change['attributes'][number], 'datasetId' | 'before' | 'kind'>;
+
+function changedInstances(to: SubscriptionInForce, rest: readonly AttributeInstance[], changes: readonly InstanceChange[], at: string): JsonValue {
+  const { format, sysAttrs } = to.style.representation;
+  const { showChanges } = to.notification;
+  const style = { context: to.context, format, sysAttrs };
+  if (format === 'simplified') {
+    const deleted = changes.filter((one) => one.kind === 'deleted');
+    if (rest.length === 0 && deleted.length === 1 && deleted[0]!.datasetId === undefined) return NGSILD_NULL;
+    const dataset: Record<string, JsonValue> = {};
+    for (const instance of rest) dataset[instance.datasetId ?? '@none'] = compactValue(instance, style);
+    for (const one of deleted) dataset[one.datasetId ?? '@none'] = NGSILD_NULL;
+    return { dataset };
+  }
+  const written: JsonValue[] = rest.map((instance) => {
+    const changed = changes.find((one) => one.kind === 'updated' && one.datasetId === instance.datasetId);
+    const object = compactInstance(instance, style);
+    return changed?.before ? { ...(object as JsonObject), ...previous(changed.before, style) } : object;
+  });
+  for (const one of changes) {
+    if (one.kind !== 'deleted' || !one.before) continue;
+    const { before } = one;
+    // The name alone is enough, unless more has to be said (5.8.6).
+    if (!sysAttrs && !showChanges && one.datasetId === undefined && changes.length === 1 && rest.length === 0 && format === 'concise') return NGSILD_NULL;
+    const nothing: JsonValue = before.type === 'LanguageProperty' ? { '@none': NGSILD_NULL } : NGSILD_NULL;
+    written.push({
+      type: before.type,
+      [VALUE_MEMBER[before.type]]: nothing,
+      ...(one.datasetId ? { datasetId: one.datasetId } : {}),
+      ...(sysAttrs && before.createdAt ? { createdAt: before.createdAt } : {}),
+      ...(sysAttrs && before.modifiedAt ? { modifiedAt: before.modifiedAt } : {}),
+      ...(sysAttrs ? { deletedAt: at } : {}),
+      ...(showChanges ? previous(before, style) : {}),
+    });
+  }
+  return written.length === 1 ? written[0]! : written;
+}
+
+/** `previousValue`, `previousObject`, `previousLanguageMap` … (Tables 5.2.5-1 to 5.2.38-1). */
+function previous(before: AttributeInstance, style: { context: Context; format: 'normalized' | 'concise' | 'simplified'; sysAttrs: boolean }): JsonObject {
+  const member = VALUE_MEMBER[before.type];
+  return { [`previous${member[0]!.toUpperCase()}${member.slice(1)}`]: compactValue(before, style) };
+}
