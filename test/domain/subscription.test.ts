@@ -84,7 +84,9 @@ describe('which change notifies (5.8.6, 5.2.12)', () => {
   it('entityUpdated is the three attribute triggers together', () => {
     expect(heard({ triggers: ['entityUpdated'] }, change('updated', [deleted(TEMPERATURE)]))).toBe(true);
     expect(heard({ triggers: ['entityUpdated'] }, change('created', [created(TEMPERATURE)]))).toBe(true);
-    expect(heard({ triggers: ['entityUpdated'], watchedAttributes: [HUMIDITY] }, change('updated', [updated(TEMPERATURE)]))).toBe(false);
+    expect(
+      heard({ triggers: ['entityUpdated'], watchedAttributes: [HUMIDITY] }, change('updated', [updated(TEMPERATURE)])),
+    ).toBe(false);
   });
 
   it('entityCreated and entityDeleted hear just that', () => {
@@ -96,7 +98,9 @@ describe('which change notifies (5.8.6, 5.2.12)', () => {
 
   it('with the entity its attributes are deleted, if a watched one was there', () => {
     expect(heard({ triggers: ['attributeDeleted'], watchedAttributes: [TEMPERATURE] }, change('deleted', []))).toBe(true);
-    expect(heard({ triggers: ['attributeDeleted'], watchedAttributes: ['https://example.org/noise' as Iri] }, change('deleted', []))).toBe(false);
+    expect(
+      heard({ triggers: ['attributeDeleted'], watchedAttributes: ['https://example.org/noise' as Iri] }, change('deleted', [])),
+    ).toBe(false);
   });
 
   it('selectors choose by type, id and pattern, and one of several is enough', () => {

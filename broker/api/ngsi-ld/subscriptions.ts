@@ -117,5 +117,8 @@ export function subscriptionBody({ document, status, state, jsonldContext }: Sub
 }
 
 function selectorBody(selector: EntitySelector, received: JsonObject | undefined, context: Context): JsonObject {
-  return { ...received, type: selector.types ? printTypes(selector.types, (type: string) => context.compact(type as Iri)) : '*' };
+  return {
+    ...received,
+    type: selector.types ? printTypes(selector.types, (type: string) => context.compact(type as Iri)) : '*',
+  };
 }

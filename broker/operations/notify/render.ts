@@ -6,8 +6,14 @@ import { type Iri, NGSILD_NULL } from '../../domain/iri.ts';
 import type { JsonObject, JsonValue } from '../../domain/json.ts';
 import { compactInstance, compactValue } from '../../domain/jsonld/compact.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
-import { parseProjection } from '../../domain/projection.ts';
-import { type EntityWriter, entityWriter, type Representation, representationKey } from '../../domain/representation.ts';
+import { parseProjection } from '../../domain/query/parse/projection.ts';
+import {
+  type EntityWriter,
+  entityWriter,
+  LOCATION,
+  type Representation,
+  representationKey,
+} from '../../domain/representation.ts';
 import { attributeTriggers } from '../../domain/subscription.ts';
 import type { SubscriptionDocument } from '../../domain/subscription-document.ts';
 import { fromMicros, type Micros } from '../../domain/time.ts';
@@ -41,7 +47,7 @@ export function notificationStyle(document: SubscriptionDocument, context: Conte
   const omit = notification.omit && parseProjection(notification.omit.join(','), context, 'notification.omit');
   const representation: Representation = {
     format: notification.format,
-    geoJson: geo,
+    ...(geo ? { geometryProperty: LOCATION } : {}),
     sysAttrs: notification.sysAttrs,
     ...(lang === undefined ? {} : { lang }),
     ...(notification.attributes ? { attrs: notification.attributes } : {}),
@@ -60,7 +66,9 @@ export function notificationStyle(document: SubscriptionDocument, context: Conte
     shows: (name) => (attrs?.has(name) ?? true) && (pick?.has(name) ?? true) && !omit?.has(name),
     headers: {
       'content-type': endpoint.accept,
-      ...(linked && context.link !== undefined ? { link: `<${context.link}>; rel="${CONTEXT_RELATION}"; type="application/ld+json"` } : {}),
+      ...(linked && context.link !== undefined
+        ? { link: `<${context.link}>; rel="${CONTEXT_RELATION}"; type="application/ld+json"` }
+        : {}),
       ...(tenant === '' ? {} : { 'NGSILD-Tenant': tenant }),
       ...endpoint.receiverInfo,
     },
@@ -76,7 +84,12 @@ export function notificationOf(to: SubscriptionInForce, change: Change, timeoutM
 }
 
 /** The notification of a time interval: all entities that match now. */
-export function periodicNotificationOf(to: SubscriptionInForce, entities: readonly Entity[], now: Micros, timeoutMs: number): OutgoingNotification {
+export function periodicNotificationOf(
+  to: SubscriptionInForce,
+  entities: readonly Entity[],
+  now: Micros,
+  timeoutMs: number,
+): OutgoingNotification {
   const { style } = to;
   const texts = entities.map((entity) => withMember(JSON.stringify(style.write(entity)), style.contextMember));
   return envelope(to, `t${now}`, undefined, fromMicros(now), texts.join(','), timeoutMs);
@@ -145,7 +158,7 @@ function changedEntity(to: SubscriptionInForce, change: Change): JsonObject {
   const { representation } = style;
   const gone = change.kind === 'deleted';
   const whole = style.write(gone ? { ...change.entity, attributes: {} } : change.entity) as Record<string, JsonValue>;
-  const members = (representation.geoJson ? whole['properties'] : whole) as Record<string, JsonValue>;
+  const members = (representation.geometryProperty ? whole['properties'] : whole) as Record<string, JsonValue>;
   if (gone) {
     members['deletedAt'] = change.at;
     const showsAttributes = notification.showChanges || attributeTriggers(subscription).has('attributeDeleted');
@@ -177,8 +190,13 @@ function changedEntity(to: SubscriptionInForce, change: Change): JsonObject {
 
 type InstanceChange = Pick<Change['attributes'][number], 'datasetId' | 'before' | 'kind'>;
 
-function changedInstances(to: SubscriptionInForce, rest: readonly AttributeInstance[], changes: readonly InstanceChange[], at: string): JsonValue {
-  const { format, sysAttrs } = to.style.representation;
+function changedInstances(
+  to: SubscriptionInForce,
+  rest: readonly AttributeInstance[],
+  changes: readonly InstanceChange[],
+  at: string,
+): JsonValue {
+  const { format, sysAttrs } = to.notification;
   const { showChanges } = to.notification;
   const style = { context: to.context, format, sysAttrs };
   if (format === 'simplified') {
@@ -198,7 +216,15 @@ function changedInstances(to: SubscriptionInForce, rest: readonly AttributeInsta
     if (one.kind !== 'deleted' || !one.before) continue;
     const { before } = one;
     // The name alone is enough, unless more has to be said (5.8.6).
-    if (!sysAttrs && !showChanges && one.datasetId === undefined && changes.length === 1 && rest.length === 0 && format === 'concise') return NGSILD_NULL;
+    if (
+      !sysAttrs &&
+      !showChanges &&
+      one.datasetId === undefined &&
+      changes.length === 1 &&
+      rest.length === 0 &&
+      format === 'concise'
+    )
+      return NGSILD_NULL;
     const nothing: JsonValue = before.type === 'LanguageProperty' ? { '@none': NGSILD_NULL } : NGSILD_NULL;
     written.push({
       type: before.type,
@@ -214,7 +240,10 @@ function changedInstances(to: SubscriptionInForce, rest: readonly AttributeInsta
 }
 
 /** `previousValue`, `previousObject`, `previousLanguageMap` … (Tables 5.2.5-1 to 5.2.38-1). */
-function previous(before: AttributeInstance, style: { context: Context; format: 'normalized' | 'concise' | 'simplified'; sysAttrs: boolean }): JsonObject {
+function previous(
+  before: AttributeInstance,
+  style: { context: Context; format: 'normalized' | 'concise' | 'simplified'; sysAttrs: boolean },
+): JsonObject {
   const member = VALUE_MEMBER[before.type];
   return { [`previous${member[0]!.toUpperCase()}${member.slice(1)}`]: compactValue(before, style) };
 }

@@ -7,6 +7,7 @@ import type { NotificationParams, SubscriptionDocument } from '../../domain/subs
 import { SubscriptionIndex } from '../../domain/subscription-index.ts';
 import type { Micros } from '../../domain/time.ts';
 import type { DocumentStore } from '../../ports/document-store.ts';
+import { type NotificationStyle, notificationStyle } from './render.ts';
 
 /** What became of the notifications of one subscription (5.2.14.2). Changed in place; written to the store every few seconds. */
 export interface NotificationState {
@@ -28,6 +29,7 @@ export interface SubscriptionInForce {
   readonly tests: EntityTests;
   /** The @context of its notifications. */
   readonly context: Context;
+  readonly style: NotificationStyle;
   readonly state: NotificationState;
   /** Throttling looks at this: when the last notification was made, sent or not. */
   lastMade?: Micros;
@@ -88,6 +90,7 @@ export function subscriptionsInForce(dependencies: {
       notification: document.notification,
       tests: { selectors: queries.selectors.map((query) => compile(query)), conditions: compile(queries.conditions) },
       context,
+      style: notificationStyle(document, context, tenant),
       state: earlier?.state ?? state ?? { timesSent: 0, timesFailed: 0 },
       stateChanged: false,
       ...(notified === undefined ? {} : { lastMade: notified }),
