@@ -102,11 +102,11 @@ export const SETTINGS = {
     ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
     'Least severity that is logged',
   ),
-  coreContextVersion: oneOf(
+  coreContext: oneOf(
     'MIZAR_CORE_CONTEXT',
-    'v1.8',
+    'v1.9',
     ['v1.3', 'v1.4', 'v1.5', 'v1.6', 'v1.7', 'v1.8', 'v1.9'],
-    'Core @context that answers name',
+    'Version of the core @context that answers name',
   ),
   cacheBytes: whole(
     'MIZAR_CACHE_BYTES',
@@ -132,13 +132,6 @@ export const SETTINGS = {
     [1, 10_000_000],
     'Writes that may wait for the disk before new ones get 503',
     'writes',
-  ),
-  historyRetentionDays: whole(
-    'MIZAR_HISTORY_RETENTION_DAYS',
-    0,
-    [0, 36_500],
-    'How long attribute history is kept; 0: for ever',
-    'days',
   ),
   changeRetentionHours: whole(
     'MIZAR_CHANGE_RETENTION_HOURS',
