@@ -40,6 +40,8 @@ export interface EntityPage {
 export interface Write {
   readonly tenant: TenantId;
   readonly id: Iri;
+  /** `decide` sees the entity also when its time is over: the sweeper's deletions. */
+  readonly evenExpired?: true;
   decide(current: Entity | undefined): ChangeDraft | undefined;
 }
 
@@ -66,7 +68,7 @@ export interface EntityStore {
   commitTogether(writes: readonly Write[]): Promise<readonly WriteOutcome[]>;
   /** Types and attributes that exist, with how many entities have them (5.7.5 to 5.7.10). */
   typeCounts(tenant: TenantId): Promise<readonly TypeCount[]>;
-  /** Entities whose expiresAt lies before `at`, of any tenant, oldest first: the sweeper deletes them as ordinary changes. */
+  /** Entities that have expired and are still stored, of any tenant, oldest first: the sweeper deletes them as ordinary changes. */
   expired(limit: number): Promise<readonly { readonly tenant: TenantId; readonly id: Iri }[]>;
   /** The tenants that exist: those that ever were written to (4.14), and the default one. */
   tenants(): Promise<readonly TenantId[]>;

@@ -1,0 +1,287 @@
+import type { AttributeChange, Change, ChangeDraft, LateInstance, Position } from '../../domain/change.ts';
+import type { Entity } from '../../domain/entity.ts';
+import type { Iri, TenantId } from '../../domain/iri.ts';
+import type { Stamp } from '../../domain/stamp.ts';
+import type { Instant, Micros } from '../../domain/time.ts';
+import type { ChangeFeed } from '../../ports/change-feed.ts';
+import type { Database } from './database.ts';
+import type { Dictionary } from './dictionary.ts';
+import type { GroupCommit } from './group-commit.ts';
+
+const KINDS = ['created', 'updated', 'deleted'] as const;
+const INSERT =
+  'INSERT INTO change (position, tenant, kind, at, stamp, origin, clock, state, types, attributes, late) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)';
+const SELECT =
+  'SELECT position, tenant, kind, at, stamp, origin, state, types, attributes, late FROM change WHERE position > ? ORDER BY position LIMIT ?';
+const REMEMBER = 'INSERT INTO memory (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value';
+/** A reader's place is written at least this often, also when nothing else is. */
+const CURSOR_DELAY_MS = 1_000;
+
+/** The change log and its readers. The newest changes are kept in memory as well, so that subscriptions hardly ever read the file. */
+export class ChangeLog implements ChangeFeed {
+  readonly #database: Database;
+  readonly #dictionary: Dictionary;
+  readonly #commits: GroupCommit;
+  readonly #recentLimit: number;
+  /** The newest committed changes, without gaps, oldest first. */
+  #recent: Change[] = [];
+  /** Of the transaction that is being made. */
+  #fresh: Change[] = [];
+  /** The last position given out; equals the head between transactions. */
+  #position: Position;
+  #clock: Micros;
+  readonly #cursors = new Map<string, Position>();
+  readonly #moved = new Set<string>();
+  #cursorTimer: NodeJS.Timeout | undefined;
+  readonly #listeners = new Set<() => void>();
+  #wakeScheduled = false;
+
+  constructor(database: Database, dictionary: Dictionary, commits: GroupCommit, recentLimit: number) {
+    this.#database = database;
+    this.#dictionary = dictionary;
+    this.#commits = commits;
+    this.#recentLimit = recentLimit;
+    const remembered = new Map(
+      database.all("SELECT key, value FROM memory WHERE key IN ('position', 'clock')") as [string, number][],
+    );
+    const newest = database.get('SELECT position, clock FROM change ORDER BY position DESC LIMIT 1');
+    this.#position = Math.max(remembered.get('position') ?? 0, Number(newest?.[0] ?? 0));
+    this.#clock = Math.max(remembered.get('clock') ?? 0, Number(newest?.[1] ?? 0));
+    for (const [reader, position] of database.all('SELECT reader, position FROM cursor')) {
+      this.#cursors.set(reader as string, position as number);
+    }
+    commits.beforeCommit = () => this.#begin();
+  }
+
+  /** The largest stamp time of everything that was ever committed here. */
+  get highestStamp(): Micros {
+    return this.#clock;
+  }
+
+  #begin(): void {
+    this.#fresh = [];
+    const position = this.#position;
+    const clock = this.#clock;
+    this.#commits.onRollback(() => {
+      this.#position = position;
+      this.#clock = clock;
+    });
+    this.#commits.onCommit(() => this.#publish());
+    this.#writeCursors();
+  }
+
+  /**
+   * Inside a transaction: writes a change to the log.
+   * @param text JSON of the entity after the change, or, if it was deleted, before
+   * @returns its position
+   */
+  append(tenant: number, draft: ChangeDraft, text: string, entity: Entity): Position {
+    const position = ++this.#position;
+    const mark = this.#fresh.length;
+    const clock = this.#clock;
+    this.#commits.onRollback(() => {
+      this.#position = position - 1;
+      this.#clock = clock;
+      this.#fresh.length = mark;
+    });
+    this.#clock = highestStampOf(draft, clock);
+    const types = uniteTypes(draft.before?.types, entity.types);
+    const { at, stamp, kind, late } = draft;
+    this.#database.run(
+      INSERT,
+      position,
+      tenant,
+      KINDS.indexOf(kind),
+      at,
+      stamp.at,
+      stamp.origin,
+      this.#clock,
+      text,
+      types === entity.types ? null : JSON.stringify(types),
+      kind === 'updated' ? JSON.stringify(draft.attributes.map(row)) : null,
+      late && late.length > 0 ? JSON.stringify(late) : null,
+    );
+    this.#fresh.push({
+      position,
+      tenant: this.#dictionary.tenantName(tenant),
+      id: entity.id,
+      kind,
+      types,
+      entity,
+      attributes: kind === 'updated' ? draft.attributes : allAttributes(kind, entity),
+      ...(late && late.length > 0 ? { late } : {}),
+      at,
+      stamp,
+    });
+    return position;
+  }
+
+  #publish(): void {
+    if (this.#fresh.length === 0) return;
+    for (const change of this.#fresh) this.#recent.push(change);
+    this.#fresh = [];
+    // Cut in large steps: removing from the front moves everything.
+    if (this.#recent.length > 2 * this.#recentLimit) this.#recent = this.#recent.slice(-this.#recentLimit);
+    if (this.#wakeScheduled || this.#listeners.size === 0) return;
+    this.#wakeScheduled = true;
+    // After the writers have been answered.
+    setImmediate(() => {
+      this.#wakeScheduled = false;
+      for (const wake of this.#listeners) wake();
+    });
+  }
+
+  async read(after: Position, limit: number): Promise<readonly Change[]> {
+    const oldest = this.#recent[0]?.position;
+    if (oldest !== undefined && after >= oldest - 1) return this.#recent.slice(after + 1 - oldest, after + 1 - oldest + limit);
+    if (after >= this.#position) return [];
+    return this.#database.all(SELECT, after, limit).map((columns) => this.#fromRow(columns));
+  }
+
+  #fromRow(columns: readonly unknown[]): Change {
+    const [position, tenant, kindNumber, at, stampAt, origin, state, types, attributes, late] = columns as [
+      number,
+      number,
+      number,
+      Instant,
+      number,
+      string,
+      string,
+      string | null,
+      string | null,
+      string | null,
+    ];
+    const entity = JSON.parse(state) as Entity;
+    const kind = KINDS[kindNumber] as Change['kind'];
+    return {
+      position,
+      tenant: this.#dictionary.tenantName(tenant) as TenantId,
+      id: entity.id,
+      kind,
+      types: types === null ? entity.types : (JSON.parse(types) as Iri[]),
+      entity,
+      attributes:
+        attributes === null ? allAttributes(kind, entity) : (JSON.parse(attributes) as Row[]).map((of) => fromRow(of, entity)),
+      ...(late === null ? {} : { late: JSON.parse(late) as LateInstance[] }),
+      at,
+      stamp: { at: stampAt, origin } satisfies Stamp,
+    };
+  }
+
+  async head(): Promise<Position> {
+    return this.#position;
+  }
+
+  onCommit(wake: () => void): () => void {
+    this.#listeners.add(wake);
+    return () => this.#listeners.delete(wake);
+  }
+
+  async cursor(reader: string): Promise<Position | undefined> {
+    return this.#cursors.get(reader);
+  }
+
+  async moveCursor(reader: string, position: Position): Promise<void> {
+    if (this.#cursors.get(reader) === position) return;
+    this.#cursors.set(reader, position);
+    this.#moved.add(reader);
+    this.#cursorTimer ??= setTimeout(() => {
+      this.#cursorTimer = undefined;
+      // A failure here delays: the readers' places are written with the next commit.
+      if (this.#moved.size > 0) this.#commits.submit(() => undefined).catch(() => {});
+    }, CURSOR_DELAY_MS).unref();
+  }
+
+  /** Inside a transaction: moved cursors ride along with whatever is committed. */
+  #writeCursors(): void {
+    if (this.#moved.size === 0) return;
+    const moved = [...this.#moved];
+    for (const reader of moved) {
+      this.#database.run(
+        'INSERT INTO cursor (reader, position) VALUES (?, ?) ON CONFLICT (reader) DO UPDATE SET position = excluded.position',
+        reader,
+        this.#cursors.get(reader) as number,
+      );
+    }
+    this.#moved.clear();
+    this.#commits.onRollback(() => {
+      for (const reader of moved) this.#moved.add(reader);
+    });
+  }
+
+  trim(before: Position): Promise<number> {
+    // The cursors themselves are written first, by the same transaction: after a crash no reader finds its place gone.
+    return this.#commits.submit(() => {
+      let end = before;
+      for (const position of this.#cursors.values()) end = Math.min(end, position + 1);
+      const parked = this.#database.get('SELECT min(position) FROM delivery')?.[0];
+      if (parked !== null && parked !== undefined) end = Math.min(end, Number(parked));
+      this.#database.run(REMEMBER, 'position', this.#position);
+      this.#database.run(REMEMBER, 'clock', this.#clock);
+      const removed = this.#database.run('DELETE FROM change WHERE position < ?', end);
+      this.#commits.onCommit(() => {
+        const oldest = this.#recent[0]?.position;
+        if (oldest !== undefined && oldest < end) this.#recent.splice(0, end - oldest);
+      });
+      return removed;
+    });
+  }
+
+  /** Writes what {@link moveCursor} has put off. */
+  close(): void {
+    clearTimeout(this.#cursorTimer);
+    this.#cursorTimer = undefined;
+    if (this.#moved.size > 0) void this.#commits.submit(() => undefined).catch(() => {});
+  }
+}
+
+type Row = [name: Iri, datasetId: Iri | 0, kind: number, before: unknown];
+
+const row = (change: AttributeChange): Row => [
+  change.name,
+  change.datasetId ?? 0,
+  KINDS.indexOf(change.kind),
+  change.before ?? 0,
+];
+
+/** `after` is not written twice: it is in the entity. */
+function fromRow([name, datasetId, kindNumber, before]: Row, entity: Entity): AttributeChange {
+  const kind = KINDS[kindNumber] as AttributeChange['kind'];
+  const dataset = datasetId === 0 ? undefined : datasetId;
+  const after = kind === 'deleted' ? undefined : entity.attributes[name]?.find((instance) => instance.datasetId === dataset);
+  return {
+    name,
+    ...(dataset === undefined ? {} : { datasetId: dataset }),
+    kind,
+    ...(after ? { after } : {}),
+    ...(before === 0 ? {} : { before: before as NonNullable<AttributeChange['before']> }),
+  };
+}
+
+/** A creation creates every instance that the entity has, a deletion deletes them. */
+export function allAttributes(kind: 'created' | 'updated' | 'deleted', entity: Entity): AttributeChange[] {
+  const changes: AttributeChange[] = [];
+  for (const name in entity.attributes) {
+    for (const instance of entity.attributes[name as Iri] ?? []) {
+      const dataset = instance.datasetId === undefined ? {} : { datasetId: instance.datasetId };
+      changes.push({
+        name: name as Iri,
+        ...dataset,
+        kind,
+        ...(kind === 'deleted' ? { before: instance } : { after: instance }),
+      });
+    }
+  }
+  return changes;
+}
+
+function uniteTypes(before: readonly Iri[] | undefined, types: readonly Iri[]): readonly Iri[] {
+  if (!before || before === types || before.every((type) => types.includes(type))) return types;
+  return [...new Set([...before, ...types])];
+}
+
+function highestStampOf(draft: ChangeDraft, known: Micros): Micros {
+  let highest = Math.max(known, draft.stamp.at);
+  for (const { after } of draft.attributes) if (after?.stamp && after.stamp.at > highest) highest = after.stamp.at;
+  return highest;
+}

@@ -1,0 +1,144 @@
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { APPLICATION_ID, MIGRATIONS } from './schema.ts';
+
+export type Value = string | number | null;
+
+/** One open database file: prepared statements by their text, and the settings that make a commit durable and a read cheap. */
+export class Database {
+  readonly #connection: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  constructor(connection: DatabaseSync) {
+    this.#connection = connection;
+  }
+
+  /** The prepared statement for this text; made once. Rows come as arrays in the order of the columns: a tenth cheaper than objects. */
+  prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (!statement) {
+      statement = this.#connection.prepare(sql);
+      statement.setReturnArrays(true);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  all(sql: string, ...values: Value[]): Value[][] {
+    return this.prepare(sql).all(...values) as unknown as Value[][];
+  }
+
+  get(sql: string, ...values: Value[]): Value[] | undefined {
+    return this.prepare(sql).get(...values) as unknown as Value[] | undefined;
+  }
+
+  /** @returns how many rows it changed */
+  run(sql: string, ...values: Value[]): number {
+    return this.prepare(sql).run(...values).changes as number;
+  }
+
+  exec(sql: string): void {
+    this.#connection.exec(sql);
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.#connection.close();
+  }
+}
+
+/** SQLite's own result code behind an error, without its extension bits; undefined if SQLite did not raise it. */
+function sqliteCode(error: unknown): number | undefined {
+  const code = (error as { errcode?: unknown } | null)?.errcode;
+  return typeof code === 'number' ? code & 0xff : undefined;
+}
+
+const BUSY = 5;
+const LOCKED = 6;
+const NO_MEMORY = 7;
+const READONLY = 8;
+const IO_ERROR = 10;
+const CORRUPT = 11;
+const FULL = 13;
+const CANTOPEN = 14;
+const NOT_A_DATABASE = 26;
+
+const ENVIRONMENT: ReadonlySet<number> = new Set([BUSY, LOCKED, NO_MEMORY, READONLY, IO_ERROR, CORRUPT, FULL, CANTOPEN]);
+
+/** True if the disk (or the memory) failed, rather than the statement being wrong. */
+export function isDiskFailure(error: unknown): boolean {
+  const code = sqliteCode(error);
+  return code !== undefined && ENVIRONMENT.has(code);
+}
+
+/**
+ * Opens the file, or makes it, and brings it to the current schema.
+ * @param file a path, or ':memory:'
+ * @param waitMs how long a predecessor that is shutting down may keep the file locked
+ * @throws Error with one line that says why this broker cannot use the file
+ */
+export function openDatabase(file: string, waitMs = 2_000): Database {
+  let connection: DatabaseSync | undefined;
+  try {
+    connection = new DatabaseSync(file, { timeout: waitMs });
+    // One process owns the file: the lock is taken once, and SQLite need not look for other writers before each read (a third cheaper).
+    connection.exec('PRAGMA locking_mode = EXCLUSIVE');
+    // Readers see the last commit, and a commit is one append and one fsync.
+    connection.exec('PRAGMA journal_mode = WAL');
+    // A commit that returned survives a power cut. NORMAL would only survive a crash of the process.
+    connection.exec('PRAGMA synchronous = FULL');
+    // Larger checkpoints write each page once for many commits; much larger ones stall the writes behind them.
+    connection.exec('PRAGMA wal_autocheckpoint = 4000');
+    connection.exec('PRAGMA journal_size_limit = 67108864');
+    // 64 MiB: the inner pages of history and the indexes stay in memory.
+    connection.exec('PRAGMA cache_size = -65536');
+    connection.exec('PRAGMA temp_store = MEMORY');
+    migrate(connection, file);
+    return new Database(connection);
+  } catch (error) {
+    connection?.close();
+    throw refusal(error, file);
+  }
+}
+
+function migrate(connection: DatabaseSync, file: string): void {
+  const read = (sql: string): number => Number(Object.values(connection.prepare(sql).get() ?? {})[0] ?? 0);
+  // Takes the write lock, and with it the exclusive lock, also if there is nothing to migrate.
+  connection.exec('BEGIN IMMEDIATE');
+  try {
+    const version = read('PRAGMA user_version');
+    if (read('SELECT count(*) FROM sqlite_schema') > 0 && read('PRAGMA application_id') !== APPLICATION_ID) {
+      throw new Error(`${file} is a database of another program.`);
+    }
+    if (version > MIGRATIONS.length) {
+      throw new Error(
+        `${file} was written by a newer version of Mizar (schema ${version}, this one knows ${MIGRATIONS.length}): start that version.`,
+      );
+    }
+    for (const migration of MIGRATIONS.slice(version)) connection.exec(migration);
+    if (version < MIGRATIONS.length) {
+      connection.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
+      connection.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
+    }
+    connection.exec('COMMIT');
+  } catch (error) {
+    connection.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+function refusal(error: unknown, file: string): Error {
+  const known: Record<number, string> = {
+    [BUSY]: `${file} is in use by another broker: stop that one, or set another data directory.`,
+    [LOCKED]: `${file} is in use by another broker: stop that one, or set another data directory.`,
+    [READONLY]: `${file} cannot be written: check its permissions.`,
+    [CORRUPT]: `${file} is damaged: restore it from a backup.`,
+    [CANTOPEN]: `${file} cannot be opened: check that its directory exists and may be written.`,
+    [NOT_A_DATABASE]: `${file} is not a database.`,
+  };
+  const code = sqliteCode(error);
+  if (code !== undefined) {
+    const message = known[code] ?? `${file} cannot be opened: ${(error as Error).message}.`;
+    return new Error(message, { cause: error });
+  }
+  return error instanceof Error ? error : new Error(String(error));
+}

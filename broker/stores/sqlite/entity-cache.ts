@@ -1,0 +1,95 @@
+import type { Entity } from '../../domain/entity.ts';
+import type { Iri } from '../../domain/iri.ts';
+import type { StoredEntity } from '../../ports/entity-store.ts';
+
+/** What the store knows of an entity row. `text` undefined: there is a row (history knows the id), but the entity does not exist now. */
+export class EntityRow implements StoredEntity {
+  readonly key: number;
+  readonly tenant: number;
+  readonly id: Iri;
+  readonly version: number;
+  readonly expires: number | undefined;
+  /** False: the temporal evolution was deleted (5.6.16), or never was. */
+  readonly evolution: boolean;
+  readonly past: string | undefined;
+  readonly text: string | undefined;
+  #entity: Entity | undefined;
+
+  constructor(row: Omit<EntityRow, 'entity' | 'weight'>, entity?: Entity) {
+    this.key = row.key;
+    this.tenant = row.tenant;
+    this.id = row.id;
+    this.version = row.version;
+    this.expires = row.expires;
+    this.evolution = row.evolution;
+    this.past = row.past;
+    this.text = row.text;
+    this.#entity = entity;
+  }
+
+  /** Parsed once, when somebody asks. Only for rows with text. */
+  get entity(): Entity {
+    this.#entity ??= JSON.parse(this.text as string) as Entity;
+    return this.#entity;
+  }
+
+  /** About how many bytes of memory it takes: the parsed form is some times the text. */
+  get weight(): number {
+    return 500 + 5 * (this.text?.length ?? 0);
+  }
+}
+
+/**
+ * Rows read or written lately, the same objects for everybody, bounded in bytes. Two generations: what was used since the last turn
+ * survives the next, so that a hit costs one look-up and no bookkeeping.
+ */
+export class EntityCache {
+  readonly #generationBytes: number;
+  #young = new Map<number, EntityRow>();
+  #old = new Map<number, EntityRow>();
+  #youngKeys = new Map<string, number>();
+  #oldKeys = new Map<string, number>();
+  #bytes = 0;
+
+  constructor(limitBytes: number) {
+    this.#generationBytes = limitBytes / 2;
+  }
+
+  byKey(key: number): EntityRow | undefined {
+    const row = this.#young.get(key);
+    if (row) return row;
+    const older = this.#old.get(key);
+    if (older) this.set(older);
+    return older;
+  }
+
+  byId(tenant: number, id: Iri): EntityRow | undefined {
+    const name = `${tenant} ${id}`;
+    const key = this.#youngKeys.get(name) ?? this.#oldKeys.get(name);
+    return key === undefined ? undefined : this.byKey(key);
+  }
+
+  set(row: EntityRow): void {
+    if (this.#bytes > this.#generationBytes) {
+      this.#old = this.#young;
+      this.#oldKeys = this.#youngKeys;
+      this.#young = new Map();
+      this.#youngKeys = new Map();
+      this.#bytes = 0;
+    }
+    // The older generation must not answer with an older state when the younger is dropped.
+    if (this.#old.delete(row.key)) this.#oldKeys.delete(`${row.tenant} ${row.id}`);
+    if (!this.#young.has(row.key)) this.#youngKeys.set(`${row.tenant} ${row.id}`, row.key);
+    this.#young.set(row.key, row);
+    this.#bytes += row.weight;
+  }
+
+  /** Forgets a row: the next reader takes it from the file. */
+  drop(row: EntityRow): void {
+    const name = `${row.tenant} ${row.id}`;
+    this.#young.delete(row.key);
+    this.#old.delete(row.key);
+    this.#youngKeys.delete(name);
+    this.#oldKeys.delete(name);
+  }
+}

@@ -1,0 +1,252 @@
+import type { ChangeDraft, Position } from '../../domain/change.ts';
+import type { Entity } from '../../domain/entity.ts';
+import type { Iri } from '../../domain/iri.ts';
+import { toMicros } from '../../domain/time.ts';
+import type { ChangeLog } from './change-log.ts';
+import type { Database } from './database.ts';
+import type { Dictionary } from './dictionary.ts';
+import { type EntityCache, EntityRow } from './entity-cache.ts';
+import type { GeoIndex } from './geo-index.ts';
+import type { GroupCommit } from './group-commit.ts';
+import type { HistoryRows } from './history-rows.ts';
+
+const COLUMNS = 'key, tenant, id, version, expires, evolution, past, state';
+const BY_ID = `SELECT ${COLUMNS} FROM entity WHERE tenant = ? AND id = ?`;
+const BY_KEY = `SELECT ${COLUMNS} FROM entity WHERE key = ?`;
+const INSERT =
+  'INSERT INTO entity (key, tenant, id, version, expires, shape, evolution, past, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)';
+// Two statements, because an index on a column that is set to its own value is looked at nevertheless.
+const UPDATE_STATE = 'UPDATE entity SET version = ?, evolution = 1, state = ? WHERE key = ?';
+const UPDATE_ALL = 'UPDATE entity SET version = ?, expires = ?, shape = ?, evolution = ?, past = ?, state = ? WHERE key = ?';
+
+/** What the temporal evolution knows of an entity beyond its state. */
+export interface Past {
+  readonly types: readonly Iri[];
+  readonly scopes?: readonly string[];
+  readonly createdAt: string;
+  readonly modifiedAt: string;
+  readonly deletedAt?: string;
+}
+
+/** Parts of the store that a write touches. */
+export interface Parts {
+  readonly database: Database;
+  readonly dictionary: Dictionary;
+  readonly commits: GroupCommit;
+  readonly cache: EntityCache;
+  readonly geo: GeoIndex;
+  readonly history: HistoryRows;
+  readonly log: ChangeLog;
+}
+
+/** Reads and writes entity rows, with everything that must change along with them. */
+export class EntityRows {
+  readonly #parts: Parts;
+  #nextKey: number;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#nextKey = Number(parts.database.get('SELECT max(key) FROM entity')?.[0] ?? 0) + 1;
+  }
+
+  byId(tenant: number, id: Iri): EntityRow | undefined {
+    return this.#parts.cache.byId(tenant, id) ?? this.#keep(this.#parts.database.get(BY_ID, tenant, id));
+  }
+
+  byKey(key: number): EntityRow | undefined {
+    return this.#parts.cache.byKey(key) ?? this.#keep(this.#parts.database.get(BY_KEY, key));
+  }
+
+  #keep(columns: readonly unknown[] | undefined): EntityRow | undefined {
+    if (!columns) return undefined;
+    const [key, tenant, id, version, expires, evolution, past, state] = columns as [
+      number,
+      number,
+      Iri,
+      number,
+      number | null,
+      number,
+      string | null,
+      string | null,
+    ];
+    const row = new EntityRow({
+      key,
+      tenant,
+      id,
+      version,
+      expires: expires ?? undefined,
+      evolution: evolution === 1,
+      past: past ?? undefined,
+      text: state ?? undefined,
+    });
+    this.#parts.cache.set(row);
+    return row;
+  }
+
+  /**
+   * Inside a transaction: writes a change: state, history, change log and indexes.
+   * @param row what is stored now, also if it has expired
+   * @returns the change's position
+   */
+  write(tenant: number, id: Iri, row: EntityRow | undefined, draft: ChangeDraft): Position {
+    const { database, geo, history, log } = this.#parts;
+    const before = row?.text === undefined ? undefined : row.entity;
+    const after = draft.kind === 'deleted' ? undefined : (draft.after as Entity);
+    const shown = after ?? draft.before ?? before;
+    if (!shown) throw new TypeError(`A change of kind ${draft.kind} to ${id} has no entity`);
+    const lateOnly = after !== undefined && after === before;
+    const text = lateOnly || !after ? (row?.text ?? JSON.stringify(shown)) : JSON.stringify(after);
+    const version = log.append(tenant, draft, text, shown);
+    if (lateOnly && row) {
+      history.record(row.key, draft);
+      return version;
+    }
+    const expires = after?.expiresAt === undefined ? undefined : toMicros(after.expiresAt);
+    const key = row?.key ?? this.#nextKey++;
+    // While the entity exists, this holds what temporal provision added; what was known of a deleted one is over.
+    const keptPast = before ? row?.past : undefined;
+    const next = new EntityRow(
+      {
+        key,
+        tenant,
+        id,
+        version,
+        expires,
+        evolution: true,
+        past: after ? keptPast : JSON.stringify(pastOf(shown, draft)),
+        text: after ? text : undefined,
+      },
+      after,
+    );
+    if (!row) {
+      database.run(
+        INSERT,
+        key,
+        tenant,
+        id,
+        version,
+        expires ?? null,
+        this.#shape(after),
+        1,
+        next.past ?? null,
+        next.text ?? null,
+      );
+    } else if (before && after && row.expires === expires && sameShape(before, after)) {
+      database.run(UPDATE_STATE, version, text, key);
+    } else {
+      const shape = this.#shape(after);
+      database.run(UPDATE_ALL, version, expires ?? null, shape, 1, next.past ?? null, next.text ?? null, key);
+    }
+    this.#indexTypes(tenant, id, key, before?.types ?? NO_TYPES, after?.types ?? NO_TYPES);
+    geo.update(tenant, key, before, after);
+    history.record(key, draft);
+    this.#put(next, row);
+    return version;
+  }
+
+  /** Inside a transaction: what only the temporal evolution knows of an entity, which has a state or not. */
+  writePast(tenant: number, id: Iri, row: EntityRow | undefined, evolution: boolean, past: Past | undefined): number {
+    const { database } = this.#parts;
+    const key = row?.key ?? this.#nextKey++;
+    const text = past === undefined ? null : JSON.stringify(past);
+    if (row) database.run('UPDATE entity SET evolution = ?, past = ? WHERE key = ?', evolution ? 1 : 0, text, key);
+    else database.run(INSERT, key, tenant, id, 0, null, null, evolution ? 1 : 0, text, null);
+    const next = new EntityRow({
+      key,
+      tenant,
+      id,
+      version: row?.version ?? 0,
+      expires: row?.expires,
+      evolution,
+      past: text ?? undefined,
+      text: row?.text,
+    });
+    this.#put(next, row);
+    return key;
+  }
+
+  #put(next: EntityRow, old: EntityRow | undefined): void {
+    const { cache, commits } = this.#parts;
+    cache.set(next);
+    commits.onRollback(() => {
+      cache.drop(next);
+      if (old) cache.set(old);
+      else if (next.key === this.#nextKey - 1) this.#nextKey = next.key;
+    });
+  }
+
+  #indexTypes(tenant: number, id: Iri, key: number, before: readonly Iri[], after: readonly Iri[]): void {
+    if (before === after) return;
+    const { database, dictionary } = this.#parts;
+    for (const type of before) {
+      if (after.includes(type)) continue;
+      database.run('DELETE FROM entity_type WHERE tenant = ? AND type = ? AND id = ?', tenant, dictionary.name(type), id);
+    }
+    for (const type of after) {
+      if (before.includes(type)) continue;
+      database.run(INSERT_TYPE, tenant, dictionary.name(type), id, key);
+    }
+  }
+
+  #shape(entity: Entity | undefined): number | null {
+    return entity ? this.#parts.dictionary.shape(shapeOf(entity)) : null;
+  }
+}
+
+const NO_TYPES: readonly Iri[] = [];
+const INSERT_TYPE = 'INSERT INTO entity_type (tenant, type, id, entity) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING';
+
+/** Types, then attributes with the kinds that their instances have: what discovery tells of an entity. */
+export function shapeOf(entity: Entity): string {
+  const attributes: string[] = [];
+  for (const name in entity.attributes) {
+    const instances = entity.attributes[name as Iri] ?? [];
+    const kinds =
+      instances.length === 1 ? instances[0]?.type : [...new Set(instances.map(({ type }) => type))].sort().join(',');
+    attributes.push(`${name} ${kinds}`);
+  }
+  // Neither IRIs nor kinds contain a space or a line break.
+  return `${[...entity.types].sort().join(' ')}\n${attributes.sort().join('\n')}`;
+}
+
+export interface Shape {
+  readonly types: readonly Iri[];
+  readonly attributes: readonly { readonly name: Iri; readonly kinds: readonly string[] }[];
+}
+
+export function parseShape(text: string): Shape {
+  const [types, ...lines] = text.split('\n');
+  const attributes = lines
+    .filter((line) => line !== '')
+    .map((line) => {
+      const [name, kinds] = line.split(' ') as [Iri, string];
+      return { name, kinds: kinds.split(',') };
+    });
+  return { types: (types as string).split(' ') as Iri[], attributes };
+}
+
+/** True if both have the same types and attributes of the same kinds, found out without making the texts. May be false for equal shapes. */
+function sameShape(a: Entity, b: Entity): boolean {
+  if (a.types !== b.types && (a.types.length !== b.types.length || !a.types.every((type, at) => type === b.types[at])))
+    return false;
+  let count = 0;
+  for (const name in a.attributes) {
+    count++;
+    const left = a.attributes[name as Iri] as Entity['attributes'][Iri];
+    const right = b.attributes[name as Iri];
+    if (left === right) continue;
+    if (left?.length !== 1 || right?.length !== 1 || left[0]?.type !== right[0]?.type) return false;
+  }
+  for (const _ in b.attributes) count--;
+  return count === 0;
+}
+
+function pastOf(entity: Entity, draft: ChangeDraft): Past {
+  return {
+    types: entity.types,
+    ...(entity.scopes === undefined ? {} : { scopes: entity.scopes }),
+    createdAt: entity.createdAt,
+    modifiedAt: draft.at,
+    deletedAt: draft.at,
+  };
+}

@@ -1,0 +1,223 @@
+import type { Entity } from '../../domain/entity.ts';
+import { DomainError } from '../../domain/errors.ts';
+import { DEFAULT_TENANT, type Iri, type TenantId } from '../../domain/iri.ts';
+import { compile } from '../../domain/query/evaluate.ts';
+import { compileOrder } from '../../domain/query/order.ts';
+import type { EntityQuery } from '../../domain/query/query.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type {
+  EntityPage,
+  EntityStore,
+  PageRequest,
+  StoredEntity,
+  TypeCount,
+  Write,
+  WriteOutcome,
+} from '../../ports/entity-store.ts';
+import { type Access, compileQuery } from './compile-query.ts';
+import type { EntityRow } from './entity-cache.ts';
+import { type EntityRows, type Parts, parseShape } from './entity-rows.ts';
+import { expiry } from './expiry.ts';
+
+const UNCHANGED: WriteOutcome = { kind: 'unchanged' };
+/** Candidates that are fetched at a time while a page is being filled. */
+const STEP = 200;
+
+export class SqliteEntityStore implements EntityStore {
+  readonly #parts: Parts;
+  readonly #rows: EntityRows;
+  readonly #clock: Clock;
+  readonly #sortLimit: number;
+
+  /** @param sortLimit how many matches a query may have that asks for an order other than that of the id */
+  constructor(parts: Parts, rows: EntityRows, clock: Clock, sortLimit: number) {
+    this.#parts = parts;
+    this.#rows = rows;
+    this.#clock = clock;
+    this.#sortLimit = sortLimit;
+  }
+
+  async get(tenant: TenantId, id: Iri): Promise<StoredEntity | undefined> {
+    const key = this.#parts.dictionary.findTenant(tenant);
+    return key === undefined ? undefined : this.#current(this.#rows.byId(key, id));
+  }
+
+  /** The row, if the entity exists now. */
+  #current(row: EntityRow | undefined): EntityRow | undefined {
+    if (row === undefined || row.text === undefined) return undefined;
+    return row.expires !== undefined && row.expires <= this.#clock.micros() ? undefined : row;
+  }
+
+  commit(writes: readonly Write[]): Promise<readonly WriteOutcome[]> {
+    return this.#parts.commits.submit(() => writes.map((write) => this.#apply(write)), writes.length);
+  }
+
+  commitTogether(writes: readonly Write[]): Promise<readonly WriteOutcome[]> {
+    const apply = (write: Write): WriteOutcome => {
+      const outcome = this.#apply(write);
+      if (outcome.kind === 'refused') throw outcome.error;
+      return outcome;
+    };
+    return this.#parts.commits.submit(() => writes.map(apply), writes.length, true);
+  }
+
+  #apply(write: Write): WriteOutcome {
+    const { dictionary, history } = this.#parts;
+    const known = dictionary.findTenant(write.tenant);
+    let row = known === undefined ? undefined : this.#rows.byId(known, write.id);
+    const current = write.evenExpired ? (row?.text === undefined ? undefined : row) : this.#current(row);
+    let draft: ReturnType<Write['decide']>;
+    try {
+      draft = write.decide(current?.entity);
+    } catch (error) {
+      if (error instanceof DomainError) return { kind: 'refused', error };
+      throw error;
+    }
+    if (!draft) return UNCHANGED;
+    if (draft.late && row) {
+      const key = row.key;
+      const late = draft.late.filter(({ name, instance }) => !history.has(key, name, instance));
+      if (late.length === 0 && draft.attributes.length === 0 && draft.after === draft.before) return UNCHANGED;
+      if (late.length < draft.late.length) draft = { ...draft, late };
+    }
+    const tenant = known ?? dictionary.tenant(write.tenant);
+    if (row?.text !== undefined && !current) {
+      // It has expired, and nobody has heard of it yet: its deletion comes first, so that the log tells what happened.
+      this.#rows.write(tenant, write.id, row, expiry(row.entity, this.#clock));
+      row = this.#rows.byId(tenant, write.id);
+    }
+    return { kind: 'committed', version: this.#rows.write(tenant, write.id, row, draft), change: draft };
+  }
+
+  async query(tenant: TenantId, query: EntityQuery, page: PageRequest): Promise<EntityPage> {
+    const key = this.#parts.dictionary.findTenant(tenant);
+    if (key === undefined) return { entities: [], more: false, ...(page.count ? { count: 0 } : {}) };
+    const access = compileQuery(query, key, this.#parts);
+    const test = access.exact ? undefined : this.#test(key, query);
+    if (page.order && !(page.order.length === 1 && page.order[0]?.by === 'id' && page.order[0].direction === 'asc')) {
+      return this.#sorted(access, test, page, page.order);
+    }
+    const entities: StoredEntity[] = [];
+    let skip = page.after === undefined ? (page.offset ?? 0) : 0;
+    let more = false;
+    for (const row of this.#matches(access, test, page.after ?? '', Math.min(skip + page.limit + 1, STEP))) {
+      if (skip > 0) skip--;
+      else if (entities.length < page.limit) entities.push(row);
+      else {
+        more = true;
+        break;
+      }
+    }
+    return { entities, more, ...(page.count ? { count: this.#count(access, test) } : {}) };
+  }
+
+  /** The query as a test of one entity; linked paths (4.9) continue in this tenant. */
+  #test(tenant: number, query: EntityQuery): (entity: Entity) => boolean {
+    return compile(query, (id) => this.#current(this.#rows.byId(tenant, id))?.entity);
+  }
+
+  *#matches(
+    access: Access,
+    test: ((entity: Entity) => boolean) | undefined,
+    after: string,
+    step = STEP,
+  ): Generator<EntityRow, void, undefined> {
+    let from = after;
+    for (;;) {
+      const candidates = access.next(from, step);
+      for (const [key] of candidates) {
+        const row = this.#current(this.#rows.byKey(key));
+        if (row && (!test || test(row.entity))) yield row;
+      }
+      const last = candidates.at(-1);
+      if (!last || candidates.length < step) return;
+      from = last[1];
+    }
+  }
+
+  #count(access: Access, test: ((entity: Entity) => boolean) | undefined): number {
+    let count = 0;
+    for (const _ of this.#matches(access, test, '')) count++;
+    return count;
+  }
+
+  #sorted(
+    access: Access,
+    test: ((entity: Entity) => boolean) | undefined,
+    page: PageRequest,
+    order: NonNullable<PageRequest['order']>,
+  ): EntityPage {
+    const found: EntityRow[] = [];
+    for (const row of this.#matches(access, test, '')) {
+      found.push(row);
+      if (found.length > this.#sortLimit) {
+        throw new DomainError(
+          'TooComplexQuery',
+          `More than ${this.#sortLimit} entities match, too many to be put in the order asked for: narrow the query down.`,
+        );
+      }
+    }
+    const compare = compileOrder(order);
+    const sorted = found.sort((a, b) => compare(a.entity, b.entity));
+    const last = page.after === undefined ? -1 : sorted.findIndex(({ id }) => id === page.after);
+    const start = page.after === undefined ? (page.offset ?? 0) : last + 1;
+    return {
+      entities: sorted.slice(start, start + page.limit),
+      more: sorted.length > start + page.limit,
+      ...(page.count ? { count: sorted.length } : {}),
+    };
+  }
+
+  async typeCounts(tenant: TenantId): Promise<readonly TypeCount[]> {
+    const { database, dictionary } = this.#parts;
+    const key = dictionary.findTenant(tenant);
+    if (key === undefined) return [];
+    const counts = new Map(database.all(SHAPES, key) as [number, number][]);
+    for (const [shape, expired] of database.all(EXPIRED_SHAPES, this.#clock.micros(), key) as [number, number][]) {
+      counts.set(shape, (counts.get(shape) ?? 0) - expired);
+    }
+    const types = new Map<Iri, { entities: number; attributes: Map<Iri, { kinds: Set<string>; entities: number }> }>();
+    for (const [shapeKey, entities] of counts) {
+      if (entities <= 0) continue;
+      const shape = parseShape(dictionary.shapeText(shapeKey));
+      for (const type of shape.types) {
+        const of = types.get(type) ?? { entities: 0, attributes: new Map() };
+        types.set(type, of);
+        of.entities += entities;
+        for (const { name, kinds } of shape.attributes) {
+          const attribute = of.attributes.get(name) ?? { kinds: new Set(), entities: 0 };
+          of.attributes.set(name, attribute);
+          for (const kind of kinds) attribute.kinds.add(kind);
+          attribute.entities += entities;
+        }
+      }
+    }
+    const byName = ([a]: [Iri, unknown], [b]: [Iri, unknown]): number => (a < b ? -1 : 1);
+    return [...types].sort(byName).map(([type, { entities, attributes }]) => ({
+      type,
+      entities,
+      attributes: [...attributes]
+        .sort(byName)
+        .map(([name, of]) => ({ name, kinds: [...of.kinds].sort(), entities: of.entities })),
+    }));
+  }
+
+  async expired(limit: number): Promise<readonly { readonly tenant: TenantId; readonly id: Iri }[]> {
+    const { database, dictionary } = this.#parts;
+    return database
+      .all('SELECT tenant, id FROM entity WHERE expires <= ? ORDER BY expires LIMIT ?', this.#clock.micros(), limit)
+      .map(([tenant, id]) => ({ tenant: dictionary.tenantName(tenant as number), id: id as Iri }));
+  }
+
+  async tenants(): Promise<readonly TenantId[]> {
+    return [...new Set([DEFAULT_TENANT, ...this.#parts.dictionary.tenants()])].sort();
+  }
+
+  async tenantExists(tenant: TenantId): Promise<boolean> {
+    return tenant === DEFAULT_TENANT || this.#parts.dictionary.findTenant(tenant) !== undefined;
+  }
+}
+
+const SHAPES = 'SELECT shape, count(*) FROM entity WHERE tenant = ? AND shape IS NOT NULL GROUP BY shape';
+const EXPIRED_SHAPES =
+  'SELECT shape, count(*) FROM entity WHERE expires <= ? AND tenant = ? AND shape IS NOT NULL GROUP BY shape';

@@ -1,0 +1,190 @@
+import { DomainError } from '../../domain/errors.ts';
+import { type Database, isDiskFailure } from './database.ts';
+
+interface Job {
+  /** How much it adds to the queue: the number of its writes. */
+  readonly weight: number;
+  /** Undo what it wrote if it throws, and nothing else. */
+  readonly atomic: boolean;
+  run(): unknown;
+  resolve(result: unknown): void;
+  reject(error: unknown): void;
+}
+
+/** Writes that one transaction takes: more would keep readers waiting longer than they gain. */
+const TRANSACTION_WRITES = 2_000;
+
+/**
+ * Puts writes that arrive together into one transaction, so that they share its fsync. What arrived in this turn of the event loop is
+ * committed at its end; nobody waits for company (waiting was slower at every concurrency that was measured, ADR-0002).
+ *
+ * Everything runs synchronously between BEGIN and COMMIT, so nobody sees a half-done state. What a job changes in memory it registers
+ * with {@link onRollback}; what may only be seen once it is on disk goes to {@link onCommit}.
+ */
+export class GroupCommit {
+  readonly #database: Database;
+  readonly #maxWaitingWrites: number;
+  #queue: Job[] = [];
+  #waiting = 0;
+  #scheduled = false;
+  #closed = false;
+  #undo: (() => void)[] = [];
+  #after: (() => void)[] = [];
+  /** Called at the start of each transaction: what is written along with others, and not worth a transaction of its own. */
+  beforeCommit: () => void = () => {};
+
+  constructor(database: Database, maxWaitingWrites: number) {
+    this.#database = database;
+    this.#maxWaitingWrites = maxWaitingWrites;
+  }
+
+  /** Writes that wait for their transaction. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /**
+   * Runs `work` inside the next transaction. Resolves with its result when that is on disk.
+   * @param atomic what `work` wrote is taken back if it throws; otherwise it must throw before it writes anything
+   * @throws DomainError Unavailable if too much is waiting, the store is closed or the disk failed; nothing was written then
+   */
+  submit<T>(work: () => T, weight = 1, atomic = false): Promise<T> {
+    if (this.#closed) return Promise.reject(new DomainError('Unavailable', 'The store is closed.'));
+    if (this.#waiting > 0 && this.#waiting + weight > this.#maxWaitingWrites) {
+      return Promise.reject(new DomainError('Unavailable', `${this.#waiting} writes are waiting already: try again later.`));
+    }
+    return new Promise<T>((resolve, reject) => {
+      this.#queue.push({ weight, atomic, run: work, resolve: resolve as (result: unknown) => void, reject });
+      this.#waiting += weight;
+      this.#schedule();
+    });
+  }
+
+  /** Registers how to take back a change in memory; called in reverse order if the transaction, or this job of it, fails. */
+  onRollback(undo: () => void): void {
+    this.#undo.push(undo);
+  }
+
+  /** Called after the commit, before the callers hear of it. */
+  onCommit(action: () => void): void {
+    this.#after.push(action);
+  }
+
+  /** Commits what is waiting, then refuses everything. */
+  close(): void {
+    this.#closed = true;
+    while (this.#queue.length > 0) this.#flush();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#flush();
+      if (this.#queue.length > 0) this.#schedule();
+    });
+  }
+
+  #flush(): void {
+    const jobs = this.#take();
+    if (jobs.length === 0) return;
+    try {
+      this.#settle(jobs, this.#transact(jobs, false));
+    } catch (error) {
+      if (!isDiskFailure(error) && jobs.length > 1) this.#flushApart(jobs);
+      else for (const job of jobs) job.reject(translate(error));
+    }
+  }
+
+  /** One job broke (a mistake of ours, not the disk): each gets a savepoint, so that only the broken one fails. */
+  #flushApart(jobs: readonly Job[]): void {
+    try {
+      this.#settle(jobs, this.#transact(jobs, true));
+    } catch (error) {
+      for (const job of jobs) job.reject(translate(error));
+    }
+  }
+
+  #take(): Job[] {
+    let weight = 0;
+    let count = 0;
+    for (const job of this.#queue) {
+      if (count > 0 && weight + job.weight > TRANSACTION_WRITES) break;
+      weight += job.weight;
+      count++;
+    }
+    this.#waiting -= weight;
+    if (count === this.#queue.length) {
+      const all = this.#queue;
+      this.#queue = [];
+      return all;
+    }
+    return this.#queue.splice(0, count);
+  }
+
+  /** @returns per job what it returned, or the error it threw, once the transaction is on disk. @throws if nothing was committed */
+  #transact(jobs: readonly Job[], apart: boolean): Outcome[] {
+    this.#undo = [];
+    this.#after = [];
+    this.#database.exec('BEGIN IMMEDIATE');
+    let outcomes: Outcome[];
+    try {
+      this.beforeCommit();
+      outcomes = jobs.map((job) => (apart || job.atomic ? this.#savepoint(job) : { result: job.run() }));
+      this.#database.exec('COMMIT');
+    } catch (error) {
+      this.#rollBackTo(0);
+      try {
+        this.#database.exec('ROLLBACK');
+      } catch {
+        // SQLite has rolled back by itself (disk full, I/O error)
+      }
+      throw error;
+    }
+    for (const action of this.#after) action();
+    return outcomes;
+  }
+
+  #savepoint(job: Job): Outcome {
+    const mark = this.#undo.length;
+    const afterMark = this.#after.length;
+    this.#database.exec('SAVEPOINT job');
+    try {
+      const result = job.run();
+      this.#database.exec('RELEASE job');
+      return { result };
+    } catch (error) {
+      if (isDiskFailure(error)) throw error;
+      this.#rollBackTo(mark);
+      this.#after.length = afterMark;
+      this.#database.exec('ROLLBACK TO job');
+      this.#database.exec('RELEASE job');
+      return { error };
+    }
+  }
+
+  #rollBackTo(mark: number): void {
+    while (this.#undo.length > mark) this.#undo.pop()?.();
+  }
+
+  #settle(jobs: readonly Job[], outcomes: readonly Outcome[]): void {
+    for (const [at, job] of jobs.entries()) {
+      const outcome = outcomes[at] as Outcome;
+      if ('error' in outcome) job.reject(translate(outcome.error));
+      else job.resolve(outcome.result);
+    }
+  }
+}
+
+type Outcome = { readonly result: unknown } | { readonly error: unknown };
+
+function translate(error: unknown): unknown {
+  if (!isDiskFailure(error)) return error;
+  const refused = new DomainError(
+    'Unavailable',
+    `The store cannot write now (${(error as Error).message}); nothing was stored.`,
+  );
+  refused.cause = error;
+  return refused;
+}

@@ -1,0 +1,155 @@
+import { type AttributeInstance, instanceValue } from '../../domain/attribute.ts';
+import type { ChangeDraft } from '../../domain/change.ts';
+import type { Entity } from '../../domain/entity.ts';
+import { type Iri, NGSILD_NULL } from '../../domain/iri.ts';
+import { jsonEquals } from '../../domain/json.ts';
+import { type Instant, toMicros } from '../../domain/time.ts';
+import { allAttributes } from './change-log.ts';
+import type { Database } from './database.ts';
+import type { Dictionary } from './dictionary.ts';
+import type { GroupCommit } from './group-commit.ts';
+
+const COLUMNS = 'entity, name, time, seq, observed, dataset, created, modified, deleted, number, instance';
+const INSERT = `INSERT INTO history (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+const SAME_MOMENT =
+  'SELECT instance FROM history WHERE entity = ? AND name = ? AND time = ? AND observed = 1 AND deleted IS NULL AND dataset IS ?';
+const REMEMBER = 'INSERT INTO memory (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value';
+/** Sequence numbers are reserved in blocks, so that the last one used need not be written each time. */
+const BLOCK = 1_000_000;
+
+/** 4.5.6: the scope's evolution is told like that of a Property, under this name. */
+export const SCOPE = 'https://uri.etsi.org/ngsi-ld/scope' as Iri;
+
+/** Writes attribute instances into the history table. */
+export class HistoryRows {
+  readonly #database: Database;
+  readonly #dictionary: Dictionary;
+  readonly #commits: GroupCommit;
+  /** Part of every instanceId: numbers alone would repeat in another broker. */
+  readonly #store: string;
+  #next: number;
+  #reserved: number;
+
+  constructor(database: Database, dictionary: Dictionary, commits: GroupCommit) {
+    this.#database = database;
+    this.#dictionary = dictionary;
+    this.#commits = commits;
+    const remembered = (key: string) => database.get('SELECT value FROM memory WHERE key = ?', key)?.[0];
+    this.#next = Number(remembered('instance') ?? 0) + 1;
+    this.#reserved = this.#next - 1;
+    let store = remembered('store');
+    if (store === undefined) {
+      store = crypto.randomUUID();
+      database.run(REMEMBER, 'store', store);
+    }
+    this.#store = String(store);
+  }
+
+  instanceId(seq: number): Iri {
+    return `urn:ngsi-ld:Instance:${this.#store}-${seq}` as Iri;
+  }
+
+  /** The number in an instanceId of this store; undefined: not one of ours. */
+  seqOf(instanceId: Iri): number | undefined {
+    const prefix = `urn:ngsi-ld:Instance:${this.#store}-`;
+    if (!instanceId.startsWith(prefix)) return undefined;
+    const digits = instanceId.slice(prefix.length);
+    return /^[1-9]\d{0,15}$/.test(digits) ? Number(digits) : undefined;
+  }
+
+  /** Inside a transaction: what one change adds to the evolution of its entity. */
+  record(key: number, draft: ChangeDraft): void {
+    const { before, after, at } = draft;
+    const entity = after ?? before;
+    if (!entity) return;
+    const whole = draft.kind !== 'updated' && draft.attributes.length === 0;
+    for (const { name, kind, after: now, before: then } of whole ? allAttributes(draft.kind, entity) : draft.attributes) {
+      if (kind !== 'deleted' && now) this.insert(key, name, now, at);
+      else if (kind === 'deleted' && then) this.insert(key, name, tombstone(then, at), at);
+    }
+    if (draft.late) for (const { name, instance } of draft.late) this.insert(key, name, instance, at);
+    if (before?.scopes !== after?.scopes) this.#recordScope(key, before, after, at);
+  }
+
+  #recordScope(key: number, before: Entity | undefined, after: Entity | undefined, at: Instant): void {
+    if (jsonEquals(before?.scopes ?? [], after?.scopes ?? [])) return;
+    const gone = after?.scopes === undefined || after.scopes.length === 0;
+    // 4.5.6: observedAt is a copy of modifiedAt; a deletion has only deletedAt beside it.
+    const times = gone ? { deletedAt: at } : { observedAt: at };
+    this.insert(key, SCOPE, { type: 'Property', value: after?.scopes ?? [], createdAt: at, modifiedAt: at, ...times }, at);
+  }
+
+  /** Inside a transaction. @param at used for createdAt and modifiedAt where the instance has none */
+  insert(key: number, name: Iri, instance: AttributeInstance, at: Instant, seq = this.#sequence()): void {
+    const { observedAt, deletedAt, datasetId } = instance;
+    const modified = toMicros(instance.modifiedAt ?? at);
+    const value = instance.type === 'Property' ? instance.value : undefined;
+    this.#database.run(
+      INSERT,
+      key,
+      this.#dictionary.name(name),
+      observedAt === undefined ? modified : toMicros(observedAt),
+      seq,
+      observedAt === undefined ? 0 : 1,
+      datasetId === undefined ? null : this.#dictionary.name(datasetId),
+      instance.createdAt === undefined ? toMicros(at) : toMicros(instance.createdAt),
+      modified,
+      deletedAt === undefined ? null : toMicros(deletedAt),
+      typeof value === 'number' ? value : null,
+      JSON.stringify(instance),
+    );
+  }
+
+  /** True if history has this reading already: same name, datasetId, observedAt and value. Without observedAt nothing is a duplicate. */
+  has(key: number, name: Iri, instance: AttributeInstance): boolean {
+    const { observedAt, datasetId } = instance;
+    if (observedAt === undefined) return false;
+    const nameKey = this.#dictionary.findName(name);
+    const dataset = datasetId === undefined ? null : this.#dictionary.findName(datasetId);
+    if (nameKey === undefined || dataset === undefined) return false;
+    const value = instanceValue(instance);
+    return this.#database
+      .all(SAME_MOMENT, key, nameKey, toMicros(observedAt), dataset)
+      .some(([text]) => jsonEquals(instanceValue(JSON.parse(text as string) as AttributeInstance), value));
+  }
+
+  #sequence(): number {
+    const seq = this.#next++;
+    if (seq > this.#reserved) {
+      const reserved = this.#reserved;
+      this.#reserved = seq + BLOCK;
+      this.#database.run(REMEMBER, 'instance', this.#reserved);
+      this.#commits.onRollback(() => {
+        this.#reserved = reserved;
+      });
+    }
+    return seq;
+  }
+}
+
+/** 4.5.7, 4.5.8: the instance that says "deleted here". */
+export function tombstone(of: AttributeInstance, at: Instant): AttributeInstance {
+  const common = {
+    ...(of.datasetId === undefined ? {} : { datasetId: of.datasetId }),
+    ...(of.createdAt === undefined ? {} : { createdAt: of.createdAt }),
+    modifiedAt: at,
+    deletedAt: at,
+  };
+  switch (of.type) {
+    case 'Property':
+    case 'GeoProperty':
+      return { type: of.type, value: NGSILD_NULL, ...common };
+    case 'Relationship':
+      return { type: of.type, object: NGSILD_NULL, ...common };
+    case 'LanguageProperty':
+      return { type: of.type, languageMap: { '@none': NGSILD_NULL }, ...common };
+    case 'VocabProperty':
+      return { type: of.type, vocab: NGSILD_NULL, ...common };
+    case 'ListProperty':
+      return { type: of.type, valueList: NGSILD_NULL, ...common };
+    case 'ListRelationship':
+      return { type: of.type, objectList: NGSILD_NULL, ...common };
+    case 'JsonProperty':
+      return { type: of.type, json: NGSILD_NULL, ...common };
+  }
+}

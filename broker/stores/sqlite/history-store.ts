@@ -1,0 +1,338 @@
+import { aggregatePoints, type DataPoint } from '../../domain/aggregate.ts';
+import type { AttributeInstance } from '../../domain/attribute.ts';
+import type { Entity, EntityFragment } from '../../domain/entity.ts';
+import type {
+  AggregatedAttribute,
+  AggregatedEvolution,
+  Aggregation,
+  HistorySelection,
+  TemporalEvolution,
+} from '../../domain/history.ts';
+import type { Iri, TenantId } from '../../domain/iri.ts';
+import { compile } from '../../domain/query/evaluate.ts';
+import type { Condition, EntityQuery } from '../../domain/query/query.ts';
+import type { Stamp } from '../../domain/stamp.ts';
+import type { Instant } from '../../domain/time.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { HistoryPage, HistoryPageRequest, HistoryStore } from '../../ports/history-store.ts';
+import { candidatesOverTime } from './compile-query.ts';
+import type { EntityRow } from './entity-cache.ts';
+import type { EntityRows, Parts, Past } from './entity-rows.ts';
+import { SCOPE } from './history-rows.ts';
+import { Instances, type TimedInstance } from './instances.ts';
+
+/** Instances of one attribute that a condition is tested on (5.7.4.4, S2 and S3). */
+const TESTED = 100_000;
+const NO_STAMP: Stamp = { at: 0, origin: '' };
+
+export class SqliteHistoryStore implements HistoryStore {
+  readonly #parts: Parts;
+  readonly #rows: EntityRows;
+  readonly #instances: Instances;
+  readonly #clock: Clock;
+
+  constructor(parts: Parts, rows: EntityRows, clock: Clock) {
+    this.#parts = parts;
+    this.#rows = rows;
+    this.#clock = clock;
+    this.#instances = new Instances(parts.database, parts.dictionary, parts.history);
+  }
+
+  #find(tenant: TenantId, id: Iri): EntityRow | undefined {
+    const key = this.#parts.dictionary.findTenant(tenant);
+    const row = key === undefined ? undefined : this.#rows.byId(key, id);
+    return row?.evolution ? row : undefined;
+  }
+
+  append(tenant: TenantId, id: Iri, fragment: EntityFragment, at: Instant): Promise<'created' | 'updated'> {
+    const { commits, dictionary, history } = this.#parts;
+    return commits.submit(
+      () => {
+        const tenantKey = dictionary.tenant(tenant);
+        const row = this.#rows.byId(tenantKey, id);
+        const known = row?.evolution ? summary(row) : undefined;
+        const types = [...new Set([...(known?.types ?? []), ...(fragment.types ?? [])])];
+        const scopes = fragment.scopes === null ? undefined : (fragment.scopes ?? known?.scopes);
+        const key = this.#rows.writePast(tenantKey, id, row, true, {
+          types,
+          ...(scopes === undefined ? {} : { scopes }),
+          createdAt: known?.createdAt ?? at,
+          modifiedAt: at,
+          ...(known?.deletedAt === undefined ? {} : { deletedAt: known.deletedAt }),
+        });
+        for (const name in fragment.attributes) {
+          for (const given of fragment.attributes[name as Iri] ?? []) {
+            if (history.has(key, name as Iri, given)) continue;
+            const { instanceId: _, stamp: __, ...instance } = given;
+            history.insert(key, name as Iri, { createdAt: at, modifiedAt: at, ...instance } as AttributeInstance, at);
+          }
+        }
+        return known ? 'updated' : 'created';
+      },
+      1 + Object.keys(fragment.attributes).length,
+      true,
+    );
+  }
+
+  async evolution(tenant: TenantId, id: Iri, selection: HistorySelection): Promise<TemporalEvolution | undefined> {
+    const row = this.#find(tenant, id);
+    return row && this.#evolution(row, selection);
+  }
+
+  #evolution(row: EntityRow, selection: HistorySelection): TemporalEvolution {
+    const { limitPerAttribute, lastN } = selection;
+    const backwards = lastN !== undefined;
+    const wanted = Math.min(lastN ?? Number.POSITIVE_INFINITY, limitPerAttribute);
+    const mayCut = lastN === undefined || lastN > limitPerAttribute;
+    const found: [Iri, TimedInstance[]][] = [];
+    // Where the answer must end for all attributes, because one of them was cut there.
+    let edge: number | undefined;
+    for (const name of selection.attributes ?? this.#instances.names(row.key)) {
+      const instances = this.#instances.read(row.key, name, selection, mayCut ? wanted + 1 : wanted, backwards);
+      if (instances.length > wanted) {
+        if (backwards) instances.shift();
+        else instances.pop();
+        const last = (backwards ? instances[0] : instances.at(-1))?.time;
+        if (last !== undefined) edge = edge === undefined ? last : backwards ? Math.max(edge, last) : Math.min(edge, last);
+      }
+      if (instances.length > 0) found.push([name, instances]);
+    }
+    const attributes: Record<Iri, readonly AttributeInstance[]> = {};
+    let oldest = Number.POSITIVE_INFINITY;
+    let newest = Number.NEGATIVE_INFINITY;
+    for (const [name, instances] of found) {
+      const kept = edge === undefined ? instances : instances.filter(({ time }) => (backwards ? time >= edge : time <= edge));
+      if (kept.length === 0) continue;
+      oldest = Math.min(oldest, (kept[0] as TimedInstance).time);
+      newest = Math.max(newest, (kept.at(-1) as TimedInstance).time);
+      attributes[name] = kept.map(({ instance }) => instance);
+    }
+    const cut = edge === undefined ? {} : { cut: cutOf(selection, oldest, newest) };
+    return { id: row.id, ...summary(row), attributes, ...cut } as TemporalEvolution;
+  }
+
+  async query(
+    tenant: TenantId,
+    query: EntityQuery,
+    selection: HistorySelection,
+    page: HistoryPageRequest,
+  ): Promise<HistoryPage> {
+    const tenantKey = this.#parts.dictionary.findTenant(tenant);
+    if (tenantKey === undefined) return { evolutions: [], more: false, ...(page.count ? { count: 0 } : {}) };
+    const test = compile(query);
+    const tested = new Set<Iri>([...(query.where ? attributesOf(query.where) : []), ...(query.anyAttribute ?? [])]);
+    const evolutions: TemporalEvolution[] = [];
+    let skip = page.after === undefined ? (page.offset ?? 0) : 0;
+    let more = false;
+    let count = 0;
+    for (const row of this.#candidates(tenantKey, query, page.count ? '' : (page.after ?? ''))) {
+      const evolution = this.#matching(row, query, test, tested, selection);
+      if (!evolution) continue;
+      count++;
+      if (page.after !== undefined && row.id <= page.after) continue;
+      if (skip > 0) skip--;
+      else if (evolutions.length < page.limit) evolutions.push(evolution);
+      else {
+        more = true;
+        if (!page.count) break;
+      }
+    }
+    return { evolutions, more, ...(page.count ? { count } : {}) };
+  }
+
+  *#candidates(tenant: number, query: EntityQuery, after: string): Generator<EntityRow, void, undefined> {
+    const next = candidatesOverTime(query, tenant, this.#parts);
+    for (let from = after; ; ) {
+      const found = next(from, 200);
+      for (const [key] of found) {
+        const row = this.#rows.byKey(key);
+        if (row?.evolution) yield row;
+      }
+      const last = found.at(-1);
+      if (!last || found.length < 200) return;
+      from = last[1];
+    }
+  }
+
+  /** 5.7.4.4: something in the span (S1), and the query true of the instances in the span (S2 to S4). */
+  #matching(
+    row: EntityRow,
+    query: EntityQuery,
+    test: (entity: Entity) => boolean,
+    tested: ReadonlySet<Iri>,
+    selection: HistorySelection,
+  ): TemporalEvolution | undefined {
+    const attributes: Record<Iri, readonly AttributeInstance[]> = {};
+    for (const name of tested) {
+      const limit = query.where ? TESTED : 1;
+      const found = this.#instances.read(row.key, name, { filter: selection.filter }, limit, true);
+      const real = found.map(({ instance }) => instance).filter(({ deletedAt }) => deletedAt === undefined);
+      if (real.length > 0) attributes[name] = real;
+    }
+    const known = summary(row);
+    const snapshot: Entity = { id: row.id, ...known, attributes, stamp: NO_STAMP } as Entity;
+    if (!test(snapshot)) return undefined;
+    const evolution = this.#evolution(row, selection);
+    return Object.keys(evolution.attributes).length === 0 ? undefined : evolution;
+  }
+
+  async aggregate(
+    tenant: TenantId,
+    id: Iri,
+    selection: HistorySelection,
+    aggregation: Aggregation,
+  ): Promise<AggregatedEvolution | undefined> {
+    const row = this.#find(tenant, id);
+    if (!row) return undefined;
+    const names = selection.attributes ?? this.#instances.names(row.key).filter((name) => name !== SCOPE);
+    const { time } = selection.filter;
+    const range = {
+      ...(time && time.relation !== 'before' ? { from: time.at } : {}),
+      ...(time && time.relation !== 'after' ? { to: time.relation === 'between' ? time.end : time.at } : {}),
+    };
+    const attributes: Record<Iri, AggregatedAttribute[]> = {};
+    for (const name of names) {
+      for (const points of this.#series(row.key, name, selection).values()) {
+        const aggregated = aggregatePoints(points, range, aggregation);
+        if (!aggregated) continue;
+        attributes[name] ??= [];
+        attributes[name].push(aggregated);
+      }
+    }
+    const { types, scopes } = summary(row);
+    return { id, types, ...(scopes === undefined ? {} : { scopes }), attributes } as AggregatedEvolution;
+  }
+
+  /** Per datasetId, ascending time. */
+  #series(key: number, name: Iri, selection: HistorySelection): Map<number | null, DataPoint[]> {
+    const byDataset = new Map<number | null, DataPoint[]>();
+    for (const { time, dataset, number, text } of this.#instances.values(key, name, selection)) {
+      const points = byDataset.get(dataset);
+      const point = {
+        at: time,
+        instance: number === null ? (JSON.parse(text) as AttributeInstance) : this.#number(number, dataset),
+      };
+      if (points) points.push(point);
+      else byDataset.set(dataset, [point]);
+    }
+    return byDataset;
+  }
+
+  /** What aggregation needs of an instance whose value is a number, without parsing it. */
+  #number(value: number, dataset: number | null): AttributeInstance {
+    const datasetId = dataset === null ? {} : { datasetId: this.#parts.dictionary.iri(dataset) };
+    return { type: 'Property', value, ...datasetId };
+  }
+
+  deleteEvolution(tenant: TenantId, id: Iri): Promise<boolean> {
+    return this.#parts.commits.submit(() => {
+      const row = this.#find(tenant, id);
+      if (!row) return false;
+      this.#parts.database.run('DELETE FROM history WHERE entity = ?', row.key);
+      this.#rows.writePast(row.tenant, id, row, false, undefined);
+      return true;
+    });
+  }
+
+  deleteAttribute(tenant: TenantId, id: Iri, name: Iri, which: { datasetId?: Iri; all?: boolean }): Promise<boolean> {
+    const { commits, database, dictionary } = this.#parts;
+    return commits.submit(() => {
+      const row = this.#find(tenant, id);
+      const nameKey = dictionary.findName(name);
+      if (!row || nameKey === undefined) return false;
+      if (which.all) return database.run('DELETE FROM history WHERE entity = ? AND name = ?', row.key, nameKey) > 0;
+      const dataset = which.datasetId === undefined ? null : dictionary.findName(which.datasetId);
+      if (dataset === undefined) return false;
+      return database.run('DELETE FROM history WHERE entity = ? AND name = ? AND dataset IS ?', row.key, nameKey, dataset) > 0;
+    });
+  }
+
+  modifyInstance(
+    tenant: TenantId,
+    id: Iri,
+    name: Iri,
+    instanceId: Iri,
+    change: (old: AttributeInstance) => AttributeInstance,
+  ): Promise<boolean> {
+    const { commits, database, history } = this.#parts;
+    return commits.submit(
+      () => {
+        const place = this.#place(tenant, id, name, instanceId);
+        if (!place) return false;
+        const old = this.#instances.parse(place.text, place.seq);
+        const { instanceId: _, ...changed } = change(old);
+        database.run(DELETE_INSTANCE, place.entity, place.name, place.time, place.seq);
+        // 5.6.14.4: createdAt stays, modifiedAt is that of the modification.
+        const now = this.#clock.now();
+        const created = old.createdAt === undefined ? {} : { createdAt: old.createdAt };
+        const instance = { ...changed, ...created, modifiedAt: changed.modifiedAt ?? now } as AttributeInstance;
+        history.insert(place.entity, name, instance, now, place.seq);
+        return true;
+      },
+      1,
+      true,
+    );
+  }
+
+  deleteInstance(tenant: TenantId, id: Iri, name: Iri, instanceId: Iri): Promise<boolean> {
+    return this.#parts.commits.submit(() => {
+      const place = this.#place(tenant, id, name, instanceId);
+      if (!place) return false;
+      this.#parts.database.run(DELETE_INSTANCE, place.entity, place.name, place.time, place.seq);
+      return true;
+    });
+  }
+
+  #place(tenant: TenantId, id: Iri, name: Iri, instanceId: Iri) {
+    const { database, dictionary, history } = this.#parts;
+    const row = this.#find(tenant, id);
+    const nameKey = dictionary.findName(name);
+    const seq = history.seqOf(instanceId);
+    if (!row || nameKey === undefined || seq === undefined) return undefined;
+    const found = database.get(
+      'SELECT time, instance FROM history WHERE entity = ? AND name = ? AND seq = ?',
+      row.key,
+      nameKey,
+      seq,
+    );
+    return found && { entity: row.key, name: nameKey, time: found[0] as number, seq, text: found[1] as string };
+  }
+}
+
+const DELETE_INSTANCE = 'DELETE FROM history WHERE entity = ? AND name = ? AND time = ? AND seq = ?';
+
+/** What a temporal evolution says of the entity itself: of the state, and of what only history knows. */
+function summary(row: EntityRow): Past {
+  const past = row.past === undefined ? undefined : (JSON.parse(row.past) as Past);
+  if (row.text === undefined) return past as Past;
+  const { types, scopes, createdAt, modifiedAt } = row.entity;
+  return {
+    types: past ? [...new Set([...types, ...past.types])] : types,
+    ...(scopes === undefined ? {} : { scopes }),
+    createdAt,
+    modifiedAt,
+  };
+}
+
+/** The span of time that is covered completely (6.3.10): from where was asked to where the first attribute was cut. */
+function cutOf({ filter, lastN }: HistorySelection, oldest: number, newest: number): { from: number; to: number } {
+  const { time } = filter;
+  if (lastN === undefined) return { from: time && time.relation !== 'before' ? time.at : oldest, to: newest };
+  return { from: oldest, to: time?.relation === 'between' ? time.end : time?.relation === 'before' ? time.at : newest };
+}
+
+/** Attributes that a condition looks at, at the start of its paths. */
+function attributesOf(condition: Condition): Iri[] {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return condition.of.flatMap(attributesOf);
+    case 'not':
+      return attributesOf(condition.of);
+    case 'geo':
+      return [condition.property];
+    case 'exists':
+    case 'compare':
+      return condition.path.names.slice(0, 1);
+  }
+}

@@ -1,0 +1,121 @@
+import type { AttributeInstance } from '../../domain/attribute.ts';
+import type { HistorySelection, TemporalFilter } from '../../domain/history.ts';
+import type { Iri } from '../../domain/iri.ts';
+import type { Micros } from '../../domain/time.ts';
+import type { Database, Value } from './database.ts';
+import type { Dictionary } from './dictionary.ts';
+import type { HistoryRows } from './history-rows.ts';
+
+const LONG_AGO = -(2 ** 53);
+const NEVER = 2 ** 53;
+
+/** The span that a filter means (4.11): `from` included, `to` excluded. */
+function spanOf({ time }: TemporalFilter): { readonly from: Micros; readonly to: Micros } {
+  switch (time?.relation) {
+    case 'before':
+      return { from: LONG_AGO, to: time.at };
+    case 'after':
+      return { from: time.at, to: NEVER };
+    case 'between':
+      return { from: time.at, to: time.end };
+    default:
+      return { from: LONG_AGO, to: NEVER };
+  }
+}
+
+/** The column that has the temporal property, and what else must hold. observedAt is in the key, the others are looked for. */
+const COLUMN = {
+  observedAt: { time: 'time', test: ' AND observed = 1' },
+  createdAt: { time: 'created', test: '' },
+  modifiedAt: { time: 'modified', test: '' },
+  deletedAt: { time: 'deleted', test: '' },
+} as const;
+
+/** An instance and its time by the property that was asked for. */
+export interface TimedInstance {
+  readonly time: Micros;
+  readonly instance: AttributeInstance;
+}
+
+/** A value for aggregation. `instance` is parsed only where the value is not a number. */
+export interface TimedValue {
+  readonly time: Micros;
+  readonly dataset: number | null;
+  readonly number: number | null;
+  readonly text: string;
+}
+
+/** Reads the history table. */
+export class Instances {
+  readonly #database: Database;
+  readonly #dictionary: Dictionary;
+  readonly #rows: HistoryRows;
+
+  constructor(database: Database, dictionary: Dictionary, rows: HistoryRows) {
+    this.#database = database;
+    this.#dictionary = dictionary;
+    this.#rows = rows;
+  }
+
+  /** Names of all attributes that history has of this entity. Skips from name to name, whatever the number of instances. */
+  names(entity: number): Iri[] {
+    const names: Iri[] = [];
+    let last = -1;
+    for (;;) {
+      const next = this.#database.get('SELECT min(name) FROM history WHERE entity = ? AND name > ?', entity, last)?.[0];
+      if (next === null || next === undefined) return names;
+      last = next as number;
+      names.push(this.#dictionary.iri(last));
+    }
+  }
+
+  /** Instances of one attribute in ascending order of time: the oldest `limit`, or the newest. */
+  read(
+    entity: number,
+    name: Iri,
+    { filter, datasetIds }: Pick<HistorySelection, 'filter' | 'datasetIds'>,
+    limit: number,
+    newest: boolean,
+  ): TimedInstance[] {
+    const nameKey = this.#dictionary.findName(name);
+    if (nameKey === undefined) return [];
+    const { time, test } = COLUMN[filter.property];
+    const { from, to } = spanOf(filter);
+    const datasets = this.#datasets(datasetIds);
+    const direction = newest ? 'DESC' : 'ASC';
+    const sql = `SELECT ${time}, seq, instance FROM history WHERE entity = ? AND name = ? AND ${time} >= ? AND ${time} < ?${test}${datasets.sql}
+      ORDER BY ${time} ${direction}, seq ${direction} LIMIT ?`;
+    const rows = this.#database.all(sql, entity, nameKey, from, to, ...datasets.values, limit);
+    const instances = rows.map(([at, seq, text]) => ({
+      time: at as number,
+      instance: this.parse(text as string, seq as number),
+    }));
+    return newest ? instances.reverse() : instances;
+  }
+
+  /** Values of one attribute, ascending; tombstones have none. */
+  values(entity: number, name: Iri, { filter, datasetIds }: Pick<HistorySelection, 'filter' | 'datasetIds'>): TimedValue[] {
+    const nameKey = this.#dictionary.findName(name);
+    if (nameKey === undefined) return [];
+    const { time, test } = COLUMN[filter.property];
+    const { from, to } = spanOf(filter);
+    const datasets = this.#datasets(datasetIds);
+    const sql = `SELECT ${time}, dataset, number, CASE WHEN number IS NULL THEN instance ELSE '' END FROM history
+      WHERE entity = ? AND name = ? AND ${time} >= ? AND ${time} < ?${test} AND deleted IS NULL${datasets.sql} ORDER BY ${time}, seq`;
+    return this.#database
+      .all(sql, entity, nameKey, from, to, ...datasets.values)
+      .map(([at, dataset, number, text]) => ({ time: at, dataset, number, text }) as TimedValue);
+  }
+
+  parse(text: string, seq: number): AttributeInstance {
+    const instance = JSON.parse(text) as AttributeInstance;
+    return { ...instance, instanceId: this.#rows.instanceId(seq) };
+  }
+
+  #datasets(ids: HistorySelection['datasetIds']): { readonly sql: string; readonly values: Value[] } {
+    if (!ids) return { sql: '', values: [] };
+    const keys = ids.map((id) => (id === '@none' ? -1 : (this.#dictionary.findName(id) ?? -1)));
+    const absent = ids.includes('@none') ? 'dataset IS NULL OR ' : '';
+    return { sql: ` AND (${absent}dataset IN (SELECT value FROM json_each(?)))`, values: [JSON.stringify(keys)] };
+  }
+}

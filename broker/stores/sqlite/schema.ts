@@ -1,0 +1,94 @@
+/**
+ * The tables. Every key begins with the tenant, or with a number that belongs to one entity of one tenant. Names (types, attributes,
+ * datasetIds) and tenants are small integers, because they repeat in every row. Times are microseconds since 1970.
+ *
+ * MIGRATIONS[n] brings a file from schema version n to n + 1; a new file runs them all. Never change one that was released: add another.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  -- what is remembered beside the rows: 'position', 'clock' (highest stamp), 'instance' (see history.seq), 'store' (random name)
+  CREATE TABLE memory (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+  CREATE TABLE tenant (key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+  CREATE TABLE name (key INTEGER PRIMARY KEY, iri TEXT NOT NULL UNIQUE);
+
+  -- An entity that exists, or whose history is known. TEXT, because SQLite hands it to JavaScript faster than BLOB or JSONB.
+  CREATE TABLE entity (
+    key INTEGER PRIMARY KEY,            -- never used again, so history rows of a deleted entity keep their meaning
+    tenant INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    version INTEGER NOT NULL,           -- position of the change that wrote the state
+    expires INTEGER,                    -- 4.22
+    shape INTEGER,                      -- types and attributes that it has; NULL: no state
+    evolution INTEGER NOT NULL,         -- 0: its temporal evolution was deleted (5.6.16) or never was
+    past TEXT,                          -- JSON, what the temporal evolution knows beyond the state: types, scopes, createdAt, deletedAt …
+    state TEXT                          -- JSON of domain Entity; NULL: the entity does not exist now
+  );
+  CREATE UNIQUE INDEX entity_by_id ON entity (tenant, id);
+  CREATE INDEX entity_by_shape ON entity (tenant, shape) WHERE shape IS NOT NULL;
+  CREATE INDEX entity_by_expiry ON entity (expires) WHERE expires IS NOT NULL;
+  -- those that only history knows: the temporal query adds them to what the type index finds
+  CREATE INDEX entity_gone ON entity (tenant, id) WHERE shape IS NULL;
+
+  -- Pages of one type in ascending id, without sorting.
+  CREATE TABLE entity_type (
+    tenant INTEGER NOT NULL, type INTEGER NOT NULL, id TEXT NOT NULL, entity INTEGER NOT NULL,
+    PRIMARY KEY (tenant, type, id)
+  ) WITHOUT ROWID;
+
+  -- The few combinations of types, attributes and kinds that occur, so that discovery (5.7.5 to 5.7.10) counts instead of parsing.
+  CREATE TABLE shape (key INTEGER PRIMARY KEY, shape TEXT NOT NULL UNIQUE);
+
+  -- Bounding boxes of GeoProperties. id = entity key * 16 + number of the box; layer = one GeoProperty of one tenant.
+  CREATE TABLE layer (key INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, name INTEGER NOT NULL, UNIQUE (tenant, name));
+  CREATE VIRTUAL TABLE geo USING rtree (id, west, east, south, north, layer_from, layer_to);
+
+  -- Attribute instances over time, clustered so that one attribute's recent values lie side by side.
+  CREATE TABLE history (
+    entity INTEGER NOT NULL,
+    name INTEGER NOT NULL,
+    time INTEGER NOT NULL,              -- observedAt, or modifiedAt of an instance without it
+    seq INTEGER NOT NULL,               -- never used again; names the instance (instanceId)
+    observed INTEGER NOT NULL,          -- 1: time is observedAt
+    dataset INTEGER,                    -- NULL: default instance
+    created INTEGER NOT NULL,
+    modified INTEGER NOT NULL,
+    deleted INTEGER,                    -- set on a tombstone (4.5.7)
+    number REAL,                        -- the value, if it is a number: aggregates need not parse
+    instance TEXT NOT NULL,             -- JSON of domain AttributeInstance
+    PRIMARY KEY (entity, name, time, seq)
+  ) WITHOUT ROWID;
+
+  -- The change log: what subscriptions, federation and caches read.
+  CREATE TABLE change (
+    position INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    kind INTEGER NOT NULL,              -- 0 created, 1 updated, 2 deleted
+    at TEXT NOT NULL,
+    stamp INTEGER NOT NULL,
+    origin TEXT NOT NULL,
+    clock INTEGER NOT NULL,             -- highest stamp known at this commit
+    state TEXT NOT NULL,                -- the entity after, or if deleted before
+    types TEXT,                         -- JSON; NULL: those of the state
+    attributes TEXT,                    -- JSON rows [name, datasetId, kind, before]; NULL: everything in state, created or deleted like it
+    late TEXT                           -- JSON; instances that only went to history
+  );
+  CREATE TABLE cursor (reader TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
+
+  CREATE TABLE document (
+    kind TEXT NOT NULL, tenant INTEGER NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (kind, tenant, id)
+  ) WITHOUT ROWID;
+
+  CREATE TABLE delivery (
+    subscription TEXT NOT NULL, position INTEGER NOT NULL, tenant INTEGER NOT NULL, endpoint TEXT NOT NULL,
+    attempts INTEGER NOT NULL, reason TEXT NOT NULL, dead INTEGER NOT NULL,
+    PRIMARY KEY (subscription, position)
+  ) WITHOUT ROWID;
+  CREATE INDEX delivery_by_endpoint ON delivery (dead, endpoint, position);
+  CREATE INDEX delivery_by_position ON delivery (position);
+  `,
+];
+
+/** In the file's header, so that a database of another program is recognised: "MIZR". */
+export const APPLICATION_ID = 0x4d495a52;

@@ -1,0 +1,85 @@
+import type { Micros } from '../../domain/time.ts';
+import type { ChangeFeed } from '../../ports/change-feed.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { DeliveryStore } from '../../ports/delivery-store.ts';
+import type { DocumentStore } from '../../ports/document-store.ts';
+import type { EntityStore } from '../../ports/entity-store.ts';
+import type { HistoryStore } from '../../ports/history-store.ts';
+import { ChangeLog } from './change-log.ts';
+import { openDatabase } from './database.ts';
+import { SqliteDeliveryStore } from './delivery-store.ts';
+import { Dictionary } from './dictionary.ts';
+import { SqliteDocumentStore } from './document-store.ts';
+import { EntityCache } from './entity-cache.ts';
+import { EntityRows } from './entity-rows.ts';
+import { SqliteEntityStore } from './entity-store.ts';
+import { GeoIndex } from './geo-index.ts';
+import { GroupCommit } from './group-commit.ts';
+import { HistoryRows } from './history-rows.ts';
+import { SqliteHistoryStore } from './history-store.ts';
+
+export interface SqliteSettings {
+  /** A path whose directory exists, or ':memory:'. */
+  readonly file: string;
+  readonly clock: Clock;
+  /** Writes that may wait for their transaction; beyond that new ones are refused (Unavailable). Default 20 000. */
+  readonly maxWaitingWrites?: number;
+  /** Memory for entities read or written lately. Default 64 MiB. */
+  readonly cacheBytes?: number;
+  /** Changes that are kept in memory for the readers of the feed. Default 5 000. */
+  readonly recentChanges?: number;
+  /** Matches that a query may have that asks for an order other than that of the id. Default 20 000. */
+  readonly sortLimit?: number;
+}
+
+/** The store ports on one SQLite file. */
+export interface SqliteStore {
+  readonly entities: EntityStore;
+  readonly history: HistoryStore;
+  readonly feed: ChangeFeed;
+  readonly documents: DocumentStore;
+  readonly deliveries: DeliveryStore;
+  /** The largest stamp time that was ever committed; the clock has seen it already. */
+  highestStamp(): Micros;
+  /** Writes that wait for their transaction. */
+  waitingWrites(): number;
+  /** True while the file can be read. */
+  ready(): boolean;
+  /** Commits what is waiting and closes the file. Later calls are refused. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the file, or makes it. The clock hears of the highest stamp, so that stamps keep growing over restarts.
+ * @throws Error with one line saying why the file cannot be used: another broker has it, a newer version wrote it, it is no database …
+ */
+export function openSqliteStore(settings: SqliteSettings): SqliteStore {
+  const { file, clock } = settings;
+  const database = openDatabase(file);
+  const commits = new GroupCommit(database, settings.maxWaitingWrites ?? 20_000);
+  const dictionary = new Dictionary(database, commits);
+  const cache = new EntityCache(settings.cacheBytes ?? 64 * 1024 * 1024);
+  const log = new ChangeLog(database, dictionary, commits, settings.recentChanges ?? 5_000);
+  const history = new HistoryRows(database, dictionary, commits);
+  const parts = { database, dictionary, commits, cache, log, history, geo: new GeoIndex(database, dictionary) };
+  const rows = new EntityRows(parts);
+  if (log.highestStamp > 0) clock.saw({ at: log.highestStamp, origin: '' });
+  let open = true;
+  return {
+    entities: new SqliteEntityStore(parts, rows, clock, settings.sortLimit ?? 20_000),
+    history: new SqliteHistoryStore(parts, rows, clock),
+    feed: log,
+    documents: new SqliteDocumentStore(database, dictionary, commits),
+    deliveries: new SqliteDeliveryStore(database, dictionary, commits),
+    highestStamp: () => log.highestStamp,
+    waitingWrites: () => commits.waiting,
+    ready: () => open && database.get('SELECT 1') !== undefined,
+    close: async () => {
+      if (!open) return;
+      open = false;
+      log.close();
+      commits.close();
+      database.close();
+    },
+  };
+}
