@@ -1,0 +1,250 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import pino, { type Logger } from 'pino';
+import { type HealthReport, operatorRoutes } from './api/admin/health.ts';
+import { metrics } from './api/admin/metrics.ts';
+import { subscriptionRoutes } from './api/ngsi-ld/subscriptions.ts';
+import { type Config, refuseOpenWorld } from './config.ts';
+import { allowEverything } from './domain/access.ts';
+import type { Iri } from './domain/iri.ts';
+import { contextLoader } from './egress/context-loader.ts';
+import { egressGuard } from './egress/guard.ts';
+import { httpNotifier, notifierByScheme } from './egress/http-notifier.ts';
+import { mqttNotifier } from './egress/mqtt-notifier.ts';
+import { contextResolver } from './operations/contexts/resolve.ts';
+import { notifications } from './operations/notify/notifications.ts';
+import { periodicNotifications } from './operations/notify/periodic.ts';
+import { subscriptionsInForce } from './operations/notify/subscriptions-in-force.ts';
+import { subscriptionOperations } from './operations/subscriptions.ts';
+import type { Clock } from './ports/clock.ts';
+import { openSqliteStore, type SqliteStore } from './stores/sqlite/sqlite-store.ts';
+import { systemClock } from './stores/system-clock.ts';
+import { httpServer } from './transport/http.ts';
+
+const VERSION = (JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as { version: string }).version;
+
+/** A broker, put together and not listening yet. */
+export interface Broker {
+  readonly app: FastifyInstance;
+  readonly store: SqliteStore;
+  readonly notifications: ReturnType<typeof notifications>;
+  readonly logger: Logger;
+  /** Begins to listen. @returns where */
+  listen(): Promise<{ readonly url: string; readonly mqttUrl: string | undefined }>;
+  /** Drains and closes: requests under way are answered, deliveries get a moment, the place in the change log is remembered. */
+  close(): Promise<void>;
+}
+
+/** What tests may put in place of the real thing. */
+export interface Replacements {
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+}
+
+/** Ties the rooms together. The only place that names a concrete store, notifier and transport. */
+export async function buildBroker(config: Config, replacements: Replacements = {}): Promise<Broker> {
+  const started = Date.now();
+  const logger = replacements.logger ?? pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  const inMemory = config.dataDir === ':memory:';
+  if (!inMemory) mkdirSync(config.dataDir, { recursive: true });
+  const brokerId = config.brokerId || rememberedId(config.dataDir);
+  const clock = replacements.clock ?? systemClock(brokerId);
+  const store = openSqliteStore({
+    file: inMemory ? ':memory:' : join(config.dataDir, 'mizar.db'),
+    clock,
+    maxWaitingWrites: config.waitingWrites,
+    cacheBytes: config.cacheBytes,
+  });
+  const { entities, feed, documents, deliveries } = store;
+  const access = allowEverything;
+
+  const local = config.host === 'localhost' || config.host.startsWith('127.') || config.host === '::1';
+  const guard = egressGuard({
+    privateAddresses: config.egressPrivate === 'true' || (config.egressPrivate === 'auto' && local),
+    allow: config.egressAllow,
+  });
+  const loader = contextLoader({ guard, documents, timeoutMs: config.contextTimeoutMs, limitBytes: config.contextLimitBytes });
+  const contexts = await contextResolver({
+    load: loader.load,
+    coreUrl: `https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-${config.coreContext}.jsonld`,
+  });
+  const resolveContext = contexts.resolve;
+
+  const subscriptions = subscriptionsInForce({ documents, resolveContext });
+  const notifier = notifierByScheme(httpNotifier({ guard, connections: 32 }), mqttNotifier(guard));
+  const onError = (error: unknown) => logger.error({ err: error }, 'notifications');
+  const delivery = notifications({
+    feed,
+    deliveries,
+    subscriptions,
+    notifier,
+    clock,
+    timeoutMs: config.notificationTimeoutMs,
+    retryHours: config.notificationRetryHours,
+    onError,
+  });
+  const periodic = periodicNotifications({
+    subscriptions,
+    entities,
+    notifier,
+    clock,
+    timeoutMs: config.notificationTimeoutMs,
+    onError,
+  });
+
+  let ready = false;
+  const figures = metrics();
+  figures.add('store', async () => ({ waiting_writes: store.waitingWrites(), changes_total: await feed.head() }), {
+    waiting_writes: 'Writes that wait for their transaction',
+    changes_total: 'Changes committed since the data folder was made',
+  });
+  figures.add(
+    'notifications',
+    async () => {
+      const { delivered, failed, waiting, lag } = await delivery.figures();
+      const parked = (await deliveries.endpoints()).reduce((sum, { waiting: count }) => sum + count, 0);
+      return {
+        delivered_total: delivered,
+        failed_total: failed,
+        waiting,
+        lag,
+        parked,
+        dead: (await deliveries.dead(10_000)).length,
+      };
+    },
+    {
+      delivered_total: 'Notifications that their endpoint accepted',
+      failed_total: 'Attempts that failed',
+      waiting: 'Notifications on their way, in memory',
+      lag: 'Committed changes that subscriptions have not looked at yet',
+      parked: 'Deliveries that wait on disk for their endpoint',
+      dead: 'Deliveries given up (dead-letter list)',
+    },
+  );
+
+  async function health(): Promise<HealthReport> {
+    const stored = store.ready();
+    return {
+      status: stored ? 'ok' : 'failing',
+      version: VERSION,
+      brokerId,
+      uptimeS: Math.round((Date.now() - started) / 1000),
+      checks: { store: { status: stored ? 'ok' : 'failing' } },
+      limits: {
+        bodyBytes: config.bodyLimitBytes,
+        jsonDepth: config.jsonDepth,
+        batchEntities: config.batchLimit,
+        pageEntities: config.pageLimit,
+        temporalInstances: config.temporalLimit,
+        waitingWrites: config.waitingWrites,
+        mqttPacketBytes: config.mqttPacketLimitBytes,
+      },
+    };
+  }
+
+  const app = await httpServer({
+    logger,
+    limits: { bodyLimitBytes: config.bodyLimitBytes, jsonDepth: config.jsonDepth },
+    paging: { maxLimit: config.pageLimit },
+    resolveContext,
+    version: VERSION,
+    routes: {
+      '/ngsi-ld/v1': [
+        subscriptionRoutes(
+          subscriptionOperations({
+            documents,
+            deliveries,
+            subscriptions,
+            resolveContext,
+            clock,
+            access,
+            newId: () => `urn:ngsi-ld:Subscription:${randomUUID()}` as Iri,
+          }),
+        ),
+      ],
+      '': [operatorRoutes({ health, ready: () => ready, metrics: figures.text })],
+    },
+  });
+
+  await subscriptions.load();
+  await delivery.start();
+  periodic.start();
+  const stopTrimming = trimByAge(store, config.changeRetentionHours, onError);
+
+  return {
+    app,
+    store,
+    notifications: delivery,
+    logger,
+    async listen() {
+      await app.listen({ host: config.host, port: config.httpPort });
+      ready = true;
+      const { port } = app.server.address() as AddressInfo;
+      return { url: `http://${config.host}:${port}`, mqttUrl: undefined };
+    },
+    async close() {
+      ready = false;
+      stopTrimming();
+      await app.close();
+      periodic.stop();
+      await delivery.stop();
+      await notifier.close();
+      await loader.close();
+      await store.close();
+    },
+  };
+}
+
+/** Starts a broker for good: listens, says where, and answers with what stops it. */
+export async function startBroker(config: Config): Promise<{ stop(signal: string): Promise<void> }> {
+  refuseOpenWorld(config);
+  const broker = await buildBroker(config);
+  const { url, mqttUrl } = await broker.listen();
+  broker.logger.info(
+    { version: VERSION, node: process.version, http: url, mqtt: mqttUrl, dataDir: config.dataDir },
+    `Mizar listens at ${url}: API at /ngsi-ld/v1, documentation at /docs`,
+  );
+  return {
+    async stop(signal) {
+      broker.logger.info({ signal }, 'draining');
+      const late = setTimeout(() => {
+        broker.logger.warn('draining took too long; ending anyway, nothing acknowledged is lost');
+        process.exit(1);
+      }, config.drainTimeoutMs);
+      await broker.close();
+      clearTimeout(late);
+      broker.logger.info('stopped');
+    },
+  };
+}
+
+/** The broker's name in stamps: must stay the same for the life of its data. */
+function rememberedId(dataDir: string): string {
+  const made = `broker-${randomUUID().slice(0, 8)}`;
+  if (dataDir === ':memory:') return made;
+  const file = join(dataDir, 'broker-id');
+  if (existsSync(file)) return readFileSync(file, 'utf8').trim();
+  writeFileSync(file, `${made}\n`);
+  return made;
+}
+
+/** Trims the change log to its age, by looking once a minute where it was so many hours ago. @returns stop */
+function trimByAge(store: SqliteStore, hours: number, onError: (error: unknown) => void): () => void {
+  const marks: { readonly at: number; readonly head: number }[] = [];
+  const timer = setInterval(() => {
+    const now = Date.now();
+    store.feed
+      .head()
+      .then(async (head) => {
+        marks.push({ at: now, head });
+        let old: (typeof marks)[number] | undefined;
+        while (marks[0] && marks[0].at <= now - hours * 3_600_000) old = marks.shift();
+        if (old) await store.feed.trim(old.head);
+      })
+      .catch(onError);
+  }, 60_000).unref();
+  return () => clearInterval(timer);
+}
