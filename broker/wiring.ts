@@ -150,6 +150,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     limits: { bodyLimitBytes: config.bodyLimitBytes, jsonDepth: config.jsonDepth },
     paging: { maxLimit: config.pageLimit },
     resolveContext,
+    observe: figures.observe,
     version: VERSION,
     routes: {
       '/ngsi-ld/v1': [

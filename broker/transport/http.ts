@@ -41,6 +41,8 @@ export interface HttpServerOptions {
   /** Route modules by path prefix: `{ '/ngsi-ld/v1': [entityRoutes(…)], '': [healthRoutes(…)] }`. */
   readonly routes: Readonly<Record<string, readonly FastifyPluginAsync[]>>;
   readonly paging?: Partial<PagingLimits>;
+  /** Called before any route is added, for hooks that see every request: counting and timing. */
+  readonly observe?: (app: FastifyInstance) => void;
   /** The broker's version, for the documentation. */
   readonly version?: string;
   /** Serve /openapi.json and /docs. Default true. */
@@ -96,6 +98,7 @@ export async function httpServer(options: HttpServerOptions): Promise<FastifyIns
     }
     done();
   });
+  options.observe?.(app);
   checkByRoute(app);
   refusals(app);
 

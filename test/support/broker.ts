@@ -1,0 +1,56 @@
+import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
+import pino from 'pino';
+import { type Config, readConfig } from '../../broker/config.ts';
+import type { Clock } from '../../broker/ports/clock.ts';
+import { type Broker, buildBroker } from '../../broker/wiring.ts';
+
+/** A whole broker whose store lives in memory; requests go through `inject`, no port is opened unless a test asks for it. */
+export interface TestBroker extends AsyncDisposable {
+  readonly app: FastifyInstance;
+  readonly broker: Broker;
+  /** Sends one request. A body that is not a string is sent as JSON, with the content type application/json unless headers name another. */
+  request(
+    method: InjectOptions['method'],
+    url: string,
+    body?: unknown,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<LightMyRequestResponse>;
+}
+
+export interface TestBrokerOptions {
+  readonly config?: Partial<Config>;
+  readonly clock?: Clock;
+}
+
+/** `await using broker = await inMemoryBroker()` gives a test its own broker. */
+export async function inMemoryBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
+  const config: Config = {
+    ...readConfig({
+      MIZAR_DATA_DIR: ':memory:',
+      MIZAR_HTTP_PORT: '0',
+      MIZAR_MQTT_PORT: '0',
+      MIZAR_LOG_LEVEL: 'silent',
+      MIZAR_BROKER_ID: 'test',
+    }),
+    ...options.config,
+  };
+  const broker = await buildBroker(config, {
+    logger: pino({ level: 'silent' }),
+    ...(options.clock ? { clock: options.clock } : {}),
+  });
+  return {
+    app: broker.app,
+    broker,
+    request(method, url, body, headers = {}) {
+      if (body === undefined) return broker.app.inject({ ...(method ? { method } : {}), url, headers });
+      const payload = typeof body === 'string' ? body : JSON.stringify(body);
+      return broker.app.inject({
+        ...(method ? { method } : {}),
+        url,
+        payload,
+        headers: { 'content-type': 'application/json', ...headers },
+      });
+    },
+    [Symbol.asyncDispose]: () => broker.close(),
+  };
+}
