@@ -1,8 +1,10 @@
 import type { Change } from './change.ts';
 import type { Entity } from './entity.ts';
 import type { Iri } from './iri.ts';
-import type { Condition, EntityQuery, ScopeSelection, TypeSelection } from './query/query.ts';
+import type { Condition, EntityQuery, EntitySelector, ScopeSelection } from './query/query.ts';
 import { type Instant, type Micros, toMicros } from './time.ts';
+
+export type { EntitySelector };
 
 /** 5.2.12: which kinds of change notify. `entityUpdated` stands for the three attribute triggers. */
 export const TRIGGERS = [
@@ -17,14 +19,6 @@ export type Trigger = (typeof TRIGGERS)[number];
 
 /** When `notificationTrigger` is absent: deletions do not notify (5.2.12). */
 export const DEFAULT_TRIGGERS: readonly Trigger[] = ['attributeCreated', 'attributeUpdated'];
-
-/** 5.2.33: the type, and either some ids, or a pattern, or any id. */
-export interface EntitySelector {
-  readonly ids?: readonly Iri[];
-  readonly idPattern?: string;
-  /** Absent: any type (`"*"`). */
-  readonly types?: TypeSelection;
-}
 
 /** What a subscription watches and when it may speak: the part of 5.2.12 that decides whether a change notifies. Names are IRIs. */
 export interface Subscription {

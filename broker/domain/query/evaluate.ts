@@ -32,6 +32,7 @@ export function compile(query: EntityQuery, follow?: Follow): Predicate {
     const pattern = compilePattern(idPattern);
     tests.push((entity) => pattern(entity.id));
   }
+  if (query.anyOf !== undefined) tests.push(anyOf(query.anyOf.map((selector) => compile(selector))));
   if (scopes !== undefined) tests.push((entity) => scopesMatch(scopes, entity.scopes));
   if (anyAttribute !== undefined) {
     tests.push((entity) => anyAttribute.some((name) => entity.attributes[name] !== undefined));

@@ -12,6 +12,8 @@ export interface EntityQuery {
   /** The entity's id matches this regular expression somewhere (4.17 of the API tables: idPattern). */
   readonly idPattern?: string;
   readonly types?: TypeSelection;
+  /** The entity is one that at least one of these selects, by all that it says (5.2.33): several selectors in the body of a query. */
+  readonly anyOf?: readonly EntitySelector[];
   /** The entity has at least one of these attributes. */
   readonly anyAttribute?: readonly Iri[];
   readonly scopes?: ScopeSelection;
@@ -19,6 +21,9 @@ export interface EntityQuery {
   /** Instances considered by `where` and by projection: only these datasetIds; "@none" is the default instance (4.5.5). */
   readonly datasetIds?: readonly (Iri | '@none')[];
 }
+
+/** 5.2.33: some ids, or a pattern of ids, or any id; and the types. */
+export type EntitySelector = Pick<EntityQuery, 'ids' | 'idPattern' | 'types'>;
 
 /** 4.17: `A,B` and `A|B` are any, `A;B` is all. */
 export type TypeSelection =

@@ -1,0 +1,235 @@
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import type { Context } from '../../domain/jsonld/context.ts';
+import { parseTypes } from '../../domain/query/parse/types.ts';
+import type { TypeSelection } from '../../domain/query/query.ts';
+import { entityWriter, type Representation, representationKey } from '../../domain/representation.ts';
+import type { EntityPage, QueryOperations, QueryRequest, StoredEntity } from '../../operations/query.ts';
+import {
+  accepted,
+  contextMember,
+  GEO_JSON,
+  LD_JSON,
+  type MediaType,
+  prefersContextInHeader,
+  sendBody,
+  withContext,
+} from '../http/negotiation.ts';
+import { PAGING_LIMITS, type Paging, type PagingLimits, pagingHeaders, pagingOf } from '../http/paging.ts';
+import { bodyOf, contextOf, iriParameter, optionsOf, parameter } from '../http/request.ts';
+import { localOf, readQueryBody, SELECTION_PARAMETERS, selectionOf, selectionText } from './query-parameters.ts';
+import type { Rendering, RenderingCache } from './rendering.ts';
+import {
+  REPRESENTATION_OPTIONS,
+  REPRESENTATION_PARAMETERS,
+  type RepresentationText,
+  representationOf,
+  representationText,
+} from './representation-parameters.ts';
+
+const PAGING = ['limit', 'offset', 'count'] as const;
+const RETRIEVE = [
+  ...REPRESENTATION_PARAMETERS,
+  'type',
+  'local',
+  'join',
+  'joinLevel',
+  'containedBy',
+  'entityMap',
+  'entityMapLifetime',
+];
+
+/** A request that was read: what to ask, and how to write the answer. Depends on URL, @context, media type and tenant only. */
+interface Prepared {
+  readonly media: MediaType;
+  readonly context: Context;
+  readonly rendering: Rendering;
+}
+interface PreparedQuery extends Prepared {
+  readonly paging: Paging;
+  readonly request: QueryRequest;
+}
+interface PreparedRetrieve extends Prepared {
+  readonly representation: Representation;
+  readonly types: TypeSelection | undefined;
+}
+
+/** Reading a URL costs more than answering it, and clients ask the same again and again. */
+const REMEMBERED_REQUESTS = 2_000;
+
+/**
+ * Reading entities: `GET entities/` (6.4.3.2), `GET entities/{id}` (6.5.3.1) and `POST entityOperations/query` (6.23).
+ * The text of each entity comes from the cache; a page is joined from texts and sent as one buffer.
+ */
+export const entityQueryRoutes =
+  (operations: QueryOperations, cache: RenderingCache, limits: PagingLimits = PAGING_LIMITS): FastifyPluginAsync =>
+  async (app) => {
+    const queries = remember<PreparedQuery>(REMEMBERED_REQUESTS);
+    const retrievals = remember<PreparedRetrieve>(REMEMBERED_REQUESTS);
+
+    const query = ['limit', 'offset', 'count', ...SELECTION_PARAMETERS, ...REPRESENTATION_PARAMETERS];
+    app.get('/entities', { config: { clause: '5.7.2', query: [...new Set(query)] } }, (request, reply) => {
+      const context = contextOf(request);
+      return context instanceof Promise
+        ? context.then((found) => answer(request, reply, found))
+        : answer(request, reply, context);
+    });
+
+    function answer(request: FastifyRequest, reply: FastifyReply, context: Context): Promise<FastifyReply> {
+      const media = accepted(request, true);
+      const prepared = queries(keyOf(request, media, context), () => {
+        const text = selectionText(request);
+        const selection = selectionOf(text, context, localOf(request));
+        const representation = representationOf(
+          representationText(request, optionsOf(request, REPRESENTATION_OPTIONS)),
+          context,
+          media,
+        );
+        return prepare(request, media, context, representation, selection, pagingOf(request, limits));
+      });
+      return operations
+        .queryEntities(request.caller, prepared.request)
+        .then((page) => sendPage(request, reply, prepared, page));
+    }
+
+    app.post(
+      '/entityOperations/query',
+      {
+        config: {
+          clause: '5.7.2',
+          query: [...PAGING, 'options', 'format', 'lang', 'local', 'geometryProperty', 'splitEntities'],
+        },
+      },
+      async (request, reply) => {
+        const context = await contextOf(request);
+        const media = accepted(request, true);
+        const body = readQueryBody(bodyOf(request));
+        const selection = selectionOf(body, context, localOf(request));
+        const text: RepresentationText = {
+          ...body,
+          lang: body.lang ?? parameter(request, 'lang'),
+          format: parameter(request, 'format'),
+          geometryProperty: parameter(request, 'geometryProperty'),
+          options: optionsOf(request, REPRESENTATION_OPTIONS),
+        };
+        const representation = representationOf(text, context, media);
+        const prepared = prepare(request, media, context, representation, selection, pagingOf(request, limits));
+        return sendPage(request, reply, prepared, await operations.queryEntities(request.caller, prepared.request));
+      },
+    );
+
+    app.get('/entities/:id', { config: { clause: '5.7.1', query: RETRIEVE } }, (request, reply) => {
+      const context = contextOf(request);
+      return context instanceof Promise
+        ? context.then((found) => retrieve(request, reply, found))
+        : retrieve(request, reply, context);
+    });
+
+    function retrieve(request: FastifyRequest, reply: FastifyReply, context: Context): Promise<FastifyReply> {
+      const media = accepted(request, true);
+      const prepared = retrievals(retrievalKeyOf(request, media, context), () => {
+        selectionOf({ geo: {}, order: {}, join: parameter(request, 'join') }, context, true);
+        const representation = representationOf(
+          representationText(request, optionsOf(request, REPRESENTATION_OPTIONS)),
+          context,
+          media,
+        );
+        const type = parameter(request, 'type');
+        const types = type === undefined ? undefined : parseTypes(type, context);
+        return { media, context, representation, types, rendering: renderingOf(request, media, context, representation) };
+      });
+      const id = iriParameter(request, 'id');
+      return operations
+        .retrieveEntity(request.caller, id, prepared.types, prepared.representation)
+        .then((stored) => sendEntity(request, reply, prepared, stored));
+    }
+
+    function sendPage(request: FastifyRequest, reply: FastifyReply, prepared: PreparedQuery, page: EntityPage): FastifyReply {
+      const { media, context, rendering, paging } = prepared;
+      const { entities } = page;
+      let texts = '';
+      for (let at = 0; at < entities.length; at += 1) {
+        texts +=
+          at === 0
+            ? cache.text(rendering, entities[at] as StoredEntity)
+            : `,${cache.text(rendering, entities[at] as StoredEntity)}`;
+      }
+      pagingHeaders(request, reply, paging, page, media);
+      return sendBody(request, reply, { media, context, body: Buffer.from(pageText(request, media, context, texts)) });
+    }
+
+    function sendEntity(request: FastifyRequest, reply: FastifyReply, prepared: Prepared, stored: StoredEntity): FastifyReply {
+      const { media, context, rendering } = prepared;
+      let body = cache.text(rendering, stored);
+      if (media === GEO_JSON && !prefersContextInHeader(request)) body = withContext(body, context);
+      return sendBody(request, reply, { media, context, body: Buffer.from(body) });
+    }
+  };
+
+function pageText(request: FastifyRequest, media: MediaType, context: Context, texts: string): string {
+  if (media !== GEO_JSON) return `[${texts}]`;
+  const collection = `{"type":"FeatureCollection","features":[${texts}]`;
+  return prefersContextInHeader(request) ? `${collection}}` : `${collection},${contextMember(context)}}`;
+}
+
+function prepare(
+  request: FastifyRequest,
+  media: MediaType,
+  context: Context,
+  representation: Representation,
+  selection: ReturnType<typeof selectionOf>,
+  paging: Paging,
+): PreparedQuery {
+  return {
+    media,
+    context,
+    paging,
+    rendering: renderingOf(request, media, context, representation),
+    request: {
+      query: selection.query,
+      local: selection.local,
+      joinLevel: 0,
+      page: {
+        limit: paging.limit,
+        offset: paging.offset,
+        count: paging.count,
+        ...(selection.order === undefined ? {} : { order: selection.order }),
+      },
+    },
+  };
+}
+
+function renderingOf(request: FastifyRequest, media: MediaType, context: Context, representation: Representation): Rendering {
+  const write = entityWriter(context, representation);
+  const inside = media === LD_JSON;
+  return {
+    key: `${request.caller.tenant} ${context.key} ${inside ? '@' : ''}${representationKey(representation)}`,
+    write: inside ? (entity) => withContext(JSON.stringify(write(entity)), context) : (entity) => JSON.stringify(write(entity)),
+  };
+}
+
+function keyOf(request: FastifyRequest, media: MediaType, context: Context): string {
+  return `${request.caller.tenant} ${context.key} ${media} ${request.url}`;
+}
+
+/** Retrieving another entity in the same way is the same preparation. */
+function retrievalKeyOf(request: FastifyRequest, media: MediaType, context: Context): string {
+  const at = request.url.indexOf('?');
+  return `${request.caller.tenant} ${context.key} ${media} ${at < 0 ? '' : request.url.slice(at)}`;
+}
+
+/** Longer keys are not worth the memory. */
+const REMEMBERED_KEY_LENGTH = 2_000;
+
+/** What was made for a key, as long as there is room: the oldest goes first. What throws is not remembered. */
+function remember<T>(limit: number): (key: string, make: () => T) => T {
+  const known = new Map<string, T>();
+  return (key, make) => {
+    const found = known.get(key);
+    if (found !== undefined) return found;
+    const made = make();
+    if (key.length > REMEMBERED_KEY_LENGTH) return made;
+    if (known.size >= limit) known.delete(known.keys().next().value as string);
+    known.set(key, made);
+    return made;
+  };
+}
