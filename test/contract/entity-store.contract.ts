@@ -252,6 +252,19 @@ export function entityStoreContract(name: string, open: OpenStores): void {
       expect(descending.entities.map(({ id }) => id)).toEqual(ids.toReversed().slice(0, 3));
     });
 
+    it('5.2.33: finds what any of several selectors selects, and nothing that merely has their types', async () => {
+      await using store = await open();
+      const { entities, clock } = store;
+      await entities.commit(['a', 'b', 'c'].map((id) => creation(clock, urn(id), [CAR], {})));
+      const types = { kind: 'type', type: CAR } as const;
+      const anyOf = [{ ids: [urn('a')], types }, { idPattern: 'c$', types }, { types: { kind: 'type', type: BUS } }] as const;
+      for (const query of [{ anyOf }, { anyOf, types }]) {
+        const page = await entities.query(DEFAULT_TENANT, query, { limit: 10, count: true });
+        expect(page.entities.map(({ id }) => id)).toEqual([urn('a'), urn('c')]);
+        expect(page.count).toBe(2);
+      }
+    });
+
     it('follows types that are added and removed', async () => {
       await using store = await open();
       const { entities, clock } = store;

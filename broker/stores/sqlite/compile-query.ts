@@ -49,7 +49,8 @@ const OF_TYPE = 'SELECT entity, id FROM entity_type WHERE tenant = ? AND type = 
 
 /** True if the query has no part beside those that the caller took out. */
 function isBare(query: EntityQuery): boolean {
-  return !query.ids && query.idPattern === undefined && !query.types && !query.anyAttribute && !query.scopes && !query.where;
+  const { ids, idPattern, types, anyOf, anyAttribute, scopes, where } = query;
+  return !ids && idPattern === undefined && !types && !anyOf && !anyAttribute && !scopes && !where;
 }
 
 function listed(ids: readonly Iri[], tenant: number, database: Database, query: EntityQuery): Access {
