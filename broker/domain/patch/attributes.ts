@@ -31,6 +31,7 @@ export function updateAttributes(current: Entity | undefined, id: Iri, fragment:
 
 /**
  * Append Attributes (5.6.3.4): adds instances; those that are there already are swapped if `overwrite`, and left alone and reported if not.
+ * An NGSI-LD Null deletes, for the batch update (5.6.9) that works alike; the single operation lets none come in.
  * @throws DomainError ResourceNotFound if there is no such entity
  */
 export function appendAttributes(
@@ -48,7 +49,8 @@ export function appendAttributes(
     let refused = false;
     for (const instance of fragment.attributes[name] ?? []) {
       if (!overwrite && edit.get(name, instance.datasetId) !== undefined) refused = true;
-      else edit.put(name, instance);
+      else if (asksForDeletion(instance)) edit.remove(name, instance.datasetId);
+      else edit.put(name, withoutNulls(instance));
     }
     if (refused) notUpdated.push({ attributeName: name, reason: 'It exists already, and noOverwrite was asked for' });
     else updated.push(name);
@@ -58,6 +60,7 @@ export function appendAttributes(
     const had = edit.scopes ?? [];
     edit.setScopes(overwrite ? fragment.scopes : [...had, ...fragment.scopes.filter((scope) => !had.includes(scope))]);
   }
+  if (fragment.scopes === null && overwrite) edit.setScopes(undefined);
   if (fragment.expiresAt !== undefined && overwrite) edit.setExpiry(fragment.expiresAt);
   return { draft: edit.draft(id), result: { updated, notUpdated } };
 }
