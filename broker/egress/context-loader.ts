@@ -1,4 +1,3 @@
-import { lookup } from 'node:dns';
 import { Agent } from 'undici';
 import { bundledContext } from '../../contexts/index.ts';
 import { DomainError } from '../domain/errors.ts';
@@ -44,13 +43,7 @@ export function contextLoader(options: ContextLoaderOptions): ContextLoader & { 
     keepAliveTimeout: 5000,
     connect: {
       timeout: timeoutMs,
-      lookup: (host, choice, found) =>
-        lookup(host, { ...choice, all: true }, (error, addresses) => {
-          const refused = error ? undefined : addresses.find(({ address }) => !guard.addressAllowed(host, address));
-          const problem = error ?? (refused ? new Error(`${host} is at ${refused.address}, which may not be contacted`) : null);
-          if (choice.all) found(problem, addresses);
-          else found(problem, addresses?.[0]?.address ?? '', addresses?.[0]?.family);
-        }),
+      lookup: guard.lookup,
     },
   });
 

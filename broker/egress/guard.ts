@@ -1,12 +1,13 @@
+import { lookup as lookupOnce } from 'node:dns';
 import { lookup } from 'node:dns/promises';
-import { BlockList, isIP } from 'node:net';
+import { BlockList, isIP, type LookupFunction } from 'node:net';
 
 /** Everything that leaves the broker asks here first: notifications, forwards, @context fetches, webhooks. */
 export interface EgressGuard {
   /** @throws Error that says why the target is refused. Resolves quickly when the host is an address or on the allow list. */
   check(target: URL): Promise<void>;
-  /** For connections that look names up themselves: is this address allowed for this host? Guards against a name that changes its mind. */
-  addressAllowed(host: string, address: string): boolean;
+  /** For connections, which look the name up again: what was allowed a moment ago must still be what is contacted. */
+  readonly lookup: LookupFunction;
 }
 
 export interface EgressRules {
@@ -55,7 +56,13 @@ export function egressGuard(rules: EgressRules): EgressGuard {
   const addressAllowed = (host: string, address: string) =>
     rules.privateAddresses || allowed.has(host.toLowerCase()) || !isInnerAddress(address);
   return {
-    addressAllowed,
+    lookup: (host, options, found) =>
+      lookupOnce(host, { ...options, all: true }, (error, addresses) => {
+        const refused = error ? undefined : addresses.find(({ address }) => !addressAllowed(host, address));
+        const problem = error ?? (refused ? new Error(`${host} is at ${refused.address}, which may not be contacted`) : null);
+        if (options.all) found(problem, addresses);
+        else found(problem, addresses?.[0]?.address ?? '', addresses?.[0]?.family);
+      }),
     async check(target) {
       const host = target.hostname.replace(/^\[|\]$/g, '');
       if (rules.privateAddresses || allowed.has(host.toLowerCase())) return;

@@ -1,4 +1,3 @@
-import { lookup } from 'node:dns';
 import { Agent } from 'undici';
 import type { DeliveryResult, Notifier, OutgoingNotification } from '../ports/notifier.ts';
 import type { EgressGuard } from './guard.ts';
@@ -20,14 +19,7 @@ export function httpNotifier({ guard, connections }: HttpNotifierOptions): Notif
     keepAliveTimeout: 30_000,
     maxResponseSize: 1024 * 1024,
     connect: {
-      // The name is looked up again for the connection: what was allowed a moment ago must still be what is contacted.
-      lookup: (host, options, found) =>
-        lookup(host, { ...options, all: true }, (error, addresses) => {
-          const refused = error ? undefined : addresses.find(({ address }) => !guard.addressAllowed(host, address));
-          const problem = error ?? (refused ? new Error(`${host} is at ${refused.address}, which may not be contacted`) : null);
-          if (options.all) found(problem, addresses);
-          else found(problem, addresses?.[0]?.address ?? '', addresses?.[0]?.family);
-        }),
+      lookup: guard.lookup,
     },
   });
   return {

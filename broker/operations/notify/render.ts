@@ -65,9 +65,9 @@ export function notificationStyle(document: SubscriptionDocument, context: Conte
     write: entityWriter(context, representation),
     shows: (name) => (attrs?.has(name) ?? true) && (pick?.has(name) ?? true) && !omit?.has(name),
     headers: {
-      'content-type': endpoint.accept,
+      'Content-Type': endpoint.accept,
       ...(linked && context.link !== undefined
-        ? { link: `<${context.link}>; rel="${CONTEXT_RELATION}"; type="application/ld+json"` }
+        ? { Link: `<${context.link}>; rel="${CONTEXT_RELATION}"; type="application/ld+json"` }
         : {}),
       ...(tenant === '' ? {} : { 'NGSILD-Tenant': tenant }),
       ...endpoint.receiverInfo,
