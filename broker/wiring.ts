@@ -6,6 +6,9 @@ import type { FastifyInstance } from 'fastify';
 import pino, { type Logger } from 'pino';
 import { type HealthReport, operatorRoutes } from './api/admin/health.ts';
 import { metrics } from './api/admin/metrics.ts';
+import { PAGING_LIMITS } from './api/http/paging.ts';
+import { entityQueryRoutes } from './api/ngsi-ld/entity-query.ts';
+import { renderingCache } from './api/ngsi-ld/rendering.ts';
 import { subscriptionRoutes } from './api/ngsi-ld/subscriptions.ts';
 import { type Config, refuseOpenWorld } from './config.ts';
 import { allowEverything } from './domain/access.ts';
@@ -15,9 +18,11 @@ import { egressGuard } from './egress/guard.ts';
 import { httpNotifier, notifierByScheme } from './egress/http-notifier.ts';
 import { mqttNotifier } from './egress/mqtt-notifier.ts';
 import { contextResolver } from './operations/contexts/resolve.ts';
+import { sweepExpired } from './operations/expiry.ts';
 import { notifications } from './operations/notify/notifications.ts';
 import { periodicNotifications } from './operations/notify/periodic.ts';
 import { subscriptionsInForce } from './operations/notify/subscriptions-in-force.ts';
+import { queryOperations } from './operations/query.ts';
 import { subscriptionOperations } from './operations/subscriptions.ts';
 import type { Clock } from './ports/clock.ts';
 import { openSqliteStore, type SqliteStore } from './stores/sqlite/sqlite-store.ts';
@@ -96,6 +101,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   });
 
   let ready = false;
+  const renderings = renderingCache(config.cacheBytes);
+  const paging = { ...PAGING_LIMITS, maxLimit: config.pageLimit };
   const figures = metrics();
   figures.add('store', async () => ({ waiting_writes: store.waitingWrites(), changes_total: await feed.head() }), {
     waiting_writes: 'Writes that wait for their transaction',
@@ -148,12 +155,13 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   const app = await httpServer({
     logger,
     limits: { bodyLimitBytes: config.bodyLimitBytes, jsonDepth: config.jsonDepth },
-    paging: { maxLimit: config.pageLimit },
+    paging,
     resolveContext,
     observe: figures.observe,
     version: VERSION,
     routes: {
       '/ngsi-ld/v1': [
+        entityQueryRoutes(queryOperations({ entities, access }), renderings, paging),
         subscriptionRoutes(
           subscriptionOperations({
             documents,
@@ -174,6 +182,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   await delivery.start();
   periodic.start();
   const stopTrimming = trimByAge(store, config.changeRetentionHours, onError);
+  const sweeping = sweepEvery(1000, () => sweepExpired(entities, clock), onError);
 
   return {
     app,
@@ -189,6 +198,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     async close() {
       ready = false;
       stopTrimming();
+      sweeping();
       await app.close();
       periodic.stop();
       await delivery.stop();
@@ -230,6 +240,26 @@ function rememberedId(dataDir: string): string {
   if (existsSync(file)) return readFileSync(file, 'utf8').trim();
   writeFileSync(file, `${made}\n`);
   return made;
+}
+
+/** Repeats a task, each time so long after the last one ended. @returns stop */
+function sweepEvery(ms: number, task: () => Promise<unknown>, onError: (error: unknown) => void): () => void {
+  let timer: NodeJS.Timeout;
+  let stopped = false;
+  const again = () => {
+    timer = setTimeout(() => {
+      task()
+        .catch(onError)
+        .finally(() => {
+          if (!stopped) again();
+        });
+    }, ms).unref();
+  };
+  again();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
 }
 
 /** Trims the change log to its age, by looking once a minute where it was so many hours ago. @returns stop */
