@@ -15,4 +15,7 @@ export interface Stores extends AsyncDisposable {
   readonly clock: TestClock;
 }
 
-export type OpenStores = (settings?: { readonly maxWaitingWrites?: number }) => Promise<Stores>;
+export type OpenStores = (settings?: {
+  readonly maxWaitingWrites?: number;
+  readonly recentChanges?: number;
+}) => Promise<Stores>;

@@ -2,7 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openSqliteStore } from '../../broker/stores/sqlite/sqlite-store.ts';
+import { changeFeedContract } from '../contract/change-feed.contract.ts';
+import { deliveryStoreContract } from '../contract/delivery-store.contract.ts';
+import { documentStoreContract } from '../contract/document-store.contract.ts';
 import { entityStoreContract } from '../contract/entity-store.contract.ts';
+import { historyStoreContract } from '../contract/history-store.contract.ts';
 import type { OpenStores } from '../contract/stores.ts';
 import { testClock } from '../support/writes.ts';
 
@@ -26,5 +30,13 @@ const onFile: OpenStores = async (settings) => {
   };
 };
 
-entityStoreContract('SQLite in memory', inMemory);
-entityStoreContract('SQLite on a file', onFile);
+for (const contract of [
+  entityStoreContract,
+  historyStoreContract,
+  changeFeedContract,
+  documentStoreContract,
+  deliveryStoreContract,
+]) {
+  contract('SQLite in memory', inMemory);
+  contract('SQLite on a file', onFile);
+}

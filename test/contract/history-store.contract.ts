@@ -1,0 +1,319 @@
+import { describe, expect, it } from 'vitest';
+import type { AttributeInstance } from '../../broker/domain/attribute.ts';
+import type { HistorySelection, TimeProperty, TimeRelation } from '../../broker/domain/history.ts';
+import { DEFAULT_TENANT, type Iri, type TenantId } from '../../broker/domain/iri.ts';
+import type { EntityQuery } from '../../broker/domain/query/query.ts';
+import { toMicros } from '../../broker/domain/time.ts';
+import type { HistoryStore } from '../../broker/ports/history-store.ts';
+import { at, creation, deletion, iri, point, property, removal, setting, urn } from '../support/writes.ts';
+import type { OpenStores, Stores } from './stores.ts';
+
+const CAR = iri('Car');
+const SPEED = iri('speed');
+const NAME = iri('name');
+const A = urn('a');
+const SCOPE = 'https://uri.etsi.org/ngsi-ld/scope' as Iri;
+
+const minute = (n: number) => at(`2026-03-01T08:${String(n).padStart(2, '0')}:00Z`);
+const micros = (n: number) => toMicros(minute(n));
+
+function select(
+  property: TimeProperty = 'observedAt',
+  time?: TimeRelation,
+  more: Partial<HistorySelection> = {},
+): HistorySelection {
+  return { filter: { property, ...(time ? { time } : {}) }, limitPerAttribute: 1000, ...more };
+}
+
+const values = (instances: readonly AttributeInstance[] | undefined) =>
+  instances?.map((instance) => (instance.type === 'Property' ? instance.value : undefined));
+
+async function speeds(history: HistoryStore, selection: HistorySelection): Promise<unknown[] | undefined> {
+  return values((await history.evolution(DEFAULT_TENANT, A, selection))?.attributes[SPEED]);
+}
+
+/** Ten readings of the speed, one a minute, of which the first creates the entity. */
+async function drive({ entities, clock }: Stores, count = 10): Promise<void> {
+  const reading = (n: number) => property(n * 10, { observedAt: minute(n) });
+  await entities.commit([creation(clock, A, [CAR], { [SPEED]: [reading(0)], [NAME]: [property('A')] })]);
+  for (let n = 1; n < count; n++) {
+    clock.advance(1);
+    await entities.commit([setting(clock, A, SPEED, reading(n))]);
+  }
+}
+
+export function historyStoreContract(name: string, open: OpenStores): void {
+  describe(`HistoryStore on ${name}`, () => {
+    it('4.11: before excludes its bound, after includes it, between includes the lower only', async () => {
+      await using store = await open();
+      await drive(store);
+      const { history } = store;
+      expect(await speeds(history, select('observedAt', { relation: 'before', at: micros(2) }))).toEqual([0, 10]);
+      expect(await speeds(history, select('observedAt', { relation: 'after', at: micros(8) }))).toEqual([80, 90]);
+      expect(await speeds(history, select('observedAt', { relation: 'between', at: micros(3), end: micros(5) }))).toEqual([
+        30, 40,
+      ]);
+      expect(await speeds(history, select())).toEqual([0, 10, 20, 30, 40, 50, 60, 70, 80, 90]);
+    });
+
+    it('4.11: an instance without the asked temporal property does not match', async () => {
+      await using store = await open();
+      await drive(store, 3);
+      const observed = await store.history.evolution(DEFAULT_TENANT, A, select());
+      expect(Object.keys(observed?.attributes ?? {})).toEqual([SPEED]);
+      const modified = await store.history.evolution(DEFAULT_TENANT, A, select('modifiedAt'));
+      expect(values(modified?.attributes[NAME])).toEqual(['A']);
+      expect((await store.history.evolution(DEFAULT_TENANT, A, select('deletedAt')))?.attributes).toEqual({});
+    });
+
+    it('finds readings by modifiedAt and createdAt as well as by observedAt', async () => {
+      await using store = await open();
+      await drive(store, 5);
+      const start = toMicros(at('2026-03-01T07:00:00Z'));
+      const between = { relation: 'between', at: start + 1_000_000, end: start + 3_000_000 } as const;
+      expect(await speeds(store.history, select('modifiedAt', between))).toEqual([10, 20]);
+      expect(await speeds(store.history, select('createdAt', { relation: 'before', at: start + 1 }))).toEqual([
+        0, 10, 20, 30, 40,
+      ]);
+    });
+
+    it('gives each instance the times it was written with and an instanceId of its own', async () => {
+      await using store = await open();
+      await drive(store, 3);
+      const instances = (await store.history.evolution(DEFAULT_TENANT, A, select()))?.attributes[SPEED] ?? [];
+      expect(instances[2]).toMatchObject({
+        type: 'Property',
+        value: 20,
+        observedAt: minute(2),
+        createdAt: '2026-03-01T07:00:00Z',
+        modifiedAt: '2026-03-01T07:00:02Z',
+      });
+      expect(new Set(instances.map(({ instanceId }) => instanceId)).size).toBe(3);
+      expect(instances.every(({ instanceId }) => instanceId?.startsWith('urn:ngsi-ld:Instance:'))).toBe(true);
+    });
+
+    it('lastN takes the newest of the span, in ascending order', async () => {
+      await using store = await open();
+      await drive(store);
+      const selection = select('observedAt', { relation: 'before', at: micros(6) }, { lastN: 2 });
+      expect(await speeds(store.history, selection)).toEqual([40, 50]);
+    });
+
+    it('6.3.10: says what span is complete when the limit cuts, and cuts all attributes there', async () => {
+      await using store = await open();
+      await drive(store);
+      await store.entities.commit([setting(store.clock, A, NAME, property('B', { observedAt: minute(9) }))]);
+      const after = { relation: 'after', at: micros(1) } as const;
+      const forwards = await store.history.evolution(DEFAULT_TENANT, A, select('observedAt', after, { limitPerAttribute: 3 }));
+      expect(values(forwards?.attributes[SPEED])).toEqual([10, 20, 30]);
+      expect(forwards?.attributes).not.toHaveProperty(NAME);
+      expect(forwards?.cut).toEqual({ from: micros(1), to: micros(3) });
+      const last = select('observedAt', after, { limitPerAttribute: 3, lastN: 5 });
+      const backwards = await store.history.evolution(DEFAULT_TENANT, A, last);
+      expect(values(backwards?.attributes[SPEED])).toEqual([70, 80, 90]);
+      expect(values(backwards?.attributes[NAME])).toEqual(['B']);
+      expect(backwards?.cut).toEqual({ from: micros(7), to: micros(9) });
+      expect(await store.history.evolution(DEFAULT_TENANT, A, select('observedAt', after))).not.toHaveProperty('cut');
+    });
+
+    it('4.5.7: keeps a tombstone of a deleted attribute, and the evolution of a deleted entity', async () => {
+      await using store = await open();
+      const { entities, history, clock } = store;
+      await drive(store, 2);
+      clock.advance(100);
+      await entities.commit([removal(clock, A, SPEED)]);
+      const tombstones = await history.evolution(DEFAULT_TENANT, A, select('deletedAt'));
+      expect(tombstones?.attributes).toMatchObject({
+        [SPEED]: [{ type: 'Property', value: 'urn:ngsi-ld:null', deletedAt: clock.now() }],
+      });
+      expect(await speeds(history, select())).toEqual([0, 10]);
+      await entities.commit([deletion(clock, A)]);
+      const gone = await history.evolution(DEFAULT_TENANT, A, select());
+      expect(gone).toMatchObject({ id: A, types: [CAR], deletedAt: clock.now() });
+      expect(values(gone?.attributes[SPEED])).toEqual([0, 10]);
+      const all = await history.evolution(DEFAULT_TENANT, A, select('deletedAt'));
+      expect(values(all?.attributes[NAME])).toEqual(['urn:ngsi-ld:null']);
+    });
+
+    it('4.5.6: tells the evolution of the scope', async () => {
+      await using store = await open();
+      const { entities, history, clock } = store;
+      await entities.commit([creation(clock, A, [CAR], {}, { scopes: ['/Old'] })]);
+      const rescope = (scopes: readonly string[] | undefined) =>
+        entities.commit([
+          {
+            tenant: DEFAULT_TENANT,
+            id: A,
+            decide: (before) => {
+              if (!before) return undefined;
+              const { scopes: _, ...rest } = before;
+              const after = scopes ? { ...rest, scopes } : rest;
+              return { kind: 'updated', before, after, attributes: [], at: clock.now(), stamp: clock.stamp() };
+            },
+          },
+        ]);
+      clock.advance(1);
+      await rescope(['/New']);
+      clock.advance(1);
+      await rescope(undefined);
+      const scopes = (await history.evolution(DEFAULT_TENANT, A, select()))?.attributes[SCOPE] ?? [];
+      expect(values(scopes)).toEqual([['/Old'], ['/New']]);
+      expect(scopes[1]?.observedAt).toBe(scopes[1]?.modifiedAt);
+      const deleted = (await history.evolution(DEFAULT_TENANT, A, select('deletedAt')))?.attributes[SCOPE];
+      expect(deleted).toMatchObject([{ type: 'Property', value: [], deletedAt: clock.now() }]);
+    });
+
+    it('a late reading goes to history only, and only once', async () => {
+      await using store = await open();
+      const { entities, history, feed, clock } = store;
+      await drive(store, 3);
+      const late = property(5, { observedAt: at('2026-03-01T08:00:30.000Z') });
+      const write = {
+        tenant: DEFAULT_TENANT,
+        id: A,
+        decide: (before: Parameters<ReturnType<typeof setting>['decide']>[0]) =>
+          before && {
+            kind: 'updated' as const,
+            before,
+            after: before,
+            attributes: [],
+            late: [{ name: SPEED, instance: late }],
+            at: clock.now(),
+            stamp: clock.stamp(),
+          },
+      };
+      const version = (await entities.get(DEFAULT_TENANT, A))?.version;
+      expect((await entities.commit([write, write])).map(({ kind }) => kind)).toEqual(['committed', 'unchanged']);
+      expect((await entities.commit([write])).map(({ kind }) => kind)).toEqual(['unchanged']);
+      expect((await entities.get(DEFAULT_TENANT, A))?.version).toBe(version);
+      expect(await speeds(history, select())).toEqual([0, 5, 10, 20]);
+      const [change] = await feed.read((await feed.head()) - 1, 10);
+      expect(change).toMatchObject({ attributes: [], late: [{ name: SPEED, instance: { value: 5 } }] });
+      const instances = (await history.evolution(DEFAULT_TENANT, A, select()))?.attributes[SPEED];
+      expect(instances?.[1]?.observedAt).toBe('2026-03-01T08:00:30.000Z');
+    });
+
+    it('4.5.5: selects datasets', async () => {
+      await using store = await open();
+      const { entities, history, clock } = store;
+      const observedAt = minute(1);
+      const instances = [property(1, { observedAt }), property(2, { observedAt, datasetId: urn('d') })];
+      await entities.commit([creation(clock, A, [CAR], { [SPEED]: instances })]);
+      expect(await speeds(history, select('observedAt', undefined, { datasetIds: [urn('d')] }))).toEqual([2]);
+      expect(await speeds(history, select('observedAt', undefined, { datasetIds: ['@none'] }))).toEqual([1]);
+      expect(await speeds(history, select('observedAt', undefined, { datasetIds: ['@none', urn('d')] }))).toEqual([1, 2]);
+      expect(await speeds(history, select('observedAt', undefined, { datasetIds: [urn('x')] }))).toBeUndefined();
+    });
+
+    it('5.6.11, 5.6.12: appends to an evolution without touching current state', async () => {
+      await using store = await open();
+      const { entities, history, clock } = store;
+      const fragment = { types: [CAR], attributes: { [SPEED]: [1, 2].map((n) => property(n, { observedAt: minute(n) })) } };
+      expect(await history.append(DEFAULT_TENANT, A, fragment, clock.now())).toBe('created');
+      expect(await entities.get(DEFAULT_TENANT, A)).toBeUndefined();
+      expect((await entities.query(DEFAULT_TENANT, { types: { kind: 'type', type: CAR } }, { limit: 5 })).entities).toEqual([]);
+      expect(await speeds(history, select())).toEqual([1, 2]);
+      const more = { types: [iri('Taxi')], attributes: { [SPEED]: [2, 3].map((n) => property(n, { observedAt: minute(n) })) } };
+      expect(await history.append(DEFAULT_TENANT, A, more, clock.now())).toBe('updated');
+      expect(await speeds(history, select())).toEqual([1, 2, 3]);
+      expect((await history.evolution(DEFAULT_TENANT, A, select()))?.types).toEqual([CAR, iri('Taxi')]);
+      expect(await history.evolution('other' as TenantId, A, select())).toBeUndefined();
+      await entities.commit([creation(clock, A, [CAR], { [SPEED]: [property(4, { observedAt: minute(4) })] })]);
+      expect(await speeds(history, select())).toEqual([1, 2, 3, 4]);
+    });
+
+    it('5.6.13 to 5.6.16: deletes instances, attributes and the whole evolution, and leaves the entity alone', async () => {
+      await using store = await open();
+      const { entities, history } = store;
+      await drive(store, 4);
+      const instances = (await history.evolution(DEFAULT_TENANT, A, select()))?.attributes[SPEED] ?? [];
+      const [first, second] = instances.map(({ instanceId }) => instanceId as Iri) as [Iri, Iri];
+      expect(await history.deleteInstance(DEFAULT_TENANT, A, NAME, first)).toBe(false);
+      expect(await history.deleteInstance(DEFAULT_TENANT, A, SPEED, urn('no such'))).toBe(false);
+      expect(await history.deleteInstance(DEFAULT_TENANT, A, SPEED, first)).toBe(true);
+      expect(await history.deleteInstance(DEFAULT_TENANT, A, SPEED, first)).toBe(false);
+      const change = (old: AttributeInstance) =>
+        ({ ...old, value: 99, observedAt: minute(50), modifiedAt: minute(59) }) as AttributeInstance;
+      expect(await history.modifyInstance(DEFAULT_TENANT, A, SPEED, second, change)).toBe(true);
+      expect(await speeds(history, select())).toEqual([20, 30, 99]);
+      const modified = (await history.evolution(DEFAULT_TENANT, A, select()))?.attributes[SPEED]?.[2];
+      expect(modified).toMatchObject({ instanceId: second, createdAt: '2026-03-01T07:00:00Z', modifiedAt: minute(59) });
+      expect(await history.deleteAttribute(DEFAULT_TENANT, A, SPEED, { datasetId: urn('d') })).toBe(false);
+      expect(await history.deleteAttribute(DEFAULT_TENANT, A, SPEED, {})).toBe(true);
+      expect(await history.deleteAttribute(DEFAULT_TENANT, A, SPEED, { all: true })).toBe(false);
+      expect((await history.evolution(DEFAULT_TENANT, A, select('modifiedAt')))?.attributes).not.toHaveProperty(SPEED);
+      expect(await history.deleteEvolution(DEFAULT_TENANT, A)).toBe(true);
+      expect(await history.deleteEvolution(DEFAULT_TENANT, A)).toBe(false);
+      expect(await history.evolution(DEFAULT_TENANT, A, select())).toBeUndefined();
+      expect((await entities.get(DEFAULT_TENANT, A))?.entity.attributes[SPEED]).toMatchObject([{ value: 30 }]);
+      await entities.commit([setting(store.clock, A, SPEED, property(1, { observedAt: minute(55) }))]);
+      expect(await speeds(history, select())).toEqual([1]);
+    });
+
+    it('5.7.4: a query is asked of the instances in the span, not of current state', async () => {
+      await using store = await open();
+      const { entities, history, clock } = store;
+      await drive(store);
+      await entities.commit([
+        creation(clock, urn('b'), [CAR], { [SPEED]: [property(500, { observedAt: minute(3) })] }),
+        creation(clock, urn('c'), [iri('Bus')], { [SPEED]: [property(30, { observedAt: minute(3) })] }),
+        creation(clock, urn('d'), [CAR], { [SPEED]: [property(30)] }),
+      ]);
+      const over = (value: number): EntityQuery => ({
+        types: { kind: 'type', type: CAR },
+        where: { kind: 'compare', path: { names: [SPEED] }, operator: '>', value: { kind: 'literal', value } },
+      });
+      const span = select('observedAt', { relation: 'between', at: micros(2), end: micros(4) });
+      const found = async (query: EntityQuery) =>
+        (await history.query(DEFAULT_TENANT, query, span, { limit: 10 })).evolutions.map(({ id }) => id);
+      expect(await found(over(25))).toEqual([A, urn('b')]);
+      expect(await found(over(60))).toEqual([urn('b')]);
+      expect(await found({ types: { kind: 'type', type: CAR } })).toEqual([A, urn('b')]);
+      await entities.commit([deletion(clock, A)]);
+      expect(await found(over(25))).toEqual([A, urn('b')]);
+      const page = await history.query(DEFAULT_TENANT, over(25), span, { limit: 1, offset: 1, count: true });
+      expect([page.count, page.more, page.evolutions.map(({ id }) => id)]).toEqual([2, false, [urn('b')]]);
+      const next = await history.query(DEFAULT_TENANT, over(25), span, { limit: 1, after: A });
+      expect(next.evolutions.map(({ id }) => id)).toEqual([urn('b')]);
+      expect((await history.query(DEFAULT_TENANT, over(25), span, { limit: 1 })).more).toBe(true);
+    });
+
+    it('5.7.4: a place is looked for where the entity was in the span', async () => {
+      await using store = await open();
+      const { entities, history, clock } = store;
+      const LOCATION = iri('location');
+      await entities.commit([creation(clock, A, [CAR], { [LOCATION]: [{ ...point(17, 48), observedAt: minute(1) }] })]);
+      await entities.commit([setting(clock, A, LOCATION, { ...point(18, 49), observedAt: minute(5) })]);
+      const geometry = { type: 'Point', coordinates: [17, 48] } as const;
+      const where = { kind: 'geo', property: LOCATION, relation: 'near', geometry, maxDistanceM: 100 } as const;
+      const found = async (time: TimeRelation) =>
+        (await history.query(DEFAULT_TENANT, { where }, select('observedAt', time), { limit: 5 })).evolutions.length;
+      expect(await found({ relation: 'before', at: micros(3) })).toBe(1);
+      expect(await found({ relation: 'after', at: micros(3) })).toBe(0);
+    });
+
+    it('4.5.19: aggregates numbers in buckets from the start of the span', async () => {
+      await using store = await open();
+      await drive(store);
+      const span = select('observedAt', { relation: 'between', at: micros(0), end: micros(10) }, { attributes: [SPEED] });
+      const aggregate = (micros: number) =>
+        store.history.aggregate(DEFAULT_TENANT, A, span, {
+          methods: ['avg', 'min', 'max', 'totalCount'],
+          period: { months: 0, micros },
+        });
+      const halves = await aggregate(5 * 60_000_000);
+      const [speed] = halves?.attributes[SPEED] ?? [];
+      expect(speed?.type).toBe('Property');
+      expect(speed?.values.avg).toEqual([
+        { value: 20, from: minute(0), to: minute(5) },
+        { value: 70, from: minute(5), to: minute(10) },
+      ]);
+      expect(speed?.values.max?.map(({ value }) => value)).toEqual([40, 90]);
+      const whole = await aggregate(0);
+      expect(whole?.attributes[SPEED]?.[0]?.values.totalCount).toEqual([{ value: 10, from: minute(0), to: minute(10) }]);
+      expect(
+        await store.history.aggregate(DEFAULT_TENANT, urn('x'), span, { methods: ['avg'], period: { months: 0, micros: 0 } }),
+      ).toBeUndefined();
+    });
+  });
+}
