@@ -109,9 +109,10 @@ export interface MeasureMessage {
   readonly deviceId: string | undefined;
   /** `t` of the query. */
   readonly time?: string;
+  /** Only one group of UltraLight measures is possible (GET). */
+  readonly single?: boolean;
   /** One attribute instead of a message. */
   readonly attribute?: string;
-  readonly contentType?: string;
   readonly body: Uint8Array;
 }
 

@@ -41,6 +41,7 @@ describe('expressions in mappings (JEXL)', () => {
     'a|nothere',
     'a|constructor',
     'a|toString',
+    'toString',
     'f(1)',
     'process.exit()',
     `${'('.repeat(60)}1${')'.repeat(60)} + ${'-'.repeat(1000)}1`,
@@ -52,7 +53,6 @@ describe('expressions in mappings (JEXL)', () => {
     expect(run("a['con' + 'structor']", { a: {} })).toBeUndefined();
     expect(run("[a['con' + 'structor']]", { a: 'x' })).toEqual([null]);
     expect(run("a['__pro' + 'to__']", { a: {} })).not.toHaveProperty('constructor.call');
-    expect(run('toString')).toBeUndefined();
   });
 
   it('does not change what it is given', () => {

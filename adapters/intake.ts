@@ -1,0 +1,236 @@
+import {
+  type DeviceDirectory,
+  type DeviceOutcome,
+  type DeviceSession,
+  type Fragment,
+  type Ingest,
+  type Instant,
+  type KnownDevice,
+  type MeasureMessage,
+  type MqttMessage,
+  toMicros,
+} from '../broker/ports/ingest.ts';
+import { type Heard, interpret, refusalOf } from './interpret.ts';
+import { parseFilter, parseTopic, RESOURCES, type TopicAddress } from './mqtt/topics.ts';
+
+export interface IntakeOptions {
+  readonly ingest: Ingest;
+  readonly directory: DeviceDirectory;
+  readonly now: () => Instant;
+}
+
+/** Where transports hand in what devices say. Every message has an outcome; only a store that is gone is an error. */
+export interface Intake {
+  /** Publications in the order they came; resolves when all that was accepted is durable. @throws if the store is unavailable */
+  mqtt(batch: readonly MqttMessage[]): Promise<readonly DeviceOutcome[]>;
+  /** One measure over HTTP. @throws if the store is unavailable */
+  http(message: MeasureMessage): Promise<DeviceOutcome>;
+  /** Whether a session may listen to this topic filter: commands to itself, and errors of its own messages. */
+  maySubscribe(session: DeviceSession, filter: string): boolean;
+}
+
+/** A message on its way: the device and how to read it, or why not. */
+type Routed =
+  | { readonly heard: Omit<Heard, 'payload'>; readonly errorTopic?: string }
+  | { readonly ignored: string }
+  | { readonly refused: DeviceOutcome & { accepted: false } };
+
+/** Uplinks repeat within seconds; a frame counter that comes again after this time is a device that was reset. */
+const DUPLICATE_MICROS = 600_000_000;
+const CACHED_TOPICS = 50_000;
+
+export function deviceIntake({ ingest, directory, now }: IntakeOptions): Intake {
+  let version = -1;
+  const routes = new Map<string, Routed>();
+  const uplinks = new Map<string, number>();
+
+  function routed(message: MqttMessage): Routed | Promise<Routed> {
+    if (directory.version !== version) {
+      routes.clear();
+      version = directory.version;
+    }
+    const key = cacheKey(message);
+    const known = routes.get(key);
+    if (known !== undefined) return known;
+    const made = route(message, directory);
+    if (made instanceof Promise) return made;
+    if (routes.size >= CACHED_TOPICS) routes.clear();
+    routes.set(key, made);
+    return made;
+  }
+
+  async function store(messages: readonly (Heard | DeviceOutcome)[], errorTopics: readonly (string | undefined)[]) {
+    const receivedAt = now();
+    const fragments: Fragment[] = [];
+    const owners: number[] = [];
+    const keys: string[] = [];
+    const outcomes = messages.map((message, at): DeviceOutcome => {
+      if ('accepted' in message) return message;
+      const { identity } = message.known;
+      const refuse = (refusal: { code: string; reason: string }): DeviceOutcome => {
+        const errorTopic = errorTopics[at];
+        return { accepted: false, ...refusal, identity, ...(errorTopic !== undefined && { errorTopic }) };
+      };
+      try {
+        const { fragments: made, warnings, duplicateKey } = interpret(message, receivedAt);
+        if (duplicateKey !== undefined) {
+          const before = uplinks.get(duplicateKey);
+          if (before !== undefined && toMicros(receivedAt) - before < DUPLICATE_MICROS) return { accepted: true, identity };
+          keys.push(duplicateKey);
+        }
+        if (made.length === 0 && warnings.length > 0)
+          return refuse({ code: 'NO_READINGS', reason: warnings.slice(0, 3).join('; ') });
+        for (const fragment of made) {
+          fragments.push(fragment);
+          owners.push(at);
+        }
+        return { accepted: true, identity, ...(warnings.length > 0 && { warnings }) };
+      } catch (error) {
+        return refuse(refusalOf(error));
+      }
+    });
+    if (fragments.length > 0) {
+      const { refused } = await ingest.accept(fragments);
+      for (const { index, reason } of refused) {
+        const at = owners[index] as number;
+        const errorTopic = errorTopics[at];
+        const { identity } = (messages[at] as Heard).known;
+        outcomes[at] = { accepted: false, code: 'REFUSED', reason, identity, ...(errorTopic !== undefined && { errorTopic }) };
+      }
+    }
+    remember(keys, toMicros(receivedAt));
+    return outcomes;
+  }
+
+  /** Only now, when the uplinks are durable: a repetition of one that was lost must not count as a duplicate. */
+  function remember(keys: readonly string[], at: number): void {
+    for (const key of keys) {
+      uplinks.delete(key);
+      uplinks.set(key, at);
+    }
+    for (const [key, seen] of uplinks) {
+      if (uplinks.size <= 10_000 && at - seen < DUPLICATE_MICROS) break;
+      uplinks.delete(key);
+    }
+  }
+
+  return {
+    async mqtt(batch) {
+      const messages: (Heard | DeviceOutcome)[] = [];
+      const errorTopics: (string | undefined)[] = [];
+      for (const message of batch) {
+        const found = routed(message);
+        const one = found instanceof Promise ? await found : found;
+        errorTopics.push('heard' in one ? one.errorTopic : undefined);
+        if ('heard' in one) messages.push({ ...one.heard, payload: message.payload });
+        else if ('ignored' in one) messages.push({ accepted: true, identity: one.ignored });
+        else messages.push(one.refused);
+      }
+      return store(messages, errorTopics);
+    },
+    async http(message) {
+      const heard = await webhook(message, directory);
+      const [outcome] = await store([heard], [undefined]);
+      return outcome as DeviceOutcome;
+    },
+    maySubscribe(session, filter) {
+      const address = parseFilter(filter);
+      if (address === undefined) return false;
+      const found = find(address, session, directory);
+      if (!(found instanceof Promise)) return typeof found === 'object';
+      // A device may listen for commands before it has sent anything; it is being provisioned by this.
+      found.catch(() => {});
+      return true;
+    },
+  };
+}
+
+function cacheKey({ topic, session }: MqttMessage): string {
+  if (session.kind === 'anonymous') return topic;
+  return session.kind === 'device' ? `${topic}\n${session.identity}` : `${topic}\n${session.keyHash}`;
+}
+
+type Found = ReturnType<DeviceDirectory['byKey']> | undefined;
+
+/** The device that an address names, as far as the session may speak for it. */
+function find(address: TopicAddress, session: DeviceSession, directory: DeviceDirectory): Found {
+  switch (address.form) {
+    case 'kit':
+      return directory.byToken(address.token) ?? 'unknown-key';
+    case 'inventory':
+      return undefined;
+    case 'things-stack':
+      return directory.bySession(session, address.deviceId, RESOURCES['things-stack']);
+    case 'fiware': {
+      const resource = RESOURCES[address.format];
+      if (session.kind === 'device') {
+        // Who showed its token may speak for itself, whatever key the topic has, and for nobody else.
+        return directory.bySession(session, address.deviceId, resource);
+      }
+      return directory.byKey(address.key, address.deviceId, resource);
+    }
+  }
+}
+
+function route(message: MqttMessage, directory: DeviceDirectory): Routed | Promise<Routed> {
+  const address = parseTopic(message.topic);
+  if (address === undefined) return refusedAs('UNKNOWN_TOPIC', 'The topic is not one that devices publish to');
+  if (address.form === 'inventory') return { ignored: '' };
+  const found = find(address, message.session, directory);
+  if (found instanceof Promise) return found.then((known) => routeTo(known, address));
+  return routeTo(found, address);
+}
+
+function routeTo(found: Awaited<Found>, address: TopicAddress): Routed {
+  if (found === undefined || found === 'unknown-key') {
+    return refusedAs('UNKNOWN_KEY', 'The key or token in the topic, or of the session, holds for no device');
+  }
+  if (found === 'unknown-device') return refusedAs('DEVICE_NOT_FOUND', 'The device is not provisioned');
+  const errorTopic = address.form === 'inventory' ? undefined : address.errorTopic;
+  const make = (format: Heard['format'], attribute?: string): Routed => ({
+    heard: { known: found, format, badTime: 'ignore', ...(attribute !== undefined && { attribute }) },
+    ...(errorTopic !== undefined && { errorTopic }),
+  });
+  switch (address.form) {
+    case 'kit':
+      if (address.part === 'hello') return { ignored: found.identity };
+      return make(`kit-${address.part}`);
+    case 'things-stack':
+      return address.event === 'up' ? make('things-stack') : { ignored: found.identity };
+    case 'fiware':
+      if (address.kind !== 'attrs') return refusedAs('UNSUPPORTED_TOPIC', `Messages to ${address.kind} are not supported yet`);
+      return make(address.format === 'any' ? protocolOf(found) : address.format, address.attribute);
+    case 'inventory':
+      return { ignored: '' };
+  }
+}
+
+/** A topic of the old form does not say which agent it is for, so the device does. */
+function protocolOf({ device, group }: KnownDevice): 'json' | 'ultralight' {
+  if (device.protocol !== undefined) return /json/i.test(device.protocol) ? 'json' : 'ultralight';
+  return group?.resource === RESOURCES.json ? 'json' : 'ultralight';
+}
+
+const refusedAs = (code: string, reason: string): { refused: DeviceOutcome & { accepted: false } } => ({
+  refused: { accepted: false, code, reason },
+});
+
+async function webhook(message: MeasureMessage, directory: DeviceDirectory): Promise<Heard | DeviceOutcome> {
+  const { format, body: payload } = message;
+  let known: Awaited<Found>;
+  if (format === 'smart-citizen') known = directory.byToken(message.key);
+  else if (message.deviceId !== undefined) known = await directory.byKey(message.key, message.deviceId, RESOURCES[format]);
+  if (known === undefined || known === 'unknown-key') {
+    return { accepted: false, code: 'DEVICE_GROUP_NOT_FOUND', reason: 'The key holds for no group of devices here' };
+  }
+  if (known === 'unknown-device') return { accepted: false, code: 'DEVICE_NOT_FOUND', reason: 'The device is not provisioned' };
+  return {
+    known,
+    payload,
+    format: format === 'smart-citizen' ? 'kit-readings' : format,
+    badTime: 'refuse',
+    ...(message.time !== undefined && { time: message.time }),
+    ...(message.attribute !== undefined && { attribute: message.attribute }),
+    ...(message.single === true && { single: true }),
+  };
+}

@@ -1,0 +1,151 @@
+import type { Caller, DeviceOutcome, Fragment, Instant, KnownDevice } from '../broker/ports/ingest.ts';
+import { deviceTime } from './device-time.ts';
+import { type CodecField, checkCodec } from './formats/codec.ts';
+import { measureName, parseFiwareJson, parseSingleValue } from './formats/fiware-json.ts';
+import { parseKitInfo, parseKitReadings } from './formats/smart-citizen.ts';
+import { parseKitRaw } from './formats/smart-citizen-raw.ts';
+import { parseUplink } from './formats/things-stack.ts';
+import { parseUltraLight, ultraLightValue } from './formats/ultralight.ts';
+import { applyMapping } from './mapping/apply.ts';
+import { compileMapping, type Mapping } from './mapping/compile.ts';
+import { provisionedMapping } from './mapping/provisioned.ts';
+import { smartCitizenMapping } from './mapping/smart-citizen.ts';
+import { isValue, type Measure, type Parsed, PayloadError } from './reading.ts';
+
+/** How a payload is written; decides the parser and the mapping. */
+export type Format = 'json' | 'ultralight' | 'kit-readings' | 'kit-raw' | 'kit-info' | 'things-stack';
+
+/** A payload of a known device. */
+export interface Heard {
+  readonly known: KnownDevice;
+  readonly format: Format;
+  readonly payload: Uint8Array;
+  /** The topic or URL names one attribute, and the payload is its value. */
+  readonly attribute?: string;
+  /** Time that came beside the message. */
+  readonly time?: string;
+  /** What to do with times that cannot be read: who sends over HTTP hears of it. */
+  readonly badTime: 'refuse' | 'ignore';
+  /** Only one group of UltraLight measures (HTTP GET). */
+  readonly single?: boolean;
+}
+
+export interface Interpreted {
+  readonly fragments: readonly Fragment[];
+  readonly warnings: readonly string[];
+  /** Identifies an uplink that may come several times, and when it was heard first. */
+  readonly duplicateKey?: string;
+}
+
+/** Payload to readings to fragments. @throws PayloadError if nothing of it can be understood */
+export function interpret(heard: Heard, receivedAt: Instant): Interpreted {
+  const { known } = heard;
+  const caller: Caller = { tenant: known.tenant, principal: { kind: 'device', id: known.identity } };
+  const text = () => Buffer.from(heard.payload.buffer, heard.payload.byteOffset, heard.payload.byteLength).toString('utf8');
+  if (heard.format === 'things-stack') {
+    const uplink = parseUplink(text(), () => codecOf(known));
+    if (uplink === undefined) return { fragments: [], warnings: [] };
+    const simulated = uplink.parsed.measures[0]?.readings.some(({ quality }) => quality === 'simulated') ?? false;
+    return {
+      ...fragmentsOf(mappingOf(known, 'provisioned'), uplink.parsed, caller, receivedAt),
+      ...(!simulated && { duplicateKey: `${known.identity}/${uplink.duplicateKey}` }),
+    };
+  }
+  const kit = heard.format.startsWith('kit');
+  return fragmentsOf(mappingOf(known, kit ? 'kit' : 'provisioned'), withTime(parsed(heard, text), heard), caller, receivedAt);
+}
+
+function parsed(heard: Heard, text: () => string): Parsed {
+  const { known, attribute } = heard;
+  const zone = known.device.timezone ?? known.group?.timezone;
+  switch (heard.format) {
+    case 'kit-readings':
+      return parseKitReadings(text());
+    case 'kit-raw':
+      return parseKitRaw(heard.payload);
+    case 'kit-info':
+      return parseKitInfo(text());
+    case 'ultralight': {
+      if (attribute === undefined) return parseUltraLight(text(), zone, heard.single !== true);
+      const value = ultraLightValue(text());
+      const readings = isValue(value) && value !== '' ? [{ address: measureName(attribute), value }] : [];
+      return { measures: [{ readings }], warnings: readings.length === 0 ? [`"${attribute.slice(0, 64)}" has no value`] : [] };
+    }
+    default: {
+      if (attribute !== undefined) return parseSingleValue(attribute, heard.payload);
+      const payloadType = known.device.payloadType ?? known.group?.payloadType;
+      return parseFiwareJson(text(), {
+        badTime: heard.badTime,
+        ...(zone !== undefined && { zone }),
+        ...(payloadType !== undefined && { payloadType }),
+      });
+    }
+  }
+}
+
+/** The time that came beside the message is that of all measures without one. */
+function withTime(read: Parsed, { time, badTime, known }: Heard): Parsed {
+  if (time === undefined) return read;
+  const observedAt = deviceTime(time, known.device.timezone ?? known.group?.timezone);
+  if (observedAt === undefined) {
+    if (badTime === 'refuse') throw new PayloadError('BAD_TIMESTAMP', 't is not an ISO 8601 time with a zone');
+    return { ...read, warnings: [...read.warnings, 'The time is not ISO 8601; the time of reception is used'] };
+  }
+  return { ...read, measures: read.measures.map((measure) => ({ observedAt, ...measure })) };
+}
+
+function fragmentsOf(mapping: Mapping, read: Parsed, caller: Caller, receivedAt: Instant): Interpreted {
+  if (read.measures.length === 1) {
+    const applied = applyMapping(mapping, read.measures[0] as Measure, caller, receivedAt);
+    if (read.warnings.length === 0) return applied;
+    return { fragments: applied.fragments, warnings: [...read.warnings, ...applied.warnings] };
+  }
+  const applied = read.measures.map((measure) => applyMapping(mapping, measure, caller, receivedAt));
+  return {
+    fragments: applied.flatMap(({ fragments }) => fragments),
+    warnings: [...read.warnings, ...applied.flatMap(({ warnings }) => warnings)],
+  };
+}
+
+type MappingKind = 'provisioned' | 'kit';
+const MAPPINGS = new WeakMap<KnownDevice, Partial<Record<MappingKind, Mapping>>>();
+
+/** The device's mapping, compiled once for each state of its provisioning. @throws PayloadError */
+function mappingOf(known: KnownDevice, kind: MappingKind): Mapping {
+  let mappings = MAPPINGS.get(known);
+  if (mappings === undefined) {
+    mappings = {};
+    MAPPINGS.set(known, mappings);
+  }
+  let mapping = mappings[kind];
+  if (mapping === undefined) {
+    const document = kind === 'kit' ? smartCitizenMapping(known) : provisionedMapping(known);
+    mapping = compileMapping(document, (term) => known.expand(term));
+    mappings[kind] = mapping;
+  }
+  return mapping;
+}
+
+const CODECS = new WeakMap<KnownDevice, readonly CodecField[]>();
+
+function codecOf(known: KnownDevice): readonly CodecField[] {
+  let codec = CODECS.get(known);
+  if (codec === undefined) {
+    codec = checkCodec(known.device.codec ?? known.group?.codec ?? []);
+    CODECS.set(known, codec);
+  }
+  return codec;
+}
+
+/** What provisioning asks before it stores: can this mapping be used? @throws PayloadError saying what cannot */
+export function checkMapping(known: KnownDevice): void {
+  compileMapping(provisionedMapping(known), (term) => known.expand(term));
+  compileMapping(smartCitizenMapping(known), (term) => known.expand(term));
+  checkCodec(known.device.codec ?? known.group?.codec ?? []);
+}
+
+/** The outcome of a message that could not be interpreted. Unknown errors are bugs: their text stays inside. */
+export function refusalOf(error: unknown): DeviceOutcome & { accepted: false } {
+  if (error instanceof PayloadError) return { accepted: false, code: error.code, reason: error.message };
+  return { accepted: false, code: 'INTERNAL_ERROR', reason: 'The message could not be processed' };
+}

@@ -1,0 +1,389 @@
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { type AccessFunction, type Caller, demand } from '../domain/access.ts';
+import type { Device, DeviceSession, KnownDevice, ServiceGroup } from '../domain/device.ts';
+import { ProvisioningError, readDevice, readGroup } from '../domain/device-document.ts';
+import type { TenantId } from '../domain/iri.ts';
+import type { JsonObject, JsonValue } from '../domain/json.ts';
+import type { Context } from '../domain/jsonld/context.ts';
+import type { DeviceDirectory, Unknown } from '../ports/device-directory.ts';
+import type { DocumentStore } from '../ports/document-store.ts';
+import { deviceIndex, type IndexedDevice, type IndexedGroup } from './devices/index.ts';
+
+export interface DeviceOperationsOptions {
+  readonly documents: DocumentStore;
+  readonly access: AccessFunction;
+  /** The table of a device's @context; undefined: the core context. */
+  readonly resolveContext: (source: JsonValue | undefined) => Context | Promise<Context>;
+  /** Throws an Error whose message says why the mapping of this device cannot be used: a bad expression, name or codec. */
+  readonly checkMapping: (known: KnownDevice) => void;
+}
+
+/** The service path of a request: where in a tenant a group or device belongs. "/*" is every path, for listing. */
+export interface Place {
+  readonly caller: Caller;
+  readonly path: string;
+}
+
+/** A secret that is shown this once. */
+export interface IssuedToken {
+  readonly device_id: string;
+  readonly token: string;
+}
+
+/** What a listing shows of a group or device: everything but secrets, whose place a key id takes. */
+export type Shown = JsonObject;
+
+/** Provisioning of groups and devices as the FIWARE IoT Agent API has it, and the directory that adapters ask. */
+export interface DeviceOperations extends DeviceDirectory {
+  createGroups(place: Place, bodies: readonly JsonValue[]): Promise<void>;
+  listGroups(place: Place): Promise<readonly Shown[]>;
+  updateGroup(place: Place, resource: string, apikey: string, body: JsonValue): Promise<void>;
+  deleteGroup(place: Place, resource: string, apikey: string, withDevices: boolean): Promise<void>;
+  /** @returns the tokens of those that asked for one */
+  createDevices(place: Place, bodies: readonly JsonValue[]): Promise<readonly IssuedToken[]>;
+  listDevices(
+    place: Place,
+    limit: number,
+    offset: number,
+  ): Promise<{ readonly count: number; readonly devices: readonly Shown[] }>;
+  getDevice(place: Place, id: string, apikey?: string): Promise<Shown>;
+  updateDevice(place: Place, id: string, body: JsonValue, apikey?: string): Promise<void>;
+  deleteDevice(place: Place, id: string, apikey?: string): Promise<void>;
+  /** A new token; the one before stops to work, and sessions opened with it end. */
+  issueToken(place: Place, id: string, apikey?: string): Promise<IssuedToken>;
+  revokeToken(place: Place, id: string, apikey?: string): Promise<void>;
+  /** Who connects with these credentials; undefined: they hold for nobody. A device shows its token, a network server the API key. */
+  authenticate(username: string | undefined, password: string): DeviceSession | undefined;
+  /** Calls back when a session may no longer go on: device deleted, token replaced or revoked, group gone. */
+  onRevoked(listener: (session: DeviceSession) => void): void;
+}
+
+/** 192 random bits; 32 characters that need no escaping in topics and URLs. */
+const TOKEN_BYTES = 24;
+/** How a key is called where it must not be shown. */
+const KEY_ID = /^key:[0-9a-f]{16}$/;
+
+/**
+ * Loads groups, devices and their contexts into memory and answers with the operations on them.
+ * @throws Error if the store cannot be read
+ */
+export async function deviceOperations(options: DeviceOperationsOptions): Promise<DeviceOperations> {
+  const { documents, access, resolveContext, checkMapping } = options;
+  const pepper = await pepperOf(documents);
+  const index = deviceIndex();
+  const listeners: ((session: DeviceSession) => void)[] = [];
+  const provisioning = new Map<string, Promise<KnownDevice | Unknown>>();
+  const hash = (secret: string): string => createHmac('sha256', pepper).update(secret).digest('hex');
+  const revoked = (session: DeviceSession): void => {
+    for (const listener of listeners) listener(session);
+  };
+
+  for (const { tenant, body } of await documents.list('service-group', undefined)) {
+    index.putGroup(tenant, body['subservice'] as string, body as unknown as ServiceGroup);
+  }
+  for (const { tenant, body } of await documents.list('device', undefined)) {
+    await put(tenant, body['subservice'] as string, body as unknown as Device);
+  }
+
+  /** The key's hash, from the key itself or from the key id that listings show. */
+  function keyHashOf(apikey: string): string {
+    if (!KEY_ID.test(apikey)) return hash(apikey);
+    return index.keyHashes().find((known) => keyId(known) === apikey) ?? apikey;
+  }
+
+  async function put(tenant: TenantId, path: string, device: Device): Promise<KnownDevice> {
+    const group = groupOf(tenant, path, device);
+    const source = device.jsonLdContext ?? group?.jsonLdContext;
+    // A context that cannot be loaded now must not keep the broker from starting: names go to the default vocabulary until it can be.
+    const context = await Promise.resolve(resolveContext(source)).catch(() => resolveContext(undefined));
+    return index.putDevice(tenant, path, device, group, (term) => context.expand(term));
+  }
+
+  function groupOf(tenant: TenantId, path: string, device: Device): ServiceGroup | undefined {
+    const groups = index.groups(tenant, path);
+    if (device.keyHash !== undefined) {
+      const own = groups.filter(({ group }) => group.keyHash === device.keyHash);
+      return (own.find(({ group }) => group.resource === RESOURCES[device.protocol ?? '']) ?? own[0])?.group;
+    }
+    return groups.length === 1 ? groups[0]?.group : groups.find(({ group }) => group.entity_type === device.entity_type)?.group;
+  }
+
+  async function save(tenant: TenantId, path: string, device: Device, expectNew: boolean): Promise<void> {
+    const group = groupOf(tenant, path, device);
+    const source = device.jsonLdContext ?? group?.jsonLdContext;
+    let context: Context;
+    try {
+      context = await resolveContext(source);
+      const draft = { tenant, servicePath: path, identity: '', device, group, expand: (term: string) => context.expand(term) };
+      checkMapping(draft);
+    } catch (error) {
+      throw new ProvisioningError('WRONG_SYNTAX', (error as Error).message);
+    }
+    const id = documentId(path, device.device_id, device.keyHash);
+    const body = { ...device, subservice: path } as unknown as JsonObject;
+    const version = await documents.put('device', tenant, id, body, expectNew ? 0 : undefined);
+    if (version === undefined) throw duplicateDevice(device.device_id);
+    index.putDevice(tenant, path, device, group, (term) => context.expand(term));
+  }
+
+  function found({ caller, path }: Place, id: string, apikey?: string): IndexedDevice {
+    const keyHash = apikey === undefined ? undefined : keyHashOf(apikey);
+    const device = index
+      .devices(caller.tenant, path)
+      .find((one) => one.known.device.device_id === id && (keyHash === undefined || effectiveKey(one.known) === keyHash));
+    if (device === undefined) throw new ProvisioningError('DEVICE_NOT_FOUND', `No device was found with id:${id}`);
+    return device;
+  }
+
+  function foundGroup({ caller, path }: Place, resource: string, apikey: string): IndexedGroup {
+    const keyHash = keyHashOf(apikey);
+    const group = index
+      .groups(caller.tenant, path)
+      .find((one) => one.group.resource === resource && one.group.keyHash === keyHash);
+    if (group === undefined) throw new ProvisioningError('DEVICE_GROUP_NOT_FOUND', 'There is no such group in this service');
+    return group;
+  }
+
+  async function remove(place: Place, { known }: IndexedDevice): Promise<void> {
+    const { device, servicePath } = known;
+    await documents.delete('device', place.caller.tenant, documentId(servicePath, device.device_id, device.keyHash));
+    index.removeDevice(known);
+    revoked({ kind: 'device', identity: known.identity });
+  }
+
+  /** Group changes reach devices at use time, so every device of the group is looked at again. */
+  async function refresh(tenant: TenantId, path: string): Promise<void> {
+    for (const { known } of index.devices(tenant, path)) await put(tenant, known.servicePath, known.device);
+  }
+
+  async function issue(place: Place, one: IndexedDevice): Promise<IssuedToken> {
+    const token = randomBytes(TOKEN_BYTES).toString('base64url');
+    await save(place.caller.tenant, one.known.servicePath, { ...one.known.device, tokenHash: hash(token) }, false);
+    if (one.known.device.tokenHash !== undefined) revoked({ kind: 'device', identity: one.known.identity });
+    return { device_id: one.known.device.device_id, token };
+  }
+
+  /** An unknown device with a valid key: provisioned from its group, unless that says no. Once, however many messages come at the same time. */
+  function autoprovision(one: IndexedGroup, deviceId: string): Unknown | Promise<KnownDevice | Unknown> {
+    if (one.group.autoprovision === false || !/^[^+#/\0<>();'="]{1,128}$/.test(deviceId)) return 'unknown-device';
+    const key = `${one.tenant}\n${one.path}\n${one.group.keyHash}\n${deviceId}`;
+    let waiting = provisioning.get(key);
+    if (waiting === undefined) {
+      const protocol = Object.entries(RESOURCES).find(([, resource]) => resource === one.group.resource)?.[0];
+      const device: Device = { device_id: deviceId, keyHash: one.group.keyHash, ...(protocol !== undefined && { protocol }) };
+      waiting = save(one.tenant, one.path, device, true)
+        .then(
+          () => index.byKey(one.group.keyHash, deviceId, one.group.resource) ?? ('unknown-device' as const),
+          (error) => {
+            if (error instanceof ProvisioningError) return 'unknown-device' as const;
+            throw error;
+          },
+        )
+        .finally(() => provisioning.delete(key));
+      provisioning.set(key, waiting);
+    }
+    return waiting;
+  }
+
+  function byHash(keyHash: string, deviceId: string, resource: string): KnownDevice | Unknown | Promise<KnownDevice | Unknown> {
+    const known = index.byKey(keyHash, deviceId, resource);
+    if (known !== undefined) return known;
+    const group = index.groupOfKey(keyHash, resource);
+    if (group !== undefined) return autoprovision(group, deviceId);
+    return index.hasKey(keyHash) ? 'unknown-device' : 'unknown-key';
+  }
+
+  const permit = (place: Place, operation: string, effect: 'read' | 'administer'): void =>
+    demand(access, place.caller, { operation, effect });
+
+  return {
+    get version() {
+      return index.version;
+    },
+    byKey: (key, deviceId, resource) => byHash(hash(key), deviceId, resource),
+    byToken: (token) => index.byToken(hash(token)),
+    bySession(session, deviceId, resource) {
+      if (session.kind === 'group') return byHash(session.keyHash, deviceId, resource);
+      if (session.kind === 'anonymous') return 'unknown-key';
+      const known = index.byIdentity(session.identity);
+      return known?.device.device_id === deviceId ? known : 'unknown-device';
+    },
+
+    async createGroups(place, bodies) {
+      permit(place, 'createServiceGroup', 'administer');
+      const read = bodies.map((body) => readGroup(body));
+      for (const { group, apikey } of read) {
+        const whole = { ...group, resource: group.resource ?? '', keyHash: hash(apikey ?? '') } as ServiceGroup;
+        // A measure carries resource and key only, so the two must be enough to know the tenant.
+        if (index.groupExists(whole.resource, whole.keyHash)) {
+          throw new ProvisioningError(
+            'DUPLICATE_GROUP',
+            `A group for this API key and resource ${whole.resource} already exists`,
+          );
+        }
+        checkGroup(place, whole, checkMapping, await contextFor(whole));
+        const { tenant } = place.caller;
+        const body = { ...whole, subservice: place.path } as unknown as JsonObject;
+        await documents.put('service-group', tenant, groupId(place.path, whole), body);
+        index.putGroup(tenant, place.path, whole);
+      }
+      await refresh(place.caller.tenant, place.path);
+    },
+    async listGroups(place) {
+      permit(place, 'listServiceGroups', 'read');
+      return index.groups(place.caller.tenant, place.path).map((one) => shownGroup(one));
+    },
+    async updateGroup(place, resource, apikey, body) {
+      permit(place, 'updateServiceGroup', 'administer');
+      const one = foundGroup(place, resource, apikey);
+      const { group } = readGroup(body, true);
+      const whole = { ...one.group, ...group, resource: one.group.resource, keyHash: one.group.keyHash } as ServiceGroup;
+      checkGroup(place, whole, checkMapping, await contextFor(whole));
+      const stored = { ...whole, subservice: one.path } as unknown as JsonObject;
+      await documents.put('service-group', place.caller.tenant, groupId(one.path, whole), stored);
+      index.putGroup(place.caller.tenant, one.path, whole);
+      await refresh(place.caller.tenant, one.path);
+    },
+    async deleteGroup(place, resource, apikey, withDevices) {
+      permit(place, 'deleteServiceGroup', 'administer');
+      const one = foundGroup(place, resource, apikey);
+      await documents.delete('service-group', place.caller.tenant, groupId(one.path, one.group));
+      index.removeGroup(place.caller.tenant, one.path, one.group);
+      if (withDevices) {
+        const own = index
+          .devices(place.caller.tenant, one.path)
+          .filter(({ known }) => known.device.keyHash === one.group.keyHash);
+        for (const device of own) await remove(place, device);
+      }
+      await refresh(place.caller.tenant, one.path);
+      if (!index.hasKey(one.group.keyHash)) revoked({ kind: 'group', keyHash: one.group.keyHash });
+    },
+
+    async createDevices(place, bodies) {
+      permit(place, 'createDevice', 'administer');
+      const read = bodies.map((body) => readDevice(body));
+      const tokens: IssuedToken[] = [];
+      for (const { device, apikey, newToken } of read) {
+        const token = newToken ? randomBytes(TOKEN_BYTES).toString('base64url') : undefined;
+        const whole = {
+          ...device,
+          ...(apikey !== undefined && { keyHash: keyHashOf(apikey) }),
+          ...(token !== undefined && { tokenHash: hash(token) }),
+        } as Device;
+        await save(place.caller.tenant, place.path, whole, true);
+        if (token !== undefined) tokens.push({ device_id: whole.device_id, token });
+      }
+      return tokens;
+    },
+    async listDevices(place, limit, offset) {
+      permit(place, 'listDevices', 'read');
+      const all = index.devices(place.caller.tenant, place.path);
+      return { count: all.length, devices: all.slice(offset, offset + limit).map(({ known }) => shownDevice(known)) };
+    },
+    async getDevice(place, id, apikey) {
+      permit(place, 'getDevice', 'read');
+      return shownDevice(found(place, id, apikey).known);
+    },
+    async updateDevice(place, id, body, apikey) {
+      permit(place, 'updateDevice', 'administer');
+      const { known } = found(place, id, apikey);
+      const { device } = readDevice(body, true);
+      await save(place.caller.tenant, known.servicePath, { ...known.device, ...device }, false);
+    },
+    async deleteDevice(place, id, apikey) {
+      permit(place, 'deleteDevice', 'administer');
+      await remove(place, found(place, id, apikey));
+    },
+    async issueToken(place, id, apikey) {
+      permit(place, 'issueDeviceToken', 'administer');
+      return issue(place, found(place, id, apikey));
+    },
+    async revokeToken(place, id, apikey) {
+      permit(place, 'revokeDeviceToken', 'administer');
+      const { known } = found(place, id, apikey);
+      const { tokenHash: _, ...device } = known.device;
+      await save(place.caller.tenant, known.servicePath, device, false);
+      revoked({ kind: 'device', identity: known.identity });
+    },
+
+    authenticate(username, password) {
+      const given = hash(password);
+      const device = index.byToken(given);
+      if (device !== undefined && equal(device.device.tokenHash, given)) {
+        const names = [undefined, '', device.device.device_id, password];
+        return names.includes(username) ? { kind: 'device', identity: device.identity } : undefined;
+      }
+      return index.hasGroupKey(given) ? { kind: 'group', keyHash: given } : undefined;
+    },
+    onRevoked(listener) {
+      listeners.push(listener);
+    },
+  };
+
+  function contextFor(group: ServiceGroup): Promise<Context> {
+    return Promise.resolve(resolveContext(group.jsonLdContext)).catch((error: Error) => {
+      throw new ProvisioningError('WRONG_SYNTAX', error.message);
+    });
+  }
+}
+
+/** The resource of the group that devices of a protocol belong to, where an API key has several. */
+const RESOURCES: Readonly<Record<string, string>> = {
+  'IoTA-JSON': '/iot/json',
+  'IoTA-UL': '/iot/d',
+  'PDI-IoTA-UltraLight': '/iot/d',
+  'PDI-IoTA-JSON': '/iot/json',
+};
+
+function checkGroup(place: Place, group: ServiceGroup, check: (known: KnownDevice) => void, context: Context): void {
+  const device: Device = { device_id: 'x' };
+  const expand = (term: string) => context.expand(term);
+  try {
+    check({ tenant: place.caller.tenant, servicePath: place.path, identity: '', device, group, expand });
+  } catch (error) {
+    throw new ProvisioningError('WRONG_SYNTAX', (error as Error).message);
+  }
+}
+
+const keyId = (keyHash: string): string => `key:${keyHash.slice(0, 16)}`;
+const effectiveKey = (known: KnownDevice): string | undefined => known.device.keyHash ?? known.group?.keyHash;
+const groupId = (path: string, group: ServiceGroup): string => `${path}|${group.resource}|${group.keyHash}`;
+const documentId = (path: string, id: string, keyHash: string | undefined): string => `${path}|${id}|${keyHash ?? ''}`;
+const duplicateDevice = (id: string): ProvisioningError =>
+  new ProvisioningError('DUPLICATE_DEVICE_ID', `A device with the same pair (Service, DeviceId) was found: ${id}`);
+
+function shownGroup({ group, tenant, path }: IndexedGroup): Shown {
+  const { keyHash, ...rest } = group;
+  return { ...rest, apikey: keyId(keyHash), service: tenant, subservice: path } as unknown as Shown;
+}
+
+function shownDevice(known: KnownDevice): Shown {
+  const { keyHash, tokenHash, ...rest } = known.device;
+  return {
+    ...rest,
+    ...(keyHash !== undefined && { apikey: keyId(keyHash) }),
+    hasToken: tokenHash !== undefined,
+    service: known.tenant,
+    service_path: known.servicePath,
+  } as unknown as Shown;
+}
+
+/** Compares digests without telling by the time it takes how much of them is equal. */
+function equal(a: string | undefined, b: string): boolean {
+  return a !== undefined && a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));
+}
+
+/** The secret that API keys and tokens are hashed with: made at the first start, so that a copied list of hashes alone tells nothing. */
+async function pepperOf(documents: DocumentStore): Promise<Buffer> {
+  const tenant = '' as TenantId;
+  const stored = await documents.get('setting', tenant, 'device-key-pepper');
+  if (typeof stored?.body['value'] === 'string') return Buffer.from(stored.body['value'], 'base64url');
+  const value = randomBytes(32).toString('base64url');
+  const put = await documents.put('setting', tenant, 'device-key-pepper', { value }, 0);
+  return put === undefined ? pepperOf(documents) : Buffer.from(value, 'base64url');
+}
+
+/** A name for logs that says which secret it was without saying it. */
+export function masked(secret: string): string {
+  return `sha256:${createHash('sha256').update(secret).digest('hex').slice(0, 8)}`;
+}

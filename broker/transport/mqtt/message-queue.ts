@@ -1,0 +1,104 @@
+import type { DeviceOutcome, MqttMessage } from '../../domain/device.ts';
+
+interface Waiting<C> {
+  readonly message: MqttMessage;
+  readonly client: C;
+  /** Sends the acknowledgement, or with an error ends the connection, so that the device sends it again. */
+  readonly done: (error?: Error | null) => void;
+}
+
+export interface MessageQueueOptions<C> {
+  /** Most messages in one batch. */
+  readonly limit: number;
+  store(batch: readonly MqttMessage[]): Promise<readonly DeviceOutcome[]>;
+  onOutcome(client: C, outcome: DeviceOutcome, topic: string): void;
+  onUnavailable(error: unknown, count: number): void;
+}
+
+export interface MessageQueue<C> {
+  add(message: MqttMessage, client: C, done: (error?: Error | null) => void): void;
+  figures(): {
+    readonly messages_total: number;
+    readonly accepted_total: number;
+    readonly refused_total: number;
+    readonly unavailable_total: number;
+    readonly waiting: number;
+  };
+  /** Resolves when nothing waits any more, or after the time. */
+  settled(timeoutMs: number): Promise<void>;
+}
+
+/**
+ * First in, first out, in front of the store: while one batch is being committed the next gathers. Acknowledgements go out in the order of
+ * arrival, after the commit. How much can gather is bounded by the connections: each stops to read until what it sent is acknowledged.
+ */
+export function messageQueue<C>(options: MessageQueueOptions<C>): MessageQueue<C> {
+  let waiting: Waiting<C>[] = [];
+  let underWay = 0;
+  let wake: (() => void)[] = [];
+  let working = false;
+  const totals = { messages: 0, accepted: 0, refused: 0, unavailable: 0 };
+
+  async function work(): Promise<void> {
+    while (waiting.length > 0) {
+      const batch = waiting.length <= options.limit ? waiting : waiting.slice(0, options.limit);
+      waiting = waiting.length <= options.limit ? [] : waiting.slice(options.limit);
+      underWay = batch.length;
+      await commit(batch);
+      underWay = 0;
+    }
+    working = false;
+    for (const resolve of wake) resolve();
+    wake = [];
+  }
+
+  async function commit(batch: readonly Waiting<C>[]): Promise<void> {
+    let outcomes: readonly DeviceOutcome[];
+    try {
+      outcomes = await options.store(batch.map(({ message }) => message));
+    } catch (error) {
+      totals.unavailable += batch.length;
+      options.onUnavailable(error, batch.length);
+      for (const { done } of batch) done(new Error('the store is not available'));
+      return;
+    }
+    batch.forEach(({ message, client, done }, at) => {
+      const outcome = outcomes[at];
+      if (outcome !== undefined) {
+        if (outcome.accepted) totals.accepted++;
+        else totals.refused++;
+        options.onOutcome(client, outcome, message.topic);
+      }
+      // A refused message is acknowledged too: an error would make the device send it for ever.
+      done(null);
+    });
+  }
+
+  return {
+    add(message, client, done) {
+      totals.messages++;
+      waiting.push({ message, client, done });
+      if (working) return;
+      working = true;
+      // Not at once: what the same read of the socket brings belongs into the same batch.
+      setImmediate(() => void work());
+    },
+    figures: () => ({
+      messages_total: totals.messages,
+      accepted_total: totals.accepted,
+      refused_total: totals.refused,
+      unavailable_total: totals.unavailable,
+      waiting: waiting.length + underWay,
+    }),
+    settled(timeoutMs) {
+      if (!working) return Promise.resolve();
+      return new Promise((resolve) => {
+        const timer = setTimeout(resolve, timeoutMs);
+        wake.push(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
+    },
+  };
+}

@@ -1,0 +1,48 @@
+import type { Socket } from 'node:net';
+
+/**
+ * Lets only packets up to a size through to the parser, which itself would collect up to 256 MB for one. Watches what is read from the socket
+ * and counts: a packet is a type byte, its length in up to four bytes of seven bits, and that many bytes (MQTT 3.1.1, 2.2.3).
+ * A longer packet, or a length that does not end, closes the connection; `onOversize` is called once.
+ */
+export function packetGate(socket: Socket, limitBytes: number, onOversize: () => void): void {
+  const read = socket.read.bind(socket);
+  let body = 0;
+  /** Bytes of the length seen so far; -1: the next byte is a packet's type. */
+  let lengthBytes = -1;
+  let length = 0;
+  socket.read = (size?: number) => {
+    const chunk: Buffer | null = read(size);
+    if (chunk !== null && !passes(chunk)) {
+      onOversize();
+      socket.destroy();
+      return null;
+    }
+    return chunk;
+  };
+
+  function passes(chunk: Buffer): boolean {
+    let at = 0;
+    while (at < chunk.length) {
+      if (body > 0) {
+        const skipped = Math.min(body, chunk.length - at);
+        body -= skipped;
+        at += skipped;
+      } else if (lengthBytes < 0) {
+        lengthBytes = 0;
+        length = 0;
+        at++;
+      } else {
+        const byte = chunk[at++] as number;
+        length += (byte & 127) * 128 ** lengthBytes++;
+        const ends = byte < 128;
+        if (length > limitBytes || (!ends && lengthBytes === 4)) return false;
+        if (ends) {
+          body = length;
+          lengthBytes = -1;
+        }
+      }
+    }
+    return true;
+  }
+}
