@@ -63,7 +63,7 @@ export function deviceIntake({ ingest, directory, now }: IntakeOptions): Intake 
     const receivedAt = now();
     const fragments: Fragment[] = [];
     const owners: number[] = [];
-    const keys: string[] = [];
+    const keys = new Set<string>();
     const outcomes = messages.map((message, at): DeviceOutcome => {
       if ('accepted' in message) return message;
       const { identity } = message.known;
@@ -75,8 +75,9 @@ export function deviceIntake({ ingest, directory, now }: IntakeOptions): Intake 
         const { fragments: made, warnings, duplicateKey } = interpret(message, receivedAt);
         if (duplicateKey !== undefined) {
           const before = uplinks.get(duplicateKey);
-          if (before !== undefined && toMicros(receivedAt) - before < DUPLICATE_MICROS) return { accepted: true, identity };
-          keys.push(duplicateKey);
+          const repeated = before !== undefined && toMicros(receivedAt) - before < DUPLICATE_MICROS;
+          if (repeated || keys.has(duplicateKey)) return { accepted: true, identity };
+          keys.add(duplicateKey);
         }
         if (made.length === 0 && warnings.length > 0)
           return refuse({ code: 'NO_READINGS', reason: warnings.slice(0, 3).join('; ') });
@@ -103,7 +104,7 @@ export function deviceIntake({ ingest, directory, now }: IntakeOptions): Intake 
   }
 
   /** Only now, when the uplinks are durable: a repetition of one that was lost must not count as a duplicate. */
-  function remember(keys: readonly string[], at: number): void {
+  function remember(keys: ReadonlySet<string>, at: number): void {
     for (const key of keys) {
       uplinks.delete(key);
       uplinks.set(key, at);
