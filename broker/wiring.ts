@@ -7,6 +7,9 @@ import pino, { type Logger } from 'pino';
 import { type HealthReport, operatorRoutes } from './api/admin/health.ts';
 import { metrics } from './api/admin/metrics.ts';
 import { PAGING_LIMITS } from './api/http/paging.ts';
+import { batchRoutes } from './api/ngsi-ld/batch.ts';
+import { entityRoutes } from './api/ngsi-ld/entities.ts';
+import { attributeRoutes } from './api/ngsi-ld/entity-attributes.ts';
 import { entityQueryRoutes } from './api/ngsi-ld/entity-query.ts';
 import { renderingCache } from './api/ngsi-ld/rendering.ts';
 import { subscriptionRoutes } from './api/ngsi-ld/subscriptions.ts';
@@ -17,7 +20,9 @@ import { contextLoader } from './egress/context-loader.ts';
 import { egressGuard } from './egress/guard.ts';
 import { httpNotifier, notifierByScheme } from './egress/http-notifier.ts';
 import { mqttNotifier } from './egress/mqtt-notifier.ts';
+import { batchOperations } from './operations/batch.ts';
 import { contextResolver } from './operations/contexts/resolve.ts';
+import { entityOperations } from './operations/entities.ts';
 import { sweepExpired } from './operations/expiry.ts';
 import { notifications } from './operations/notify/notifications.ts';
 import { periodicNotifications } from './operations/notify/periodic.ts';
@@ -152,6 +157,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     };
   }
 
+  const provision = entityOperations({ entities, clock, access });
   const app = await httpServer({
     logger,
     limits: { bodyLimitBytes: config.bodyLimitBytes, jsonDepth: config.jsonDepth },
@@ -162,6 +168,9 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     routes: {
       '/ngsi-ld/v1': [
         entityQueryRoutes(queryOperations({ entities, access }), renderings, paging),
+        entityRoutes(provision),
+        attributeRoutes(provision),
+        batchRoutes(batchOperations({ entities, clock, access }), { batchLimit: config.batchLimit }),
         subscriptionRoutes(
           subscriptionOperations({
             documents,

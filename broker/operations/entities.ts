@@ -21,6 +21,7 @@ import {
   type WhichInstances,
 } from '../domain/patch.ts';
 import type { EntityQuery, TypeSelection } from '../domain/query/query.ts';
+import { refuseTooDeep, refuseTooWide } from '../domain/query/too-wide.ts';
 import { typesMatch } from '../domain/query/types.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { EntityStore, Write } from '../ports/entity-store.ts';
@@ -61,8 +62,12 @@ export interface EntityOperations {
   replaceAttribute(caller: Caller, target: Target, name: Iri, instance: AttributeInstance): Promise<void>;
   /** 5.6.5. */
   deleteAttribute(caller: Caller, target: Target, name: Iri, which: WhichInstances): Promise<void>;
-  /** 5.6.21; that the query is not too wide is for the caller to see to. Not one atomic step: entities written meanwhile may stay. */
-  purgeEntities(caller: Caller, query: EntityQuery, scope: PurgeScope): Promise<void>;
+  /** 5.6.21. Not one atomic step: entities written meanwhile may stay. @throws BadRequestData if the query is too wide, or follows links */
+  purgeEntities(
+    caller: Caller,
+    selection: { readonly query: EntityQuery; readonly local: boolean },
+    scope: PurgeScope,
+  ): Promise<void>;
 }
 
 /** Purge asks for so many at a time. */
@@ -146,8 +151,10 @@ export function entityOperations(dependencies: {
     deleteAttribute: (caller, target, name, which) =>
       change(caller, 'deleteAttrs', target, [name], (current, now) => deleteAttribute(current, target.id, name, which, now)),
 
-    async purgeEntities(caller, query, scope) {
+    async purgeEntities(caller, { query, local }, scope) {
       demand(access, caller, { operation: 'purgeEntity', effect: 'write', ...(query.ids && { ids: query.ids }) });
+      refuseTooWide(query, local);
+      refuseTooDeep(query.where, 0);
       await requireTenant(entities, caller.tenant);
       const { tenant } = caller;
       const drops = scope.kind === 'entities' ? undefined : (name: Iri) => scope.names.has(name) === (scope.kind === 'drop');

@@ -93,7 +93,8 @@ export function bodyIsJsonLd(request: FastifyRequest): boolean {
  */
 export function contextSource(request: FastifyRequest, body: unknown): JsonValue | undefined {
   const linked = linkedContext(request);
-  if (request.method === 'GET' || request.method === 'HEAD' || body === undefined) return linked;
+  const { method } = request;
+  if (method === 'GET' || method === 'HEAD' || method === 'DELETE' || body === undefined) return linked;
   const inside = isObject(body) ? body['@context'] : undefined;
   if (!bodyIsJsonLd(request)) {
     if (inside !== undefined) {

@@ -1,0 +1,150 @@
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import type { EntityFragment } from '../../domain/entity.ts';
+import { badRequest } from '../../domain/errors.ts';
+import type { Iri } from '../../domain/iri.ts';
+import type { Context } from '../../domain/jsonld/context.ts';
+import { type ExpandOptions, expandAttributeName, expandEntity, requireWhole } from '../../domain/jsonld/expand.ts';
+import type { MergeOptions } from '../../domain/patch.ts';
+import { parseTypes } from '../../domain/query/parse/types.ts';
+import { instant } from '../../domain/time.ts';
+import type { EntityOperations, PurgeScope, Target } from '../../operations/entities.ts';
+import { bodyOf, contextOf, iriParameter, listParameter, optionsOf, parameter } from '../http/request.ts';
+import { EXAMPLE_ENTITY, EXAMPLE_FRAGMENT, entityBody } from './examples.ts';
+import { localOf, selectionOf, selectionText } from './query-parameters.ts';
+
+const tags = ['Entities'];
+
+/** Resources entities/ (6.4) and entities/{entityId} (6.5), as far as they write. */
+export const entityRoutes =
+  (operations: EntityOperations): FastifyPluginAsync =>
+  async (app) => {
+    app.post(
+      '/entities',
+      {
+        config: { clause: '5.6.1', query: ['local'] },
+        schema: { summary: 'Create Entity', tags, body: entityBody(EXAMPLE_ENTITY) },
+      },
+      async (request, reply) => {
+        const entity = expandEntity(bodyOf(request), await contextOf(request));
+        requireWhole(entity);
+        await operations.createEntity(request.caller, entity);
+        return reply.code(201).header('location', locationOf(entity.id)).send();
+      },
+    );
+
+    app.put(
+      '/entities/:id',
+      {
+        config: { clause: '5.6.18', query: ['type', 'local'] },
+        schema: { summary: 'Replace Entity', tags, body: entityBody(EXAMPLE_ENTITY) },
+      },
+      async (request, reply) => {
+        const context = await contextOf(request);
+        const target = targetOf(request, context);
+        await operations.replaceEntity(request.caller, target, fragmentOf(request, context, target.id));
+        return reply.code(204).send();
+      },
+    );
+
+    app.patch(
+      '/entities/:id',
+      {
+        config: { clause: '5.6.17', query: ['type', 'format', 'options', 'lang', 'observedAt', 'local'] },
+        schema: { summary: 'Merge Entity', tags, body: entityBody(EXAMPLE_FRAGMENT) },
+      },
+      async (request, reply) => {
+        const context = await contextOf(request);
+        const target = targetOf(request, context);
+        const { expand, merge } = mergeChoices(request, context);
+        await operations.mergeEntity(request.caller, target, fragmentOf(request, context, target.id, expand), merge);
+        return reply.code(204).send();
+      },
+    );
+
+    app.delete(
+      '/entities/:id',
+      { config: { clause: '5.6.6', query: ['type', 'local'] }, schema: { summary: 'Delete Entity', tags } },
+      async (request, reply) => {
+        const target = targetOf(request, await contextOf(request));
+        await operations.deleteEntity(request.caller, target);
+        return reply.code(204).send();
+      },
+    );
+
+    app.delete(
+      '/entities',
+      { config: { clause: '5.6.21', query: PURGE }, schema: { summary: 'Purge Entities', tags } },
+      async (request, reply) => {
+        const context = await contextOf(request);
+        const selection = selectionOf(selectionText(request), context, localOf(request));
+        await operations.purgeEntities(request.caller, selection, purgeScope(request, context));
+        return reply.code(204).send();
+      },
+    );
+  };
+
+const PURGE = [
+  'id', 'type', 'idPattern', 'q', 'csf', 'georel', 'geometry', 'coordinates', 'geoproperty', 'geometryProperty', 'scopeQ', 'attrs', 'keep', 'drop', 'local',
+]; // biome-ignore format: a list to be read as one
+
+/** The relative path of an entity (6.4.3.1); ":" needs no encoding in a path, and ids are full of it. */
+export function locationOf(id: Iri): string {
+  return `/ngsi-ld/v1/entities/${/^[\w:.~-]+$/.test(id) ? id : encodeURIComponent(id).replaceAll('%3A', ':')}`;
+}
+
+/** The entity that the path names, of the types that the parameter `type` selects. @throws DomainError BadRequestData */
+export function targetOf(request: FastifyRequest, context: Context): Target {
+  const id = iriParameter(request, 'id');
+  const types = parameter(request, 'type');
+  return types === undefined ? { id } : { id, types: parseTypes(types, context) };
+}
+
+/** The body as a fragment of the entity that the path names. @throws DomainError BadRequestData if it is about another one */
+export function fragmentOf(request: FastifyRequest, context: Context, id: Iri, options?: ExpandOptions): EntityFragment {
+  const fragment = expandEntity(bodyOf(request), context, options);
+  if (fragment.id !== undefined && fragment.id !== id) {
+    throw badRequest(`The body is about ${fragment.id}, but the path names ${id} (5.4)`);
+  }
+  return fragment;
+}
+
+/** What the parameters of a merge say about its body (Table 6.5.3.4-1): `format` wins over `options`. */
+function mergeChoices(
+  request: FastifyRequest,
+  context: Context,
+): { readonly expand: ExpandOptions; readonly merge: MergeOptions } {
+  const options = optionsOf(request, ['simplified', 'keyValues', 'normalized', 'concise']);
+  const format = parameter(request, 'format') ?? options.at(-1) ?? 'normalized';
+  if (!['simplified', 'keyValues', 'normalized', 'concise'].includes(format)) {
+    throw badRequest(`"${format}" is not a representation that a body can have; there are: normalized, concise, simplified`);
+  }
+  const simplified = format === 'simplified' || format === 'keyValues';
+  const lang = parameter(request, 'lang');
+  const observedAt = parameter(request, 'observedAt');
+  return {
+    expand: { nulls: 'everywhere', partial: true, simplified },
+    merge: {
+      expand: context.expand,
+      ...(lang !== undefined && { lang }),
+      ...(observedAt !== undefined && { observedAt: instant(observedAt, 'The parameter observedAt') }),
+    },
+  };
+}
+
+function purgeScope(request: FastifyRequest, context: Context): PurgeScope {
+  const keep = listParameter(request, 'keep');
+  const drop = listParameter(request, 'drop');
+  if (keep !== undefined && drop !== undefined) throw badRequest('keep and drop exclude each other');
+  const names = (list: readonly string[]) =>
+    new Set(list.map((name) => (name === 'scope' ? context.expand(name) : expandAttributeName(name, context))));
+  if (keep !== undefined) return { kind: 'keep', names: names(keep) };
+  return drop === undefined ? { kind: 'entities' } : { kind: 'drop', names: names(drop) };
+}
+
+/** For routes that send a finished problem or result as application/json, whatever was asked for (6.3.6). */
+export function sendPlainJson(reply: FastifyReply, status: number, body: unknown): FastifyReply {
+  return reply
+    .code(status)
+    .header('content-type', 'application/json')
+    .send(Buffer.from(JSON.stringify(body)));
+}
