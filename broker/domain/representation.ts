@@ -59,7 +59,7 @@ export function entityWriter(context: Context, representation: Representation): 
     languages: representation.lang === undefined ? undefined : parseLanguages(representation.lang),
   };
   const { geometryProperty } = representation;
-  const shows = projection(representation);
+  const shows = shownMembers(representation);
   const datasets = representation.datasetIds === undefined ? undefined : new Set<string>(representation.datasetIds);
   const writeAttributes = (entity: Entity, out: Record<string, JsonValue>): void => {
     const { attributes } = entity;
@@ -103,7 +103,8 @@ export function renderEntity(entity: Entity, context: Context, representation: R
   return JSON.stringify(entityWriter(context, representation)(entity));
 }
 
-interface Shown {
+/** Which members of an entity a representation shows. */
+export interface Shown {
   readonly id: boolean;
   readonly type: boolean;
   readonly scope: boolean;
@@ -112,7 +113,8 @@ interface Shown {
   attribute(name: Iri): boolean;
 }
 
-function projection({ attrs, pick, omit }: Representation): Shown {
+/** What `attrs`, `pick` and `omit` leave of an entity (4.21). */
+export function shownMembers({ attrs, pick, omit }: Representation): Shown {
   if (attrs === undefined && pick === undefined && omit === undefined) return EVERYTHING;
   const listed = attrs === undefined ? undefined : new Set<Iri>(attrs);
   const shows = (name: Iri): boolean => (pick === undefined || pick.has(name)) && omit?.has(name) !== true;

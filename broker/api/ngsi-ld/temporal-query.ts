@@ -1,0 +1,173 @@
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import { DomainError } from '../../domain/errors.ts';
+import type { Context } from '../../domain/jsonld/context.ts';
+import type { Representation } from '../../domain/representation.ts';
+import { aggregateWriter, evolutionWriter } from '../../domain/temporal-representation.ts';
+import { fromMicros, type Micros } from '../../domain/time.ts';
+import type { EvolutionSelection, HistoryOperations, TemporalQuery } from '../../operations/history.ts';
+import { accepted, LD_JSON, type MediaType, sendBody, withContext } from '../http/negotiation.ts';
+import { PAGING_LIMITS, type PagingLimits, pagingHeaders, pagingOf } from '../http/paging.ts';
+import { bodyOf, contextOf, iriParameter, optionsOf, parameter } from '../http/request.ts';
+import {
+  localOf,
+  readQueryBody,
+  SELECTION_PARAMETERS,
+  type SelectionText,
+  selectionOf,
+  selectionText,
+} from './query-parameters.ts';
+import { type RepresentationText, representationOf, representationText } from './representation-parameters.ts';
+import {
+  aggregationOf,
+  evolutionSelectionOf,
+  TEMPORAL_OPTIONS,
+  TEMPORAL_PARAMETERS,
+  type TemporalText,
+  temporalFormOf,
+  temporalText,
+} from './temporal-parameters.ts';
+
+const SHAPE = ['attrs', 'pick', 'omit', 'lang', 'datasetId', 'format', 'options'] as const;
+const PAGING = ['limit', 'offset', 'count'] as const;
+/** Not for temporal queries: nothing is joined there (5.7.4.4). */
+const JOINS: readonly string[] = ['join', 'joinLevel', 'containedBy'];
+const QUERY = [...SELECTION_PARAMETERS.filter((name) => !JOINS.includes(name)), ...TEMPORAL_PARAMETERS, ...SHAPE, ...PAGING];
+
+/** What a request asks of history, once it is read. */
+interface Asked {
+  readonly selection: EvolutionSelection;
+  readonly representation: Representation;
+  readonly form: ReturnType<typeof temporalFormOf>;
+  readonly temporal: TemporalText;
+}
+
+/** Reading history: `GET temporal/entities/` (6.18.3.2), `GET temporal/entities/{id}` (6.19.3.1), `POST temporal/entityOperations/query` (6.24). */
+export const temporalQueryRoutes =
+  (operations: HistoryOperations, limits: PagingLimits = PAGING_LIMITS): FastifyPluginAsync =>
+  async (app) => {
+    app.get('/temporal/entities', { config: { clause: '5.7.4', query: [...new Set(QUERY)] } }, async (request, reply) => {
+      const context = await contextOf(request);
+      return query(
+        request,
+        reply,
+        context,
+        selectionText(request),
+        representationText(request, optionsOf(request, TEMPORAL_OPTIONS)),
+        temporalText(request),
+      );
+    });
+
+    app.post(
+      '/temporal/entityOperations/query',
+      { config: { clause: '5.7.4', query: [...PAGING, 'options', 'format', 'lang', 'local', 'splitEntities'] } },
+      async (request, reply) => {
+        const context = await contextOf(request);
+        const body = readQueryBody(bodyOf(request));
+        const shape: RepresentationText = {
+          ...body,
+          lang: body.lang ?? parameter(request, 'lang'),
+          format: parameter(request, 'format'),
+          options: optionsOf(request, TEMPORAL_OPTIONS),
+        };
+        return query(request, reply, context, body, shape, { ...body.temporalQ, ...body.aggrParams });
+      },
+    );
+
+    app.get(
+      '/temporal/entities/:id',
+      { config: { clause: '5.7.3', query: [...TEMPORAL_PARAMETERS, ...SHAPE, 'local', 'entityMap', 'entityMapLifetime'] } },
+      async (request, reply) => {
+        const context = await contextOf(request);
+        const media = accepted(request);
+        const id = iriParameter(request, 'id');
+        const asked = read(
+          context,
+          media,
+          representationText(request, optionsOf(request, TEMPORAL_OPTIONS)),
+          temporalText(request),
+        );
+        const { selection, representation, form, temporal } = asked;
+        if (form === 'aggregatedValues') {
+          const found = await operations.aggregateTemporal(request.caller, id, selection, aggregationOf(temporal));
+          return send(request, reply, context, media, JSON.stringify(aggregateWriter(context, representation)(found)));
+        }
+        const found = await operations.retrieveTemporal(request.caller, id, selection);
+        if (found.cut !== undefined) partial(reply, found.cut, selection);
+        return send(
+          request,
+          reply,
+          context,
+          media,
+          JSON.stringify(evolutionWriter(context, representation, form, selection.filter.property)(found)),
+        );
+      },
+    );
+
+    async function query(
+      request: FastifyRequest,
+      reply: FastifyReply,
+      context: Context,
+      text: SelectionText,
+      shape: RepresentationText,
+      temporal: TemporalText,
+    ): Promise<FastifyReply> {
+      const media = accepted(request);
+      const { selection, representation, form } = read(context, media, shape, temporal);
+      const { query: what, order, local } = selectionOf(text, context, localOf(request));
+      if (order?.some(({ by }) => by !== 'id')) {
+        throw new DomainError('BadRequestData', 'Temporal evolutions can only be ordered by id (5.7.4.4)');
+      }
+      if (order?.some(({ direction }) => direction !== 'asc')) {
+        throw new DomainError('OperationNotSupported', 'Temporal evolutions are only answered in ascending order of id');
+      }
+      const paging = pagingOf(request, limits);
+      const asked: TemporalQuery = { query: what, selection, local, page: paging };
+      if (form === 'aggregatedValues') {
+        const found = await operations.queryAggregated(request.caller, asked, aggregationOf(temporal));
+        pagingHeaders(request, reply, paging, found, media);
+        return send(
+          request,
+          reply,
+          context,
+          media,
+          texts(found.evolutions, aggregateWriter(context, representation), media, context),
+        );
+      }
+      const found = await operations.queryTemporal(request.caller, asked);
+      pagingHeaders(request, reply, paging, found, media);
+      if (found.cut !== undefined) partial(reply, found.cut, selection);
+      const writer = evolutionWriter(context, representation, form, selection.filter.property);
+      return send(request, reply, context, media, texts(found.evolutions, writer, media, context));
+    }
+  };
+
+function read(context: Context, media: MediaType, shape: RepresentationText, temporal: TemporalText): Asked {
+  const form = temporalFormOf(shape.format, shape.options);
+  const { format: _, ...rest } = shape;
+  const options = shape.options.filter((option) => option === 'sysAttrs');
+  const representation = representationOf({ ...rest, options }, context, media);
+  return { selection: evolutionSelectionOf(temporal, representation), representation, form, temporal };
+}
+
+function texts<T>(evolutions: readonly T[], write: (evolution: T) => object, media: MediaType, context: Context): string {
+  const each = evolutions.map((evolution) => JSON.stringify(write(evolution)));
+  return `[${(media === LD_JSON ? each.map((text) => withContext(text, context)) : each).join(',')}]`;
+}
+
+function send(request: FastifyRequest, reply: FastifyReply, context: Context, media: MediaType, text: string): FastifyReply {
+  return sendBody(request, reply, {
+    media,
+    context,
+    body: media === LD_JSON && text.startsWith('{') ? withContext(text, context) : text,
+  });
+}
+
+/** 6.3.10: 206 and the span that is covered; it runs backwards with lastN. */
+function partial(
+  reply: FastifyReply,
+  cut: { readonly from: Micros; readonly to: Micros },
+  { lastN }: EvolutionSelection,
+): void {
+  const [start, end] = lastN === undefined ? [cut.from, cut.to] : [cut.to, cut.from];
+  reply.code(206).header('content-range', `DateTime ${fromMicros(start)}-${fromMicros(end)}/${lastN ?? '*'}`);
+}

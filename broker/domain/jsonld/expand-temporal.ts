@@ -1,0 +1,46 @@
+import type { AttributeInstance } from '../attribute.ts';
+import type { EntityFragment } from '../entity.ts';
+import { badRequest } from '../errors.ts';
+import type { Iri } from '../iri.ts';
+import { isObject, type JsonValue } from '../json.ts';
+import type { Context } from './context.ts';
+import { expandAttributeName, expandEntity } from './expand.ts';
+import { expandInstance } from './expand-attribute.ts';
+
+const NGSI_LD = 'https://uri.etsi.org/ngsi-ld/';
+const SCOPE = `${NGSI_LD}scope`;
+/** Members of an entity that are not attributes, beside the JSON-LD keywords. */
+const MEMBERS = new Set([SCOPE, ...['expiresAt', 'createdAt', 'modifiedAt', 'deletedAt'].map((term) => NGSI_LD + term)]);
+
+/**
+ * An EntityTemporal or a part of one (5.2.20, 4.5.6) into IRIs. Unlike an Entity it has any number of instances of a name with the same datasetId. A scope
+ * that is written like a Property counts with its newest value, the last one.
+ * @throws DomainError BadRequestData that names the member at fault
+ */
+export function expandTemporalEntity(body: unknown, context: Context): EntityFragment {
+  if (!isObject(body)) throw badRequest('The temporal evolution of an entity is a JSON object');
+  const members: Record<string, JsonValue> = {};
+  const attributes: Record<Iri, readonly AttributeInstance[]> = {};
+  for (const name in body) {
+    if (name === '@context') continue;
+    const given = body[name] as JsonValue;
+    const iri = name === 'id' || name === 'type' ? '@' : context.expand(name);
+    if (iri === SCOPE) members[name] = plainScope(given);
+    else if (iri.startsWith('@') || MEMBERS.has(iri)) members[name] = given;
+    else attributes[expandAttributeName(name, context)] = expandTemporalInstances(given, name, context);
+  }
+  return { ...expandEntity(members, context), attributes };
+}
+
+/** @throws DomainError BadRequestData */
+export function expandTemporalInstances(given: JsonValue, name: string, context: Context): readonly AttributeInstance[] {
+  const items: readonly JsonValue[] = Array.isArray(given) && given.every(isObject) ? given : [given];
+  if (items.length === 0) throw badRequest(`attribute ${name}: an array of instances must not be empty`);
+  return items.map((item) => expandInstance(item, `attribute ${name}`, context, {}));
+}
+
+function plainScope(given: JsonValue): JsonValue {
+  const items: readonly JsonValue[] = Array.isArray(given) ? given : [given];
+  const last = items.at(-1);
+  return isObject(last) && last['value'] !== undefined ? last['value'] : given;
+}
