@@ -8,27 +8,33 @@ import { type HealthReport, operatorRoutes } from './api/admin/health.ts';
 import { metrics } from './api/admin/metrics.ts';
 import { PAGING_LIMITS } from './api/http/paging.ts';
 import { batchRoutes } from './api/ngsi-ld/batch.ts';
+import { discoveryRoutes } from './api/ngsi-ld/discovery.ts';
 import { entityRoutes } from './api/ngsi-ld/entities.ts';
 import { attributeRoutes } from './api/ngsi-ld/entity-attributes.ts';
 import { entityQueryRoutes } from './api/ngsi-ld/entity-query.ts';
 import { renderingCache } from './api/ngsi-ld/rendering.ts';
 import { subscriptionRoutes } from './api/ngsi-ld/subscriptions.ts';
+import { temporalProvisionRoutes } from './api/ngsi-ld/temporal-provision.ts';
+import { temporalQueryRoutes } from './api/ngsi-ld/temporal-query.ts';
 import { type Config, refuseOpenWorld } from './config.ts';
 import { allowEverything } from './domain/access.ts';
-import type { Iri } from './domain/iri.ts';
+import type { Iri, TenantId } from './domain/iri.ts';
 import { contextLoader } from './egress/context-loader.ts';
 import { egressGuard } from './egress/guard.ts';
 import { httpNotifier, notifierByScheme } from './egress/http-notifier.ts';
 import { mqttNotifier } from './egress/mqtt-notifier.ts';
 import { batchOperations } from './operations/batch.ts';
 import { contextResolver } from './operations/contexts/resolve.ts';
+import { discoveryOperations } from './operations/discovery.ts';
 import { entityOperations } from './operations/entities.ts';
 import { sweepExpired } from './operations/expiry.ts';
+import { historyOperations } from './operations/history.ts';
 import { notifications } from './operations/notify/notifications.ts';
 import { periodicNotifications } from './operations/notify/periodic.ts';
 import { subscriptionsInForce } from './operations/notify/subscriptions-in-force.ts';
 import { queryOperations } from './operations/query.ts';
 import { subscriptionOperations } from './operations/subscriptions.ts';
+import { requireTenant } from './operations/tenants.ts';
 import type { Clock } from './ports/clock.ts';
 import { openSqliteStore, type SqliteStore } from './stores/sqlite/sqlite-store.ts';
 import { systemClock } from './stores/system-clock.ts';
@@ -68,7 +74,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     maxWaitingWrites: config.waitingWrites,
     cacheBytes: config.cacheBytes,
   });
-  const { entities, feed, documents, deliveries } = store;
+  const { entities, history, feed, documents, deliveries } = store;
   const access = allowEverything;
 
   const local = config.host === 'localhost' || config.host.startsWith('127.') || config.host === '::1';
@@ -158,6 +164,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   }
 
   const provision = entityOperations({ entities, clock, access });
+  const demandTenant = (tenant: TenantId) => requireTenant(entities, tenant);
+  const temporal = historyOperations({ history, clock, access, demandTenant, instancesPerAttribute: config.temporalLimit });
   const app = await httpServer({
     logger,
     limits: { bodyLimitBytes: config.bodyLimitBytes, jsonDepth: config.jsonDepth },
@@ -171,6 +179,9 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         entityRoutes(provision),
         attributeRoutes(provision),
         batchRoutes(batchOperations({ entities, clock, access }), { batchLimit: config.batchLimit }),
+        discoveryRoutes(discoveryOperations({ entities, access, demandTenant })),
+        temporalProvisionRoutes(temporal),
+        temporalQueryRoutes(temporal, paging),
         subscriptionRoutes(
           subscriptionOperations({
             documents,

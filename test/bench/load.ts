@@ -46,7 +46,9 @@ const folder = mkdtempSync(join(tmpdir(), 'mizar-bench-'));
 async function wrk(base: string, work: Work, seconds: number, start: number, connections: number): Promise<Load> {
   const quote = (text: string) => `[==[${text}]==]`;
   // wrk adds Host only if it is given no headers at all.
-  const headers = Object.entries({ Host: new URL(base).host, ...work.headers }).map(([name, value]) => `[ ${quote(name)} ] = ${quote(value)}`);
+  const headers = Object.entries({ Host: new URL(base).host, ...work.headers }).map(
+    ([name, value]) => `[ ${quote(name)} ] = ${quote(value)}`,
+  );
   // Constant requests are formatted once, so that the generator costs as little as it can.
   const constant = !/\[<[nk]>\]/.test(work.path + (work.body ?? ''));
   const script = `
