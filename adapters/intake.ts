@@ -10,6 +10,7 @@ import {
   type MqttMessage,
   toMicros,
 } from '../broker/ports/ingest.ts';
+import { uplinkDevice } from './formats/things-stack.ts';
 import { type Heard, interpret, refusalOf } from './interpret.ts';
 import { parseFilter, parseTopic, RESOURCES, type TopicAddress } from './mqtt/topics.ts';
 
@@ -219,8 +220,18 @@ const refusedAs = (code: string, reason: string): { refused: DeviceOutcome & { a
 async function webhook(message: MeasureMessage, directory: DeviceDirectory): Promise<Heard | DeviceOutcome> {
   const { format, body: payload } = message;
   let known: Awaited<Found>;
-  if (format === 'smart-citizen') known = directory.byToken(message.key);
-  else if (message.deviceId !== undefined) known = await directory.byKey(message.key, message.deviceId, RESOURCES[format]);
+  if (format === 'smart-citizen') {
+    known = directory.byToken(message.key);
+    if (known !== undefined && known.device.device_id !== message.deviceId) known = 'unknown-device';
+  } else {
+    let deviceId = message.deviceId;
+    try {
+      deviceId ??= uplinkDevice(Buffer.from(payload).toString('utf8'));
+    } catch (error) {
+      return refusalOf(error);
+    }
+    known = await directory.byKey(message.key, deviceId, RESOURCES[format]);
+  }
   if (known === undefined || known === 'unknown-key') {
     return { accepted: false, code: 'DEVICE_GROUP_NOT_FOUND', reason: 'The key holds for no group of devices here' };
   }

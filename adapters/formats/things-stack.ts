@@ -53,6 +53,14 @@ export function parseUplink(text: string, codec: (deviceId: string) => readonly 
   };
 }
 
+/** Whose message it is. @throws PayloadError if it names no device */
+export function uplinkDevice(text: string): string {
+  const message = parseJson(text);
+  const deviceId = isObject(message) ? object(message['end_device_ids'])['device_id'] : undefined;
+  if (typeof deviceId === 'string' && deviceId !== '') return deviceId;
+  throw new PayloadError('PARSE_ERROR', 'The message has no end_device_ids.device_id');
+}
+
 function valuesOf(
   uplink: Record<string, JsonValue>,
   codec: readonly CodecField[],
