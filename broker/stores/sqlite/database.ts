@@ -70,13 +70,17 @@ export function isDiskFailure(error: unknown): boolean {
   return code !== undefined && ENVIRONMENT.has(code);
 }
 
+interface OpenSettings {
+  readonly waitMs?: number;
+  readonly maxFileBytes?: number;
+}
+
 /**
  * Opens the file, or makes it, and brings it to the current schema.
  * @param file a path, or ':memory:'
- * @param waitMs how long a predecessor that is shutting down may keep the file locked
  * @throws Error with one line that says why this broker cannot use the file
  */
-export function openDatabase(file: string, waitMs = 2_000): Database {
+export function openDatabase(file: string, { waitMs = 2_000, maxFileBytes }: OpenSettings = {}): Database {
   let connection: DatabaseSync | undefined;
   try {
     connection = new DatabaseSync(file, { timeout: waitMs });
@@ -92,6 +96,7 @@ export function openDatabase(file: string, waitMs = 2_000): Database {
     // 64 MiB: the inner pages of history and the indexes stay in memory.
     connection.exec('PRAGMA cache_size = -65536');
     connection.exec('PRAGMA temp_store = MEMORY');
+    if (maxFileBytes !== undefined) connection.exec(`PRAGMA max_page_count = ${Math.ceil(maxFileBytes / 4096)}`);
     migrate(connection, file);
     return new Database(connection);
   } catch (error) {

@@ -3,14 +3,20 @@ import type { ChangeDraft } from '../../domain/change.ts';
 import type { Entity } from '../../domain/entity.ts';
 import { type Iri, NGSILD_NULL } from '../../domain/iri.ts';
 import { jsonEquals } from '../../domain/json.ts';
-import { type Instant, toMicros } from '../../domain/time.ts';
+import { type Instant, type Micros, toMicros } from '../../domain/time.ts';
 import { allAttributes } from './change-log.ts';
-import type { Database } from './database.ts';
+import type { Database, Value } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
 import type { GroupCommit } from './group-commit.ts';
 
 const COLUMNS = 'entity, name, time, seq, observed, dataset, created, modified, deleted, number, instance';
-const INSERT = `INSERT INTO history (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+/** One statement for several rows: a statement costs as much as a small row. */
+const ROWS_AT_ONCE = 16;
+const INSERTS = Array.from({ length: ROWS_AT_ONCE + 1 }, (_, rows) => {
+  const row = '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)';
+  return `INSERT INTO history (${COLUMNS}) VALUES ${Array(rows).fill(row).join(', ')}`;
+});
+const WIDTH = 11;
 const SAME_MOMENT =
   'SELECT instance FROM history WHERE entity = ? AND name = ? AND time = ? AND observed = 1 AND deleted IS NULL AND dataset IS ?';
 const REMEMBER = 'INSERT INTO memory (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value';
@@ -29,6 +35,9 @@ export class HistoryRows {
   readonly #store: string;
   #next: number;
   #reserved: number;
+  /** Values of rows that go into the next statement. */
+  #values: Value[] = [];
+  readonly #moments = new Moments();
 
   constructor(database: Database, dictionary: Dictionary, commits: GroupCommit) {
     this.#database = database;
@@ -62,42 +71,70 @@ export class HistoryRows {
     const { before, after, at } = draft;
     const entity = after ?? before;
     if (!entity) return;
+    this.#values.length = 0;
     const whole = draft.kind !== 'updated' && draft.attributes.length === 0;
     for (const { name, kind, after: now, before: then } of whole ? allAttributes(draft.kind, entity) : draft.attributes) {
-      if (kind !== 'deleted' && now) this.insert(key, name, now, at);
-      else if (kind === 'deleted' && then) this.insert(key, name, tombstone(then, at), at);
+      if (kind !== 'deleted' && now) this.#add(key, name, now, at);
+      else if (kind === 'deleted' && then) this.#add(key, name, tombstone(then, at), at);
     }
-    if (draft.late) for (const { name, instance } of draft.late) this.insert(key, name, instance, at);
-    if (before?.scopes !== after?.scopes) this.#recordScope(key, before, after, at);
+    if (draft.late) for (const { name, instance } of draft.late) this.#add(key, name, instance, at);
+    if (before?.scopes !== after?.scopes) this.#addScope(key, before, after, at);
+    this.#flush();
   }
 
-  #recordScope(key: number, before: Entity | undefined, after: Entity | undefined, at: Instant): void {
+  #addScope(key: number, before: Entity | undefined, after: Entity | undefined, at: Instant): void {
     if (jsonEquals(before?.scopes ?? [], after?.scopes ?? [])) return;
     const gone = after?.scopes === undefined || after.scopes.length === 0;
     // 4.5.6: observedAt is a copy of modifiedAt; a deletion has only deletedAt beside it.
     const times = gone ? { deletedAt: at } : { observedAt: at };
-    this.insert(key, SCOPE, { type: 'Property', value: after?.scopes ?? [], createdAt: at, modifiedAt: at, ...times }, at);
+    this.#add(key, SCOPE, { type: 'Property', value: after?.scopes ?? [], createdAt: at, modifiedAt: at, ...times }, at);
   }
 
   /** Inside a transaction. @param at used for createdAt and modifiedAt where the instance has none */
-  insert(key: number, name: Iri, instance: AttributeInstance, at: Instant, seq = this.#sequence()): void {
+  insert(key: number, name: Iri, instance: AttributeInstance, at: Instant, seq?: number): void {
+    this.#values.length = 0;
+    this.#add(key, name, instance, at, seq);
+    this.#flush();
+  }
+
+  #add(key: number, name: Iri, instance: AttributeInstance, at: Instant, seq = this.#sequence()): void {
     const { observedAt, deletedAt, datasetId } = instance;
-    const modified = toMicros(instance.modifiedAt ?? at);
+    const moments = this.#moments;
+    const modified = moments.micros(instance.modifiedAt ?? at);
     const value = instance.type === 'Property' ? instance.value : undefined;
-    this.#database.run(
-      INSERT,
+    // What the columns say is not said again, except a time that was not written in the shortest way (4.6.3). The stamp orders current
+    // state only: history is not merged between brokers, but asked at its origin.
+    const rest = {
+      ...instance,
+      createdAt: undefined,
+      modifiedAt: undefined,
+      observedAt: observedAt !== undefined && moments.isShortest(observedAt) ? undefined : observedAt,
+      deletedAt: undefined,
+      stamp: undefined,
+      instanceId: undefined,
+    };
+    this.#values.push(
       key,
       this.#dictionary.name(name),
-      observedAt === undefined ? modified : toMicros(observedAt),
+      observedAt === undefined ? modified : moments.micros(observedAt),
       seq,
       observedAt === undefined ? 0 : 1,
       datasetId === undefined ? null : this.#dictionary.name(datasetId),
-      instance.createdAt === undefined ? toMicros(at) : toMicros(instance.createdAt),
+      moments.micros(instance.createdAt ?? at),
       modified,
-      deletedAt === undefined ? null : toMicros(deletedAt),
+      deletedAt === undefined ? null : moments.micros(deletedAt),
       typeof value === 'number' ? value : null,
-      JSON.stringify(instance),
+      JSON.stringify(rest),
     );
+  }
+
+  #flush(): void {
+    const values = this.#values;
+    for (let from = 0; from < values.length; from += ROWS_AT_ONCE * WIDTH) {
+      const some = values.length <= ROWS_AT_ONCE * WIDTH ? values : values.slice(from, from + ROWS_AT_ONCE * WIDTH);
+      this.#database.run(INSERTS[some.length / WIDTH] as string, ...some);
+    }
+    values.length = 0;
   }
 
   /** True if history has this reading already: same name, datasetId, observedAt and value. Without observedAt nothing is a duplicate. */
@@ -124,6 +161,26 @@ export class HistoryRows {
       });
     }
     return seq;
+  }
+}
+
+/** Instants as numbers. Those of one transaction are mostly the same few, and reading one costs as much as reading an instance. */
+class Moments {
+  readonly #micros = new Map<Instant, Micros>();
+
+  micros(at: Instant): Micros {
+    let micros = this.#micros.get(at);
+    if (micros === undefined) {
+      micros = toMicros(at);
+      if (this.#micros.size > 1000) this.#micros.clear();
+      this.#micros.set(at, micros);
+    }
+    return micros;
+  }
+
+  /** True if {@link fromMicros} would write it the same way. A fraction never has more than three digits then, or has six. */
+  isShortest(at: Instant): boolean {
+    return at.length === 20 || (at.length === 24 && !at.endsWith('000Z')) || (at.length === 27 && !at.endsWith('000Z'));
   }
 }
 

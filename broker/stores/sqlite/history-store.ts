@@ -19,7 +19,7 @@ import { candidatesOverTime } from './compile-query.ts';
 import type { EntityRow } from './entity-cache.ts';
 import type { EntityRows, Parts, Past } from './entity-rows.ts';
 import { SCOPE } from './history-rows.ts';
-import { Instances, type TimedInstance } from './instances.ts';
+import { Instances, STORED, type TimedInstance } from './instances.ts';
 
 /** Instances of one attribute that a condition is tested on (5.7.4.4, S2 and S3). */
 const TESTED = 100_000;
@@ -259,7 +259,7 @@ export class SqliteHistoryStore implements HistoryStore {
       () => {
         const place = this.#place(tenant, id, name, instanceId);
         if (!place) return false;
-        const old = this.#instances.parse(place.text, place.seq);
+        const old = this.#instances.restore(place.stored);
         const { instanceId: _, ...changed } = change(old);
         database.run(DELETE_INSTANCE, place.entity, place.name, place.time, place.seq);
         // 5.6.14.4: createdAt stays, modifiedAt is that of the modification.
@@ -290,12 +290,12 @@ export class SqliteHistoryStore implements HistoryStore {
     const seq = history.seqOf(instanceId);
     if (!row || nameKey === undefined || seq === undefined) return undefined;
     const found = database.get(
-      'SELECT time, instance FROM history WHERE entity = ? AND name = ? AND seq = ?',
+      `SELECT ${STORED} FROM history WHERE entity = ? AND name = ? AND seq = ?`,
       row.key,
       nameKey,
       seq,
     );
-    return found && { entity: row.key, name: nameKey, time: found[0] as number, seq, text: found[1] as string };
+    return found && { entity: row.key, name: nameKey, time: found[1] as number, seq, stored: found };
   }
 }
 

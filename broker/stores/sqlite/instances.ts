@@ -1,7 +1,7 @@
 import type { AttributeInstance } from '../../domain/attribute.ts';
 import type { HistorySelection, TemporalFilter } from '../../domain/history.ts';
 import type { Iri } from '../../domain/iri.ts';
-import type { Micros } from '../../domain/time.ts';
+import { fromMicros, type Micros } from '../../domain/time.ts';
 import type { Database, Value } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
 import type { HistoryRows } from './history-rows.ts';
@@ -30,6 +30,9 @@ const COLUMN = {
   modifiedAt: { time: 'modified', test: '' },
   deletedAt: { time: 'deleted', test: '' },
 } as const;
+
+/** The columns that {@link Instances.restore} makes an instance of. */
+export const STORED = 'seq, time, observed, created, modified, deleted, instance';
 
 /** An instance and its time by the property that was asked for. */
 export interface TimedInstance {
@@ -83,12 +86,12 @@ export class Instances {
     const { from, to } = spanOf(filter);
     const datasets = this.#datasets(datasetIds);
     const direction = newest ? 'DESC' : 'ASC';
-    const sql = `SELECT ${time}, seq, instance FROM history WHERE entity = ? AND name = ? AND ${time} >= ? AND ${time} < ?${test}${datasets.sql}
+    const sql = `SELECT ${time}, ${STORED} FROM history WHERE entity = ? AND name = ? AND ${time} >= ? AND ${time} < ?${test}${datasets.sql}
       ORDER BY ${time} ${direction}, seq ${direction} LIMIT ?`;
     const rows = this.#database.all(sql, entity, nameKey, from, to, ...datasets.values, limit);
-    const instances = rows.map(([at, seq, text]) => ({
+    const instances = rows.map(([at, ...stored]) => ({
       time: at as number,
-      instance: this.parse(text as string, seq as number),
+      instance: this.restore(stored),
     }));
     return newest ? instances.reverse() : instances;
   }
@@ -107,9 +110,25 @@ export class Instances {
       .map(([at, dataset, number, text]) => ({ time: at, dataset, number, text }) as TimedValue);
   }
 
-  parse(text: string, seq: number): AttributeInstance {
-    const instance = JSON.parse(text) as AttributeInstance;
-    return { ...instance, instanceId: this.#rows.instanceId(seq) };
+  /** The instance of a row of {@link STORED} columns. */
+  restore(columns: readonly unknown[]): AttributeInstance {
+    const [seq, time, observed, created, modified, deleted, text] = columns as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number | null,
+      string,
+    ];
+    return {
+      ...(observed === 1 ? { observedAt: fromMicros(time) } : {}),
+      ...(JSON.parse(text) as AttributeInstance),
+      createdAt: fromMicros(created),
+      modifiedAt: fromMicros(modified),
+      ...(deleted === null ? {} : { deletedAt: fromMicros(deleted) }),
+      instanceId: this.#rows.instanceId(seq),
+    };
   }
 
   #datasets(ids: HistorySelection['datasetIds']): { readonly sql: string; readonly values: Value[] } {

@@ -28,6 +28,10 @@ export interface SqliteSettings {
   readonly cacheBytes?: number;
   /** Changes that are kept in memory for the readers of the feed. Default 5 000. */
   readonly recentChanges?: number;
+  /** The file does not grow beyond this: writes are refused (Unavailable) like on a full disk. Default: no limit. */
+  readonly maxFileBytes?: number;
+  /** How long a predecessor that is shutting down may keep the file locked. Default 2 s. */
+  readonly waitMs?: number;
   /** Matches that a query may have that asks for an order other than that of the id. Default 20 000. */
   readonly sortLimit?: number;
 }
@@ -55,7 +59,7 @@ export interface SqliteStore {
  */
 export function openSqliteStore(settings: SqliteSettings): SqliteStore {
   const { file, clock } = settings;
-  const database = openDatabase(file);
+  const database = openDatabase(file, settings);
   const commits = new GroupCommit(database, settings.maxWaitingWrites ?? 20_000);
   const dictionary = new Dictionary(database, commits);
   const cache = new EntityCache(settings.cacheBytes ?? 64 * 1024 * 1024);
