@@ -4,15 +4,16 @@ import type { Iri, TenantId } from '../../domain/iri.ts';
 import type { Stamp } from '../../domain/stamp.ts';
 import type { Instant, Micros } from '../../domain/time.ts';
 import type { ChangeFeed } from '../../ports/change-feed.ts';
+import type { Codec } from './codec.ts';
 import type { Database } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
 import type { GroupCommit } from './group-commit.ts';
 
 const KINDS = ['created', 'updated', 'deleted'] as const;
 const INSERT =
-  'INSERT INTO change (position, tenant, kind, at, stamp, origin, clock, state, types, attributes, late) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)';
+  'INSERT INTO change (position, entity, kind, at, stamp, origin, clock, state, types, attributes, late) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)';
 const SELECT =
-  'SELECT position, tenant, kind, at, stamp, origin, state, types, attributes, late FROM change WHERE position > ? ORDER BY position LIMIT ?';
+  'SELECT c.position, e.tenant, e.id, c.kind, c.at, c.stamp, c.origin, c.state, c.types, c.attributes, c.late FROM change AS c CROSS JOIN entity AS e ON e.key = c.entity WHERE c.position > ? ORDER BY c.position LIMIT ?';
 const REMEMBER = 'INSERT INTO memory (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value';
 /** A reader's place is written at least this often, also when nothing else is. */
 const CURSOR_DELAY_MS = 1_000;
@@ -22,6 +23,7 @@ export class ChangeLog implements ChangeFeed {
   readonly #database: Database;
   readonly #dictionary: Dictionary;
   readonly #commits: GroupCommit;
+  readonly #codec: Codec;
   readonly #recentLimit: number;
   /** The newest committed changes, without gaps, oldest first. */
   #recent: Change[] = [];
@@ -36,10 +38,11 @@ export class ChangeLog implements ChangeFeed {
   readonly #listeners = new Set<() => void>();
   #wakeScheduled = false;
 
-  constructor(database: Database, dictionary: Dictionary, commits: GroupCommit, recentLimit: number) {
+  constructor(database: Database, dictionary: Dictionary, commits: GroupCommit, codec: Codec, recentLimit: number) {
     this.#database = database;
     this.#dictionary = dictionary;
     this.#commits = commits;
+    this.#codec = codec;
     this.#recentLimit = recentLimit;
     const remembered = new Map(
       database.all("SELECT key, value FROM memory WHERE key IN ('position', 'clock')") as [string, number][],
@@ -72,10 +75,11 @@ export class ChangeLog implements ChangeFeed {
 
   /**
    * Inside a transaction: writes a change to the log.
-   * @param text JSON of the entity after the change, or, if it was deleted, before
+   * @param key  the entity's
+   * @param text the entity after the change, or, if it was deleted, before
    * @returns its position
    */
-  append(tenant: number, draft: ChangeDraft, text: string, entity: Entity): Position {
+  append(tenant: number, key: number, draft: ChangeDraft, text: string, entity: Entity): Position {
     const position = ++this.#position;
     const mark = this.#fresh.length;
     const clock = this.#clock;
@@ -90,15 +94,15 @@ export class ChangeLog implements ChangeFeed {
     this.#database.run(
       INSERT,
       position,
-      tenant,
+      key,
       KINDS.indexOf(kind),
       at,
       stamp.at,
-      stamp.origin,
+      this.#dictionary.name(stamp.origin as Iri),
       this.#clock,
       text,
       types === entity.types ? null : JSON.stringify(types),
-      kind === 'updated' ? JSON.stringify(draft.attributes.map(row)) : null,
+      kind === 'updated' ? JSON.stringify(draft.attributes.map((change) => this.#row(change, entity))) : null,
       late && late.length > 0 ? JSON.stringify(late) : null,
     );
     this.#fresh.push({
@@ -139,32 +143,55 @@ export class ChangeLog implements ChangeFeed {
   }
 
   #fromRow(columns: readonly unknown[]): Change {
-    const [position, tenant, kindNumber, at, stampAt, origin, state, types, attributes, late] = columns as [
+    const [position, tenant, id, kindNumber, at, stampAt, origin, state, types, attributes, late] = columns as [
       number,
       number,
+      Iri,
       number,
       Instant,
       number,
-      string,
+      number,
       string,
       string | null,
       string | null,
       string | null,
     ];
-    const entity = JSON.parse(state) as Entity;
+    const entity = this.#codec.decode(state, id);
     const kind = KINDS[kindNumber] as Change['kind'];
     return {
       position,
       tenant: this.#dictionary.tenantName(tenant) as TenantId,
-      id: entity.id,
+      id,
       kind,
       types: types === null ? entity.types : (JSON.parse(types) as Iri[]),
       entity,
       attributes:
-        attributes === null ? allAttributes(kind, entity) : (JSON.parse(attributes) as Row[]).map((of) => fromRow(of, entity)),
+        attributes === null
+          ? allAttributes(kind, entity)
+          : (JSON.parse(attributes) as Row[]).map((of) => this.#fromChange(of, entity)),
       ...(late === null ? {} : { late: JSON.parse(late) as LateInstance[] }),
       at,
-      stamp: { at: stampAt, origin } satisfies Stamp,
+      stamp: { at: stampAt, origin: this.#dictionary.iri(origin) } satisfies Stamp,
+    };
+  }
+
+  /** Inside a transaction. `after` is not written: it is in the entity. */
+  #row({ name, datasetId, kind, before }: AttributeChange, entity: Entity): Row {
+    const old = before === undefined ? 0 : this.#codec.encodeInstance(before, entity);
+    return [this.#dictionary.name(name), datasetId ?? 0, KINDS.indexOf(kind), old];
+  }
+
+  #fromChange([nameKey, datasetId, kindNumber, before]: Row, entity: Entity): AttributeChange {
+    const name = this.#dictionary.iri(nameKey);
+    const kind = KINDS[kindNumber] as AttributeChange['kind'];
+    const dataset = datasetId === 0 ? undefined : datasetId;
+    const after = kind === 'deleted' ? undefined : entity.attributes[name]?.find((instance) => instance.datasetId === dataset);
+    return {
+      name,
+      ...(dataset === undefined ? {} : { datasetId: dataset }),
+      kind,
+      ...(after ? { after } : {}),
+      ...(before === 0 ? {} : { before: this.#codec.decodeInstance(before, entity) }),
     };
   }
 
@@ -235,28 +262,7 @@ export class ChangeLog implements ChangeFeed {
   }
 }
 
-type Row = [name: Iri, datasetId: Iri | 0, kind: number, before: unknown];
-
-const row = (change: AttributeChange): Row => [
-  change.name,
-  change.datasetId ?? 0,
-  KINDS.indexOf(change.kind),
-  change.before ?? 0,
-];
-
-/** `after` is not written twice: it is in the entity. */
-function fromRow([name, datasetId, kindNumber, before]: Row, entity: Entity): AttributeChange {
-  const kind = KINDS[kindNumber] as AttributeChange['kind'];
-  const dataset = datasetId === 0 ? undefined : datasetId;
-  const after = kind === 'deleted' ? undefined : entity.attributes[name]?.find((instance) => instance.datasetId === dataset);
-  return {
-    name,
-    ...(dataset === undefined ? {} : { datasetId: dataset }),
-    kind,
-    ...(after ? { after } : {}),
-    ...(before === 0 ? {} : { before: before as NonNullable<AttributeChange['before']> }),
-  };
-}
+type Row = [name: number, datasetId: Iri | 0, kind: number, before: ReturnType<Codec['encodeInstance']> | 0];
 
 /** A creation creates every instance that the entity has, a deletion deletes them. */
 export function allAttributes(kind: 'created' | 'updated' | 'deleted', entity: Entity): AttributeChange[] {

@@ -1,6 +1,7 @@
 import type { Entity } from '../../domain/entity.ts';
 import type { Iri } from '../../domain/iri.ts';
 import type { StoredEntity } from '../../ports/entity-store.ts';
+import type { Codec } from './codec.ts';
 
 /** What the store knows of an entity row. `text` undefined: there is a row (history knows the id), but the entity does not exist now. */
 export class EntityRow implements StoredEntity {
@@ -13,9 +14,10 @@ export class EntityRow implements StoredEntity {
   readonly evolution: boolean;
   readonly past: string | undefined;
   readonly text: string | undefined;
+  readonly #codec: Codec;
   #entity: Entity | undefined;
 
-  constructor(row: Omit<EntityRow, 'entity' | 'weight'>, entity?: Entity) {
+  constructor(row: Omit<EntityRow, 'entity' | 'weight'>, codec: Codec, entity?: Entity) {
     this.key = row.key;
     this.tenant = row.tenant;
     this.id = row.id;
@@ -24,18 +26,19 @@ export class EntityRow implements StoredEntity {
     this.evolution = row.evolution;
     this.past = row.past;
     this.text = row.text;
+    this.#codec = codec;
     this.#entity = entity;
   }
 
   /** Parsed once, when somebody asks. Only for rows with text. */
   get entity(): Entity {
-    this.#entity ??= JSON.parse(this.text as string) as Entity;
+    this.#entity ??= this.#codec.decode(this.text as string, this.id);
     return this.#entity;
   }
 
   /** About how many bytes of memory it takes: the parsed form is some times the text. */
   get weight(): number {
-    return 500 + 5 * (this.text?.length ?? 0);
+    return 500 + 8 * (this.text?.length ?? 0);
   }
 }
 

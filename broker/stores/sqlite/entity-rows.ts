@@ -3,6 +3,7 @@ import type { Entity } from '../../domain/entity.ts';
 import type { Iri } from '../../domain/iri.ts';
 import { toMicros } from '../../domain/time.ts';
 import type { ChangeLog } from './change-log.ts';
+import type { Codec } from './codec.ts';
 import type { Database } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
 import { type EntityCache, EntityRow } from './entity-cache.ts';
@@ -33,6 +34,7 @@ export interface Parts {
   readonly database: Database;
   readonly dictionary: Dictionary;
   readonly commits: GroupCommit;
+  readonly codec: Codec;
   readonly cache: EntityCache;
   readonly geo: GeoIndex;
   readonly history: HistoryRows;
@@ -69,16 +71,19 @@ export class EntityRows {
       string | null,
       string | null,
     ];
-    const row = new EntityRow({
-      key,
-      tenant,
-      id,
-      version,
-      expires: expires ?? undefined,
-      evolution: evolution === 1,
-      past: past ?? undefined,
-      text: state ?? undefined,
-    });
+    const row = new EntityRow(
+      {
+        key,
+        tenant,
+        id,
+        version,
+        expires: expires ?? undefined,
+        evolution: evolution === 1,
+        past: past ?? undefined,
+        text: state ?? undefined,
+      },
+      this.#parts.codec,
+    );
     this.#parts.cache.set(row);
     return row;
   }
@@ -89,20 +94,20 @@ export class EntityRows {
    * @returns the change's position
    */
   write(tenant: number, id: Iri, row: EntityRow | undefined, draft: ChangeDraft): Position {
-    const { database, geo, history, log } = this.#parts;
+    const { codec, database, geo, history, log } = this.#parts;
     const before = row?.text === undefined ? undefined : row.entity;
     const after = draft.kind === 'deleted' ? undefined : (draft.after as Entity);
     const shown = after ?? draft.before ?? before;
     if (!shown) throw new TypeError(`A change of kind ${draft.kind} to ${id} has no entity`);
     const lateOnly = after !== undefined && after === before;
-    const text = lateOnly || !after ? (row?.text ?? JSON.stringify(shown)) : JSON.stringify(after);
-    const version = log.append(tenant, draft, text, shown);
+    const text = lateOnly || !after ? (row?.text ?? codec.encode(shown)) : codec.encode(after);
+    const key = row?.key ?? this.#nextKey++;
+    const version = log.append(tenant, key, draft, text, shown);
     if (lateOnly && row) {
       history.record(row.key, draft);
       return version;
     }
     const expires = after?.expiresAt === undefined ? undefined : toMicros(after.expiresAt);
-    const key = row?.key ?? this.#nextKey++;
     // While the entity exists, this holds what temporal provision added; what was known of a deleted one is over.
     const keptPast = before ? row?.past : undefined;
     const next = new EntityRow(
@@ -116,6 +121,7 @@ export class EntityRows {
         past: after ? keptPast : JSON.stringify(pastOf(shown, draft)),
         text: after ? text : undefined,
       },
+      codec,
       after,
     );
     if (!row) {
@@ -151,16 +157,19 @@ export class EntityRows {
     const text = past === undefined ? null : JSON.stringify(past);
     if (row) database.run('UPDATE entity SET evolution = ?, past = ? WHERE key = ?', evolution ? 1 : 0, text, key);
     else database.run(INSERT, key, tenant, id, 0, null, null, evolution ? 1 : 0, text, null);
-    const next = new EntityRow({
-      key,
-      tenant,
-      id,
-      version: row?.version ?? 0,
-      expires: row?.expires,
-      evolution,
-      past: text ?? undefined,
-      text: row?.text,
-    });
+    const next = new EntityRow(
+      {
+        key,
+        tenant,
+        id,
+        version: row?.version ?? 0,
+        expires: row?.expires,
+        evolution,
+        past: text ?? undefined,
+        text: row?.text,
+      },
+      this.#parts.codec,
+    );
     this.#put(next, row);
     return key;
   }

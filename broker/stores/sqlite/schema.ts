@@ -22,7 +22,7 @@ export const MIGRATIONS: readonly string[] = [
     shape INTEGER,                      -- types and attributes that it has; NULL: no state
     evolution INTEGER NOT NULL,         -- 0: its temporal evolution was deleted (5.6.16) or never was
     past TEXT,                          -- JSON, what the temporal evolution knows beyond the state: types, scopes, createdAt, deletedAt …
-    state TEXT                          -- JSON of domain Entity; NULL: the entity does not exist now
+    state TEXT                          -- see codec.ts; NULL: the entity does not exist now
   );
   CREATE UNIQUE INDEX entity_by_id ON entity (tenant, id);
   CREATE INDEX entity_by_shape ON entity (tenant, shape) WHERE shape IS NOT NULL;
@@ -62,13 +62,13 @@ export const MIGRATIONS: readonly string[] = [
   -- The change log: what subscriptions, federation and caches read.
   CREATE TABLE change (
     position INTEGER PRIMARY KEY,
-    tenant INTEGER NOT NULL,
+    entity INTEGER NOT NULL,
     kind INTEGER NOT NULL,              -- 0 created, 1 updated, 2 deleted
     at TEXT NOT NULL,
     stamp INTEGER NOT NULL,
-    origin TEXT NOT NULL,
+    origin INTEGER NOT NULL,            -- a name
     clock INTEGER NOT NULL,             -- highest stamp known at this commit
-    state TEXT NOT NULL,                -- the entity after, or if deleted before
+    state TEXT NOT NULL,                -- the entity after, or if deleted before; see codec.ts
     types TEXT,                         -- JSON; NULL: those of the state
     attributes TEXT,                    -- JSON rows [name, datasetId, kind, before]; NULL: everything in state, created or deleted like it
     late TEXT                           -- JSON; instances that only went to history
