@@ -56,7 +56,11 @@ export type WriteOutcome =
  */
 export interface EntityStore {
   get(tenant: TenantId, id: Iri): Promise<StoredEntity | undefined>;
-  /** The entities that match, by the meaning of domain/query/evaluate.ts. @throws DomainError TooComplexQuery if the query exceeds a limit */
+  /**
+   * The entities that match, by the meaning of domain/query/evaluate.ts. A caller who keeps `query` and `page` and asks with the same objects
+   * again may get the same answer object again, which says that nothing has changed.
+   * @throws DomainError TooComplexQuery if the query exceeds a limit
+   */
   query(tenant: TenantId, query: EntityQuery, page: PageRequest): Promise<EntityPage>;
   /**
    * Applies the writes in order; each stands alone, so that a refused one does not hold back the others. Several writes may concern one

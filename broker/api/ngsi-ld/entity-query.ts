@@ -56,6 +56,9 @@ interface PreparedRetrieve extends Prepared {
 /** Reading a URL costs more than answering it, and clients ask the same again and again. */
 const REMEMBERED_REQUESTS = 2_000;
 
+/** Whole pages that are kept as they went out. */
+const REMEMBERED_PAGE_BYTES = 16 * 1024 * 1024;
+
 /**
  * Reading entities: `GET entities/` (6.4.3.2), `GET entities/{id}` (6.5.3.1) and `POST entityOperations/query` (6.23).
  * The text of each entity comes from the cache; a page is joined from texts and sent as one buffer.
@@ -65,6 +68,7 @@ export const entityQueryRoutes =
   async (app) => {
     const queries = remember<PreparedQuery>(REMEMBERED_REQUESTS);
     const retrievals = remember<PreparedRetrieve>(REMEMBERED_REQUESTS);
+    const pages = sentPages(REMEMBERED_PAGE_BYTES);
 
     const query = ['limit', 'offset', 'count', ...SELECTION_PARAMETERS, ...REPRESENTATION_PARAMETERS];
     app.get('/entities', { config: { clause: '5.7.2', query: [...new Set(query)] } }, (request, reply) => {
@@ -145,16 +149,19 @@ export const entityQueryRoutes =
 
     function sendPage(request: FastifyRequest, reply: FastifyReply, prepared: PreparedQuery, page: EntityPage): FastifyReply {
       const { media, context, rendering, paging } = prepared;
-      const { entities } = page;
-      let texts = '';
-      for (let at = 0; at < entities.length; at += 1) {
-        texts +=
-          at === 0
-            ? cache.text(rendering, entities[at] as StoredEntity)
-            : `,${cache.text(rendering, entities[at] as StoredEntity)}`;
+      // GeoJSON and versions of the specification depend on the Prefer header as well.
+      const repeatable = request.method === 'GET' && media !== GEO_JSON && request.headers['prefer'] === undefined;
+      if (repeatable) {
+        const sent = pages.get(page);
+        if (sent !== undefined) return reply.headers(sent.headers).send(sent.body);
       }
+      const { entities } = page;
+      const texts = entities.map((entity) => cache.text(rendering, entity)).join(',');
+      const body = Buffer.from(pageText(request, media, context, texts));
       pagingHeaders(request, reply, paging, page, media);
-      return sendBody(request, reply, { media, context, body: Buffer.from(pageText(request, media, context, texts)) });
+      sendBody(request, reply, { media, context, body });
+      if (repeatable) pages.keep(page, body, reply);
+      return reply;
     }
 
     function sendEntity(request: FastifyRequest, reply: FastifyReply, prepared: Prepared, stored: StoredEntity): FastifyReply {
@@ -231,5 +238,38 @@ function remember<T>(limit: number): (key: string, make: () => T) => T {
     if (known.size >= limit) known.delete(known.keys().next().value as string);
     known.set(key, made);
     return made;
+  };
+}
+
+interface SentPage {
+  readonly headers: Record<string, string>;
+  readonly body: Buffer;
+}
+
+/**
+ * Pages as they went out, by the store's answer: the same answer object for the same request means that nothing has changed since.
+ * Forgotten all at once when they become too much.
+ */
+function sentPages(maxBytes: number): {
+  get(page: EntityPage): SentPage | undefined;
+  keep(page: EntityPage, body: Buffer, reply: FastifyReply): void;
+} {
+  let sent = new WeakMap<EntityPage, SentPage>();
+  let bytes = 0;
+  return {
+    get: (page) => sent.get(page),
+    keep(page, body, reply) {
+      bytes += body.length;
+      if (bytes > maxBytes) {
+        sent = new WeakMap();
+        bytes = body.length;
+      }
+      const headers: Record<string, string> = {};
+      for (const name of ['content-type', 'link', 'ngsild-results-count']) {
+        const value = reply.getHeader(name);
+        if (value !== undefined) headers[name] = String(value);
+      }
+      sent.set(page, { headers, body });
+    },
   };
 }

@@ -4,6 +4,7 @@ import { DEFAULT_TENANT, type Iri, type TenantId } from '../../domain/iri.ts';
 import { compile } from '../../domain/query/evaluate.ts';
 import { compileOrder } from '../../domain/query/order.ts';
 import type { EntityQuery } from '../../domain/query/query.ts';
+import type { Micros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type {
   EntityPage,
@@ -23,7 +24,24 @@ const UNCHANGED: WriteOutcome = { kind: 'unchanged' };
 /** Candidates that are fetched at a time while a page is being filled. */
 const STEP = 200;
 
+/** A page that was answered, and until when the same request has the same answer. */
+interface Answered {
+  readonly tenant: TenantId;
+  readonly query: EntityQuery;
+  readonly page: EntityPage;
+  readonly generation: number;
+  readonly at: Micros;
+  /** When the next entity expires, known from the second time on that somebody asks. */
+  until?: Micros;
+}
+
+const NEXT_EXPIRY = 'SELECT min(expires) FROM entity WHERE expires > ?';
+
 export class SqliteEntityStore implements EntityStore {
+  /** Grows with every change to an entity: what was answered before may not hold any longer. */
+  #generation = 0;
+  /** By the request object: who keeps it and asks again, between two changes, need not wait for the file. */
+  readonly #answered = new WeakMap<PageRequest, Answered>();
   readonly #parts: Parts;
   readonly #rows: EntityRows;
   readonly #clock: Clock;
@@ -74,6 +92,7 @@ export class SqliteEntityStore implements EntityStore {
       throw error;
     }
     if (!draft) return UNCHANGED;
+    this.#generation++;
     if (draft.late && row) {
       const key = row.key;
       const late = draft.late.filter(({ name, instance }) => !history.has(key, name, instance));
@@ -90,6 +109,22 @@ export class SqliteEntityStore implements EntityStore {
   }
 
   async query(tenant: TenantId, query: EntityQuery, page: PageRequest): Promise<EntityPage> {
+    const known = this.#answered.get(page);
+    if (known !== undefined && known.query === query && known.tenant === tenant && this.#stillHolds(known)) return known.page;
+    const at = this.#clock.micros();
+    const answer = this.#query(tenant, query, page);
+    this.#answered.set(page, { tenant, query, page: answer, generation: this.#generation, at });
+    return answer;
+  }
+
+  #stillHolds(answer: Answered): boolean {
+    if (answer.generation !== this.#generation) return false;
+    answer.until ??=
+      (this.#parts.database.get(NEXT_EXPIRY, answer.at)?.[0] as Micros | null | undefined) ?? Number.POSITIVE_INFINITY;
+    return this.#clock.micros() < answer.until;
+  }
+
+  #query(tenant: TenantId, query: EntityQuery, page: PageRequest): EntityPage {
     const key = this.#parts.dictionary.findTenant(tenant);
     if (key === undefined) return { entities: [], more: false, ...(page.count ? { count: 0 } : {}) };
     const access = compileQuery(query, key, this.#parts);
