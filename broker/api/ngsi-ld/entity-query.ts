@@ -168,7 +168,7 @@ export const entityQueryRoutes =
       const { media, context, rendering } = prepared;
       let body = cache.text(rendering, stored);
       if (media === GEO_JSON && !prefersContextInHeader(request)) body = withContext(body, context);
-      return sendBody(request, reply, { media, context, body: Buffer.from(body) });
+      return sendBody(request, reply, { media, context, body });
     }
   };
 
