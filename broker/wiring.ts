@@ -8,6 +8,7 @@ import { type HealthReport, operatorRoutes } from './api/admin/health.ts';
 import { metrics } from './api/admin/metrics.ts';
 import { PAGING_LIMITS } from './api/http/paging.ts';
 import { batchRoutes } from './api/ngsi-ld/batch.ts';
+import { contextRoutes } from './api/ngsi-ld/contexts.ts';
 import { discoveryRoutes } from './api/ngsi-ld/discovery.ts';
 import { entityRoutes } from './api/ngsi-ld/entities.ts';
 import { attributeRoutes } from './api/ngsi-ld/entity-attributes.ts';
@@ -24,7 +25,7 @@ import { egressGuard } from './egress/guard.ts';
 import { httpNotifier, notifierByScheme } from './egress/http-notifier.ts';
 import { mqttNotifier } from './egress/mqtt-notifier.ts';
 import { batchOperations } from './operations/batch.ts';
-import { contextResolver } from './operations/contexts/resolve.ts';
+import { contextOperations } from './operations/contexts/operations.ts';
 import { discoveryOperations } from './operations/discovery.ts';
 import { entityOperations } from './operations/entities.ts';
 import { sweepExpired } from './operations/expiry.ts';
@@ -83,9 +84,14 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     allow: config.egressAllow,
   });
   const loader = contextLoader({ guard, documents, timeoutMs: config.contextTimeoutMs, limitBytes: config.contextLimitBytes });
-  const contexts = await contextResolver({
-    load: loader.load,
+  const contexts = await contextOperations({
+    loader,
+    documents,
+    clock,
+    access,
     coreUrl: `https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-${config.coreContext}.jsonld`,
+    baseUrl: config.publicUrl.replace(/\/$/, '') || `http://${config.host}:${config.httpPort}`,
+    newId: () => `urn:ngsi-ld:Context:${randomUUID()}`,
   });
   const resolveContext = contexts.resolve;
 
@@ -182,6 +188,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         discoveryRoutes(discoveryOperations({ entities, access, demandTenant })),
         temporalProvisionRoutes(temporal),
         temporalQueryRoutes(temporal, paging),
+        contextRoutes(contexts),
         subscriptionRoutes(
           subscriptionOperations({
             documents,

@@ -26,6 +26,7 @@ const FAILURE_MS = 10_000;
 
 interface Fetched {
   readonly document: JsonValue;
+  readonly fetchedAtMs: number;
   readonly goodUntilMs: number;
 }
 
@@ -77,7 +78,8 @@ export function contextLoader(options: ContextLoaderOptions): ContextLoader & { 
         chunks.push(chunk);
       }
       const document = JSON.parse(Buffer.concat(chunks).toString('utf8')) as JsonValue;
-      return { document, goodUntilMs: now() + freshForMs(headers, now()) };
+      const fetchedAtMs = now();
+      return { document, fetchedAtMs, goodUntilMs: fetchedAtMs + freshForMs(headers, fetchedAtMs) };
     }
     throw new Error(`it is redirected more than ${MAX_REDIRECTS} times`);
   }
@@ -90,10 +92,7 @@ export function contextLoader(options: ContextLoaderOptions): ContextLoader & { 
       .then(async (fetched) => {
         failures.delete(url);
         memory.set(url, fetched);
-        await documents.put('context-cache', DEFAULT_TENANT, url, {
-          document: fetched.document,
-          goodUntilMs: fetched.goodUntilMs,
-        });
+        await documents.put('context-cache', DEFAULT_TENANT, url, { ...fetched });
         return fetched;
       })
       .catch((cause: unknown) => {
@@ -114,7 +113,7 @@ export function contextLoader(options: ContextLoaderOptions): ContextLoader & { 
     if (remembered !== undefined) return remembered;
     const stored = (await documents.get('context-cache', DEFAULT_TENANT, url))?.body;
     if (stored === undefined) return undefined;
-    const fetched = { document: stored['document'] as JsonValue, goodUntilMs: Number(stored['goodUntilMs']) };
+    const fetched = fetchedFrom(stored);
     memory.set(url, fetched);
     return fetched;
   }
@@ -124,7 +123,7 @@ export function contextLoader(options: ContextLoaderOptions): ContextLoader & { 
       const bundled = memory.get(url) ?? (await bundledContext(url));
       if (typeof bundled === 'string') {
         const document = JSON.parse(bundled) as JsonObject;
-        memory.set(url, { document, goodUntilMs: Number.POSITIVE_INFINITY });
+        memory.set(url, { document, fetchedAtMs: now(), goodUntilMs: Number.POSITIVE_INFINITY });
         return document;
       }
       const known = await cached(url);
@@ -137,9 +136,31 @@ export function contextLoader(options: ContextLoaderOptions): ContextLoader & { 
       if (failedLately) throw failure.error;
       return (await refresh(url)).document;
     },
+    async reload(url) {
+      failures.delete(url);
+      return (await refresh(url)).document;
+    },
+    async cached() {
+      const found = new Map<string, Fetched>(memory);
+      for (const { id, body } of await documents.list('context-cache', DEFAULT_TENANT)) found.set(id, fetchedFrom(body));
+      return [...found]
+        .map(([url, { fetchedAtMs, goodUntilMs }]) => ({ url, fetchedAtMs, goodUntilMs }))
+        .sort((a, b) => (a.url < b.url ? -1 : 1));
+    },
+    async forget(url) {
+      memory.delete(url);
+      failures.delete(url);
+      await documents.delete('context-cache', DEFAULT_TENANT, url);
+    },
     close: () => agent.destroy(),
   };
 }
+
+const fetchedFrom = (stored: JsonObject): Fetched => ({
+  document: stored['document'] as JsonValue,
+  fetchedAtMs: Number(stored['fetchedAtMs'] ?? 0),
+  goodUntilMs: Number(stored['goodUntilMs']),
+});
 
 /** How long an answer stays fresh: max-age (s-maxage first, because many are served from here), Expires, or the heuristic. */
 function freshForMs(headers: Record<string, string | string[] | undefined>, nowMs: number): number {

@@ -1,7 +1,22 @@
 import type { JsonValue } from '../domain/json.ts';
 
+/** A document that was fetched and is kept. */
+export interface CachedContext {
+  readonly url: string;
+  /** Milliseconds since 1970. */
+  readonly fetchedAtMs: number;
+  /** Until when its server lets it be used; Infinity: for good, because it ships with the broker. */
+  readonly goodUntilMs: number;
+}
+
 /** A JSON-LD document behind a URL: bundled, cached on disk, or fetched within limits of time and size. */
 export interface ContextLoader {
   /** @throws DomainError LdContextNotAvailable (a gateway-timeout class error, 5.5.2) naming the URL and the reason */
   load(url: string): Promise<JsonValue>;
+  /** Fetches it again now; if that fails, what was cached stays. @throws DomainError LdContextNotAvailable */
+  reload(url: string): Promise<JsonValue>;
+  /** What is cached, ascending by URL; of the bundled ones those that were used since the start. */
+  cached(): Promise<readonly CachedContext[]>;
+  /** Drops it from the cache. A bundled one comes back when it is used. */
+  forget(url: string): Promise<void>;
 }

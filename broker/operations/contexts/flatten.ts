@@ -6,6 +6,9 @@ const CORE = /^https?:\/\/uri\.etsi\.org\/ngsi-ld\/v1\/ngsi-ld-core-context(?:-v
 
 export const isCoreContext = (value: unknown): value is string => typeof value === 'string' && CORE.test(value);
 
+/** An address on the web, or the path of a context that this broker hosts (5.13). */
+const URL_OR_OURS = /^(?:https?:\/\/|\/ngsi-ld\/v1\/jsonldContexts\/)/;
+
 /** A @context may name another, which names another; more than this is taken for a circle. */
 const MAX_DEPTH = 8;
 
@@ -35,7 +38,7 @@ async function collect(
     for (const item of source) await collect(item, load, found, depth + 1);
   } else if (typeof source === 'string') {
     if (isCoreContext(source)) return;
-    if (!/^https?:\/\//.test(source))
+    if (!URL_OR_OURS.test(source))
       throw badRequest(`The @context names ${JSON.stringify(source)}, which is not an http or https URL`);
     const document = await load(source);
     if (!isObject(document) || document['@context'] === undefined) {

@@ -15,6 +15,8 @@ export interface ContextResolver {
   resolve(source: JsonValue | undefined): Context | Promise<Context>;
   /** The core context. */
   readonly core: Context;
+  /** Forgets all tables: a document they were made from is not what it was. */
+  forget(): void;
 }
 
 export interface ContextResolverOptions {
@@ -26,7 +28,7 @@ export interface ContextResolverOptions {
   readonly recheckMs?: number;
   /** At most this many tables are kept. */
   readonly tables?: number;
-  /** Where an answer may point to for a context that has no URL of its own. */
+  /** Where an answer may point to for a context that has no URL of its own; asked when an answer first needs it. */
   readonly linkFor?: (key: string, source: JsonValue) => string | undefined;
 }
 
@@ -51,13 +53,15 @@ export async function contextResolver(options: ContextResolverOptions): Promise<
     const own = await termsOf([unprotected(await load(coreUrl)), ...parts], load);
     const terms = new Map([...own.terms, ...coreTerms.terms]);
     const whole = withCore(source, coreUrl);
-    return contextTable({
-      key,
-      source: whole,
-      link: linkOf(source) ?? linkFor(key, whole),
-      terms,
-      vocabulary: coreTerms.vocabulary,
-    });
+    const link = linkOf(source);
+    const table = contextTable({ key, source: whole, link, terms, vocabulary: coreTerms.vocabulary });
+    if (link !== undefined) return table;
+    return {
+      ...table,
+      get link() {
+        return linkFor(key, whole);
+      },
+    };
   }
 
   /** The core under another name: answers repeat the name that the client knows. */
@@ -87,6 +91,7 @@ export async function contextResolver(options: ContextResolverOptions): Promise<
 
   return {
     core,
+    forget: () => known.clear(),
     resolve(source) {
       if (source === undefined || source === coreUrl) return core;
       const cacheKey = typeof source === 'string' ? source : JSON.stringify(source);
