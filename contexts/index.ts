@@ -27,8 +27,11 @@ export const BUNDLED: Readonly<Record<string, { readonly file: string; readonly 
   ...smartDataModels('Device', '103b0ea956af1ef1f219ccdfa5bf57dc129955e3088dda521927719c9aed21df'),
   ...smartDataModels('Environment', '106d9904d83cbaf95e184a1624b3d126c19e23d69545e237409cf6de80bfbd8e'),
   ...smartDataModels('Parking', 'd8ac9b0277865366f2dc755097033edd28d313f80dcd7bb27d99b38cb7baa1ee'),
+  ...smartDataModels('ParksAndGardens', '829a4203dc996e0e2ad11dfdd600cbd8fb212ae26c2b4bc581f15a91e5c37d76'),
+  ...smartDataModels('Streetlighting', 'd692af0d46f7ed056cc2d6b916646c72621e4dd882266ebe21c058e9f120ad84'),
   ...smartDataModels('Transportation', '1ce89f626560384a8a274f9a06102d6e8409ac97259254cf8b18d37a299513fa'),
   ...smartDataModels('UrbanMobility', '3c43c4a760961041768ff92c6474fba3b360ada558ddc5683e83cb3ff94ec2e7'),
+  ...smartDataModels('WasteManagement', 'f977bb10b4e22c8831896144628d553b0e2cf727ebc0d93370d45e0775b5b19a'),
   ...smartDataModels('Weather', 'ee62450436d3ce6510c618a70ea17fee707683f37ee35cb0b8573238d0cedbf7'),
 };
 

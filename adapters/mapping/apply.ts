@@ -37,7 +37,6 @@ export function applyMapping(mapping: Mapping, measure: Measure, caller: Caller,
     byAddress.set(reading.address, reading);
     known[reading.address] = reading.value;
   }
-  const limit = toMicros(receivedAt) + AHEAD_MICROS;
   const found: Record<Iri, AttributeInstance[]>[] = mapping.targets.map(() => ({}));
   const newest: (Instant | undefined)[] = [];
 
@@ -90,7 +89,8 @@ export function applyMapping(mapping: Mapping, measure: Measure, caller: Caller,
       measure.observedAt ??
       attribute.constant.observedAt ??
       (mapping.document.receiveTime === false ? undefined : receivedAt);
-    if (observedAt !== undefined && toMicros(observedAt) > limit) {
+    // Most measures have no time of their own, and reading one costs more than all the rest here.
+    if (observedAt !== undefined && observedAt !== receivedAt && toMicros(observedAt) > toMicros(receivedAt) + AHEAD_MICROS) {
       warnings.push(`"${attribute.document.name}" has a time more than a day ahead: ${observedAt}`);
       return;
     }
@@ -103,6 +103,7 @@ export function applyMapping(mapping: Mapping, measure: Measure, caller: Caller,
     const attributes = found[attribute.target] as Record<Iri, AttributeInstance[]>;
     const others = (attributes[attribute.iri] ?? []).filter((other) => other.datasetId !== instance.datasetId);
     attributes[attribute.iri] = [...others, instance];
+    if (mapping.targets[attribute.target]?.timeAttributes.length === 0) return;
     const before = newest[attribute.target];
     if (observedAt !== undefined && (before === undefined || toMicros(observedAt) > toMicros(before))) {
       newest[attribute.target] = observedAt;
