@@ -88,7 +88,7 @@ async function play(): Promise<void> {
     if (round < rounds) await pause(1000);
   }
   await pause(500);
-  process.stdout.write('\n');
+  endProgress();
   for (const id of subscriptions) {
     await fetch(`${url}/ngsi-ld/v1/subscriptions/${encodeURIComponent(id)}`, {
       method: 'DELETE',
@@ -137,7 +137,7 @@ async function provisionDevices(url: string, devices: readonly DemoDevice[]): Pr
     }
     progress(`   ${id} (${tokens.has(id) ? 'token' : 'API key'})`);
   }
-  process.stdout.write('\n');
+  endProgress();
   return tokens;
 }
 
@@ -166,7 +166,7 @@ async function history(city: City, steps: number): Promise<number> {
     );
     progress(`   ${bar(step + 1, steps)} ${at.toISOString().slice(0, 16)}Z  ${sent} messages`);
   }
-  process.stdout.write('\n');
+  endProgress();
   return sent;
 }
 
@@ -246,9 +246,9 @@ function conclude(url: string, received: Listener['received']): void {
   say('\nNow ask the broker:');
   ask('Air quality, in short', 'Environment', 'entities', ['type=AirQualityObserved', 'options=keyValues']);
   ask('Car parks with more than 30 free places', 'Parking', 'entities', ['type=OffStreetParking', 'q=availableSpotNumber>30']);
-  ask('Weather within one kilometre of the square', 'Weather', 'entities', [
+  ask('Weather within 1500 metres of the square', 'Weather', 'entities', [
     'type=WeatherObserved',
-    'georel=near;maxDistance==1000',
+    'georel=near;maxDistance==1500',
     'geometry=Point',
     `coordinates=[${CENTRE}]`,
     'options=keyValues',
@@ -298,7 +298,18 @@ const say = (line: string): void => console.log(line);
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const bar = (done: number, all: number): string => `[${'#'.repeat(Math.round((done / all) * 24)).padEnd(24, '.')}]`;
 
-/** On a terminal the line is written over; in a file the dots of a thousand lines help nobody. */
+let printedAt = 0;
+
+/** On a terminal the line is written over; elsewhere one a second is enough. */
 function progress(line: string): void {
   if (process.stdout.isTTY) process.stdout.write(`\r\u001b[2K${line}`);
+  else if (Date.now() - printedAt > 900) {
+    printedAt = Date.now();
+    say(line);
+  }
+}
+
+/** Leaves the line that progress has written last. */
+function endProgress(): void {
+  if (process.stdout.isTTY) process.stdout.write('\n');
 }
