@@ -109,6 +109,8 @@ describe('4.5: representations of an entity', () => {
   it('concise never writes a value that would be read as something else', () => {
     expect(concise({ type: 'Property', value: { city: 'Berlin' } })).toEqual({ city: 'Berlin' });
     expect(concise({ type: 'Property', value: { value: 5 } })).toEqual({ value: { value: 5 } });
+    expect(concise({ type: 'Property', value: { unitCode: 'CEL' } })).toEqual({ value: { unitCode: 'CEL' } });
+    expect(concise({ type: 'Property', value: { type: 'Home' } })).toEqual({ value: { type: 'Home' } });
     expect(concise({ type: 'Property', value: point })).toEqual({ type: 'Property', value: point });
     expect(concise({ type: 'Property', value: [{ value: 1 }] })).toEqual({ value: [{ value: 1 }] });
     expect(concise({ type: 'Property', value: [1] })).toEqual([1]);

@@ -4,6 +4,7 @@ import type { Iri } from '../iri.ts';
 import { isObject, type JsonValue } from '../json.ts';
 import { chooseLanguage, type LanguagePreferences } from '../language.ts';
 import type { Context } from './context.ts';
+import { looksLikeAttribute } from './expand-attribute.ts';
 
 /** How attribute instances are written (4.5.2 to 4.5.4). */
 export interface InstanceStyle {
@@ -93,11 +94,12 @@ function bareValue(instance: AttributeInstance, style: InstanceStyle): JsonValue
   const value = instance.value as JsonValue;
   if (instance.type === 'GeoProperty') return value;
   if (Array.isArray(value)) return value.some((item) => typeof item === 'object') ? undefined : value;
-  return isObject(value) && ATTRIBUTE_MEMBERS.some((member) => Object.hasOwn(value, member)) ? undefined : value;
+  const ambiguous = looksLikeAttribute(value) || (isObject(value) && KEYWORDS.some((member) => Object.hasOwn(value, member)));
+  return ambiguous ? undefined : value;
 }
 
-/** A bare object with one of these would be taken for an attribute. */
-const ATTRIBUTE_MEMBERS = ['type', '@type', ...new Set(Object.values(VALUE_MEMBER))];
+/** A bare object with one of these is not read as a plain value either. */
+const KEYWORDS = ['type', '@type', '@context'];
 
 function looksLikeGeometry(value: JsonValue): boolean {
   return isObject(value) && isGeometryType(value['type']);

@@ -106,7 +106,7 @@ export function expandInstances(
 }
 
 /** True for an object that is an attribute, not a compound value: it has an attribute type, or a member that only attributes have. */
-function looksLikeAttribute(value: unknown): boolean {
+export function looksLikeAttribute(value: unknown): boolean {
   if (!isObject(value)) return false;
   for (const key in value) if (VALUE_OF.has(key) || PLAIN.has(key) || BY_IRI.has(key)) return true;
   const type = value['type'] ?? value['@type'];
