@@ -115,6 +115,17 @@ const query = fc.record(
     ids: fc.array(fc.constantFrom(...IDS, urn('nobody')), { minLength: 1, maxLength: 4 }),
     idPattern: fc.constantFrom('A', '^urn:ngsi-ld:[a-f]$', 'B$'),
     types: typeSelection,
+    anyOf: fc.array(
+      fc.record(
+        {
+          ids: fc.array(fc.constantFrom(...IDS), { maxLength: 3 }),
+          idPattern: fc.constantFrom('A', '[a-f]$'),
+          types: typeSelection,
+        },
+        { requiredKeys: [] },
+      ),
+      { minLength: 1, maxLength: 3 },
+    ),
     anyAttribute: fc.array(name, { minLength: 1, maxLength: 2 }),
     scopes: scope,
     where: condition,

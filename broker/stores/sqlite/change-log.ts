@@ -15,6 +15,8 @@ const INSERT =
 const SELECT =
   'SELECT c.position, e.tenant, e.id, c.kind, c.at, c.stamp, c.origin, c.state, c.types, c.attributes, c.late FROM change AS c CROSS JOIN entity AS e ON e.key = c.entity WHERE c.position > ? ORDER BY c.position LIMIT ?';
 const REMEMBER = 'INSERT INTO memory (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value';
+/** Changes that one transaction removes. Positions have no gaps, so a full portion means that there may be more. */
+const TRIMMED_AT_ONCE = 5_000;
 /** A reader's place is written at least this often, also when nothing else is. */
 const CURSOR_DELAY_MS = 1_000;
 
@@ -236,22 +238,33 @@ export class ChangeLog implements ChangeFeed {
     });
   }
 
-  trim(before: Position): Promise<number> {
-    // The cursors themselves are written first, by the same transaction: after a crash no reader finds its place gone.
-    return this.#commits.submit(() => {
-      let end = before;
-      for (const position of this.#cursors.values()) end = Math.min(end, position + 1);
-      const parked = this.#database.get('SELECT min(position) FROM delivery')?.[0];
-      if (parked !== null && parked !== undefined) end = Math.min(end, Number(parked));
-      this.#database.run(REMEMBER, 'position', this.#position);
-      this.#database.run(REMEMBER, 'clock', this.#clock);
-      const removed = this.#database.run('DELETE FROM change WHERE position < ?', end);
-      this.#commits.onCommit(() => {
-        const oldest = this.#recent[0]?.position;
-        if (oldest !== undefined && oldest < end) this.#recent.splice(0, end - oldest);
-      });
-      return removed;
+  async trim(before: Position): Promise<number> {
+    let removed = 0;
+    // In portions, because nothing else is written meanwhile.
+    for (;;) {
+      const portion = await this.#commits.submit(() => this.#trim(before));
+      removed += portion;
+      if (portion < TRIMMED_AT_ONCE) return removed;
+    }
+  }
+
+  /** Inside a transaction, which has written the cursors first: after a crash no reader finds its place gone. */
+  #trim(before: Position): number {
+    let end = before;
+    for (const position of this.#cursors.values()) end = Math.min(end, position + 1);
+    const parked = this.#database.get('SELECT min(position) FROM delivery')?.[0];
+    if (parked !== null && parked !== undefined) end = Math.min(end, Number(parked));
+    const first = this.#database.get('SELECT min(position) FROM change')?.[0];
+    if (first === null || first === undefined) return 0;
+    end = Math.min(end, Number(first) + TRIMMED_AT_ONCE);
+    this.#database.run(REMEMBER, 'position', this.#position);
+    this.#database.run(REMEMBER, 'clock', this.#clock);
+    const removed = this.#database.run('DELETE FROM change WHERE position < ?', end);
+    this.#commits.onCommit(() => {
+      const oldest = this.#recent[0]?.position;
+      if (oldest !== undefined && oldest < end) this.#recent.splice(0, end - oldest);
     });
+    return removed;
   }
 
   /** Writes what {@link moveCursor} has put off. */

@@ -29,17 +29,18 @@ export function compileQuery(
     const found = geo.candidates(tenant, place, MOST_CANDIDATES);
     if (found) return byKeys([...found], tenant, database);
   }
-  const types = query.types && necessaryTypes(query.types);
-  if (!types)
-    return { next: (after, limit) => database.all(ALL, tenant, after, limit) as [number, Iri][], exact: isBare(query) };
+  const selection = query.types ?? typesOfAny(query.anyOf);
+  const types = selection && necessaryTypes(selection);
+  if (!types) {
+    const next: Access['next'] = (after, limit) => database.all(ALL, tenant, after, limit) as [number, Iri][];
+    return { next, exact: hasOnly(query) };
+  }
   const keys = types.map((type) => dictionary.findName(type)).filter((key) => key !== undefined);
   if (keys.length === 0) return NOTHING;
   const [only, ...others] = keys as [number, ...number[]];
   if (others.length === 0) {
-    return {
-      next: (after, limit) => database.all(OF_TYPE, tenant, only, after, limit) as [number, Iri][],
-      exact: query.types?.kind === 'type' && isBare({ ...query, types: undefined as never }),
-    };
+    const next: Access['next'] = (after, limit) => database.all(OF_TYPE, tenant, only, after, limit) as [number, Iri][];
+    return { next, exact: query.types?.kind === 'type' && hasOnly(query, 'types') };
   }
   return { next: (after, limit) => ofTypes(database, tenant, keys, after, limit), exact: false };
 }
@@ -47,17 +48,20 @@ export function compileQuery(
 const ALL = 'SELECT key, id FROM entity WHERE tenant = ? AND shape IS NOT NULL AND id > ? ORDER BY id LIMIT ?';
 const OF_TYPE = 'SELECT entity, id FROM entity_type WHERE tenant = ? AND type = ? AND id > ? ORDER BY id LIMIT ?';
 
-/** True if the query has no part beside those that the caller took out. */
-function isBare(query: EntityQuery): boolean {
-  const { ids, idPattern, types, anyOf, anyAttribute, scopes, where } = query;
-  return !ids && idPattern === undefined && !types && !anyOf && !anyAttribute && !scopes && !where;
+/** True if the query has no parts but these. Which datasets it looks at does not select entities. */
+export function hasOnly(query: EntityQuery, ...parts: readonly (keyof EntityQuery)[]): boolean {
+  for (const part in query) {
+    const name = part as keyof EntityQuery;
+    if (name !== 'datasetIds' && query[name] !== undefined && !parts.includes(name)) return false;
+  }
+  return true;
 }
 
 function listed(ids: readonly Iri[], tenant: number, database: Database, query: EntityQuery): Access {
   const wanted = JSON.stringify([...new Set(ids)]);
   return {
     next: (after, limit) => database.all(LISTED, tenant, wanted, after, limit) as [number, Iri][],
-    exact: isBare({ ...query, ids: undefined as never }),
+    exact: hasOnly(query, 'ids'),
   };
 }
 const LISTED =
@@ -77,6 +81,12 @@ function ofTypes(database: Database, tenant: number, types: readonly number[], a
   const sql = `SELECT DISTINCT entity, id FROM (${types.map(() => branch).join(' UNION ALL ')}) ORDER BY id LIMIT ?`;
   const values = types.flatMap((type) => [tenant, type, after, limit]);
   return database.all(sql, ...values, limit) as [number, Iri][];
+}
+
+/** The types that several selectors ask for together; undefined if one of them does not ask for a type. */
+function typesOfAny(selectors: EntityQuery['anyOf']): EntityQuery['types'] {
+  const types = selectors?.map((selector) => selector.types).filter((selection) => selection !== undefined);
+  return types && types.length === selectors?.length ? { kind: 'any', of: types } : undefined;
 }
 
 /** Types of which every match has at least one; undefined if the selection asks for none. */

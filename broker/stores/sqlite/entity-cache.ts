@@ -72,6 +72,11 @@ export class EntityCache {
     return key === undefined ? undefined : this.byKey(key);
   }
 
+  /** Takes a row that was only looked at while there is room: a walk over everything must not drive out what is asked for again. */
+  offer(row: EntityRow): void {
+    if (this.#old.size === 0 && this.#bytes < this.#generationBytes) this.set(row);
+  }
+
   set(row: EntityRow): void {
     if (this.#bytes > this.#generationBytes) {
       this.#old = this.#young;
@@ -82,7 +87,9 @@ export class EntityCache {
     }
     // The older generation must not answer with an older state when the younger is dropped.
     if (this.#old.delete(row.key)) this.#oldKeys.delete(`${row.tenant} ${row.id}`);
-    if (!this.#young.has(row.key)) this.#youngKeys.set(`${row.tenant} ${row.id}`, row.key);
+    const known = this.#young.get(row.key);
+    if (known) this.#bytes -= known.weight;
+    else this.#youngKeys.set(`${row.tenant} ${row.id}`, row.key);
     this.#young.set(row.key, row);
     this.#bytes += row.weight;
   }

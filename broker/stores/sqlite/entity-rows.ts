@@ -10,6 +10,7 @@ import { type EntityCache, EntityRow } from './entity-cache.ts';
 import type { GeoIndex } from './geo-index.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { HistoryRows } from './history-rows.ts';
+import type { ShapeCounts } from './shape-counts.ts';
 
 const COLUMNS = 'key, tenant, id, version, expires, evolution, past, state';
 const BY_ID = `SELECT ${COLUMNS} FROM entity WHERE tenant = ? AND id = ?`;
@@ -38,6 +39,7 @@ export interface Parts {
   readonly cache: EntityCache;
   readonly geo: GeoIndex;
   readonly history: HistoryRows;
+  readonly shapes: ShapeCounts;
   readonly log: ChangeLog;
 }
 
@@ -52,14 +54,24 @@ export class EntityRows {
   }
 
   byId(tenant: number, id: Iri): EntityRow | undefined {
-    return this.#parts.cache.byId(tenant, id) ?? this.#keep(this.#parts.database.get(BY_ID, tenant, id));
+    const cached = this.#parts.cache.byId(tenant, id);
+    if (cached) return cached;
+    const row = this.#parse(this.#parts.database.get(BY_ID, tenant, id));
+    if (row) this.#parts.cache.set(row);
+    return row;
   }
 
-  byKey(key: number): EntityRow | undefined {
-    return this.#parts.cache.byKey(key) ?? this.#keep(this.#parts.database.get(BY_KEY, key));
+  /** @param asked false: somebody only looks whether it matches */
+  byKey(key: number, asked = true): EntityRow | undefined {
+    const cached = this.#parts.cache.byKey(key);
+    if (cached) return cached;
+    const row = this.#parse(this.#parts.database.get(BY_KEY, key));
+    if (row && asked) this.#parts.cache.set(row);
+    else if (row) this.#parts.cache.offer(row);
+    return row;
   }
 
-  #keep(columns: readonly unknown[] | undefined): EntityRow | undefined {
+  #parse(columns: readonly unknown[] | undefined): EntityRow | undefined {
     if (!columns) return undefined;
     const [key, tenant, id, version, expires, evolution, past, state] = columns as [
       number,
@@ -71,7 +83,7 @@ export class EntityRows {
       string | null,
       string | null,
     ];
-    const row = new EntityRow(
+    return new EntityRow(
       {
         key,
         tenant,
@@ -84,8 +96,6 @@ export class EntityRows {
       },
       this.#parts.codec,
     );
-    this.#parts.cache.set(row);
-    return row;
   }
 
   /**
@@ -94,7 +104,7 @@ export class EntityRows {
    * @returns the change's position
    */
   write(tenant: number, id: Iri, row: EntityRow | undefined, draft: ChangeDraft): Position {
-    const { codec, database, geo, history, log } = this.#parts;
+    const { codec, database, geo, history, log, shapes } = this.#parts;
     const before = row?.text === undefined ? undefined : row.entity;
     const after = draft.kind === 'deleted' ? undefined : (draft.after as Entity);
     const shown = after ?? draft.before ?? before;
@@ -124,24 +134,14 @@ export class EntityRows {
       codec,
       after,
     );
-    if (!row) {
-      database.run(
-        INSERT,
-        key,
-        tenant,
-        id,
-        version,
-        expires ?? null,
-        this.#shape(after),
-        1,
-        next.past ?? null,
-        next.text ?? null,
-      );
-    } else if (before && after && row.expires === expires && sameShape(before, after)) {
+    if (before && after && row?.expires === expires && sameShape(before, after)) {
       database.run(UPDATE_STATE, version, text, key);
     } else {
-      const shape = this.#shape(after);
-      database.run(UPDATE_ALL, version, expires ?? null, shape, 1, next.past ?? null, next.text ?? null, key);
+      const shape = shapes.key(after);
+      const values = [version, expires ?? null, shape, 1, next.past ?? null, next.text ?? null];
+      if (row) database.run(UPDATE_ALL, ...values, key);
+      else database.run(INSERT, key, tenant, id, ...values);
+      shapes.move(tenant, shapes.key(before), shape);
     }
     this.#indexTypes(tenant, id, key, before?.types ?? NO_TYPES, after?.types ?? NO_TYPES);
     geo.update(tenant, key, before, after);
@@ -196,43 +196,10 @@ export class EntityRows {
       database.run(INSERT_TYPE, tenant, dictionary.name(type), id, key);
     }
   }
-
-  #shape(entity: Entity | undefined): number | null {
-    return entity ? this.#parts.dictionary.shape(shapeOf(entity)) : null;
-  }
 }
 
 const NO_TYPES: readonly Iri[] = [];
 const INSERT_TYPE = 'INSERT INTO entity_type (tenant, type, id, entity) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING';
-
-/** Types, then attributes with the kinds that their instances have: what discovery tells of an entity. */
-export function shapeOf(entity: Entity): string {
-  const attributes: string[] = [];
-  for (const name in entity.attributes) {
-    const instances = entity.attributes[name as Iri] ?? [];
-    const kinds =
-      instances.length === 1 ? instances[0]?.type : [...new Set(instances.map(({ type }) => type))].sort().join(',');
-    attributes.push(`${name} ${kinds}`);
-  }
-  // Neither IRIs nor kinds contain a space or a line break.
-  return `${[...entity.types].sort().join(' ')}\n${attributes.sort().join('\n')}`;
-}
-
-export interface Shape {
-  readonly types: readonly Iri[];
-  readonly attributes: readonly { readonly name: Iri; readonly kinds: readonly string[] }[];
-}
-
-export function parseShape(text: string): Shape {
-  const [types, ...lines] = text.split('\n');
-  const attributes = lines
-    .filter((line) => line !== '')
-    .map((line) => {
-      const [name, kinds] = line.split(' ') as [Iri, string];
-      return { name, kinds: kinds.split(',') };
-    });
-  return { types: (types as string).split(' ') as Iri[], attributes };
-}
 
 /** True if both have the same types and attributes of the same kinds, found out without making the texts. May be false for equal shapes. */
 function sameShape(a: Entity, b: Entity): boolean {

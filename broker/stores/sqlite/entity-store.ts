@@ -3,7 +3,8 @@ import { DomainError } from '../../domain/errors.ts';
 import { DEFAULT_TENANT, type Iri, type TenantId } from '../../domain/iri.ts';
 import { compile } from '../../domain/query/evaluate.ts';
 import { compileOrder } from '../../domain/query/order.ts';
-import type { EntityQuery } from '../../domain/query/query.ts';
+import type { EntityQuery, Order } from '../../domain/query/query.ts';
+import { typesMatch } from '../../domain/query/types.ts';
 import type { Micros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type {
@@ -15,13 +16,16 @@ import type {
   Write,
   WriteOutcome,
 } from '../../ports/entity-store.ts';
-import { type Access, compileQuery } from './compile-query.ts';
+import { type Access, compileQuery, hasOnly } from './compile-query.ts';
 import type { EntityRow } from './entity-cache.ts';
-import { type EntityRows, type Parts, parseShape } from './entity-rows.ts';
+import type { EntityRows, Parts } from './entity-rows.ts';
 import { expiry } from './expiry.ts';
+import { Slices } from './slices.ts';
+
+type Test = (entity: Entity) => boolean;
 
 const UNCHANGED: WriteOutcome = { kind: 'unchanged' };
-/** Candidates that are fetched at a time while a page is being filled. */
+/** Candidates that are fetched at a time. */
 const STEP = 200;
 
 /** A page that was answered, and until when the same request has the same answer. */
@@ -112,8 +116,10 @@ export class SqliteEntityStore implements EntityStore {
     const known = this.#answered.get(page);
     if (known !== undefined && known.query === query && known.tenant === tenant && this.#stillHolds(known)) return known.page;
     const at = this.#clock.micros();
-    const answer = this.#query(tenant, query, page);
-    this.#answered.set(page, { tenant, query, page: answer, generation: this.#generation, at });
+    // Before the query: it may rest between two slices, and what is written then may be missing in its answer.
+    const generation = this.#generation;
+    const answer = await this.#query(tenant, query, page);
+    this.#answered.set(page, { tenant, query, page: answer, generation, at });
     return answer;
   }
 
@@ -124,7 +130,7 @@ export class SqliteEntityStore implements EntityStore {
     return this.#clock.micros() < answer.until;
   }
 
-  #query(tenant: TenantId, query: EntityQuery, page: PageRequest): EntityPage {
+  async #query(tenant: TenantId, query: EntityQuery, page: PageRequest): Promise<EntityPage> {
     const key = this.#parts.dictionary.findTenant(tenant);
     if (key === undefined) return { entities: [], more: false, ...(page.count ? { count: 0 } : {}) };
     const access = compileQuery(query, key, this.#parts);
@@ -132,65 +138,74 @@ export class SqliteEntityStore implements EntityStore {
     if (page.order && !(page.order.length === 1 && page.order[0]?.by === 'id' && page.order[0].direction === 'asc')) {
       return this.#sorted(access, test, page, page.order);
     }
-    const entities: StoredEntity[] = [];
+    const entities: EntityRow[] = [];
     let skip = page.after === undefined ? (page.offset ?? 0) : 0;
     let more = false;
-    for (const row of this.#matches(access, test, page.after ?? '', Math.min(skip + page.limit + 1, STEP))) {
+    const step = Math.min(skip + page.limit + 1, STEP);
+    await this.#walk(access, test, page.after ?? '', step, (row) => {
       if (skip > 0) skip--;
       else if (entities.length < page.limit) entities.push(row);
-      else {
-        more = true;
-        break;
-      }
-    }
-    return { entities, more, ...(page.count ? { count: this.#count(access, test) } : {}) };
+      else more = true;
+      return !more;
+    });
+    if (test) for (const row of entities) this.#parts.cache.set(row);
+    return { entities, more, ...(page.count ? { count: await this.#count(key, query, access, test) } : {}) };
   }
 
   /** The query as a test of one entity; linked paths (4.9) continue in this tenant. */
-  #test(tenant: number, query: EntityQuery): (entity: Entity) => boolean {
+  #test(tenant: number, query: EntityQuery): Test {
     return compile(query, (id) => this.#current(this.#rows.byId(tenant, id))?.entity);
   }
 
-  *#matches(
+  /** Visits the matches after an id, in ascending order, until `visit` returns false. @param step candidates fetched at a time */
+  async #walk(
     access: Access,
-    test: ((entity: Entity) => boolean) | undefined,
+    test: Test | undefined,
     after: string,
-    step = STEP,
-  ): Generator<EntityRow, void, undefined> {
-    let from = after;
-    for (;;) {
+    step: number,
+    visit: (row: EntityRow) => boolean,
+  ): Promise<void> {
+    const slices = new Slices();
+    for (let from = after; ; ) {
       const candidates = access.next(from, step);
       for (const [key] of candidates) {
-        const row = this.#current(this.#rows.byKey(key));
-        if (row && (!test || test(row.entity))) yield row;
+        const row = this.#current(this.#rows.byKey(key, test === undefined));
+        if (!row || (test && !test(row.entity))) continue;
+        if (!visit(row)) return;
       }
       const last = candidates.at(-1);
       if (!last || candidates.length < step) return;
       from = last[1];
+      if (slices.over) await slices.rest();
     }
   }
 
-  #count(access: Access, test: ((entity: Entity) => boolean) | undefined): number {
+  async #count(tenant: number, query: EntityQuery, access: Access, test: Test | undefined): Promise<number> {
+    const { types, anyAttribute } = query;
     let count = 0;
-    for (const _ of this.#matches(access, test, '')) count++;
+    if (hasOnly(query, 'types', 'anyAttribute')) {
+      for (const [shape, entities] of this.#parts.shapes.of(tenant, this.#clock.micros())) {
+        if (types && !typesMatch(types, shape.types)) continue;
+        if (anyAttribute && !shape.attributes.some(({ name }) => anyAttribute.includes(name))) continue;
+        count += entities;
+      }
+      return count;
+    }
+    await this.#walk(access, test, '', STEP, () => {
+      count++;
+      return true;
+    });
     return count;
   }
 
-  #sorted(
-    access: Access,
-    test: ((entity: Entity) => boolean) | undefined,
-    page: PageRequest,
-    order: NonNullable<PageRequest['order']>,
-  ): EntityPage {
+  async #sorted(access: Access, test: Test | undefined, page: PageRequest, order: readonly Order[]): Promise<EntityPage> {
     const found: EntityRow[] = [];
-    for (const row of this.#matches(access, test, '')) {
-      found.push(row);
-      if (found.length > this.#sortLimit) {
-        throw new DomainError(
-          'TooComplexQuery',
-          `More than ${this.#sortLimit} entities match, too many to be put in the order asked for: narrow the query down.`,
-        );
-      }
+    await this.#walk(access, test, '', STEP, (row) => found.push(row) <= this.#sortLimit);
+    if (found.length > this.#sortLimit) {
+      throw new DomainError(
+        'TooComplexQuery',
+        `More than ${this.#sortLimit} entities match, too many to be put in the order asked for: narrow the query down.`,
+      );
     }
     const compare = compileOrder(order);
     const sorted = found.sort((a, b) => compare(a.entity, b.entity));
@@ -204,17 +219,11 @@ export class SqliteEntityStore implements EntityStore {
   }
 
   async typeCounts(tenant: TenantId): Promise<readonly TypeCount[]> {
-    const { database, dictionary } = this.#parts;
+    const { dictionary, shapes } = this.#parts;
     const key = dictionary.findTenant(tenant);
     if (key === undefined) return [];
-    const counts = new Map(database.all(SHAPES, key) as [number, number][]);
-    for (const [shape, expired] of database.all(EXPIRED_SHAPES, this.#clock.micros(), key) as [number, number][]) {
-      counts.set(shape, (counts.get(shape) ?? 0) - expired);
-    }
     const types = new Map<Iri, { entities: number; attributes: Map<Iri, { kinds: Set<string>; entities: number }> }>();
-    for (const [shapeKey, entities] of counts) {
-      if (entities <= 0) continue;
-      const shape = parseShape(dictionary.shapeText(shapeKey));
+    for (const [shape, entities] of shapes.of(key, this.#clock.micros())) {
       for (const type of shape.types) {
         const of = types.get(type) ?? { entities: 0, attributes: new Map() };
         types.set(type, of);
@@ -252,7 +261,3 @@ export class SqliteEntityStore implements EntityStore {
     return tenant === DEFAULT_TENANT || this.#parts.dictionary.findTenant(tenant) !== undefined;
   }
 }
-
-const SHAPES = 'SELECT shape, count(*) FROM entity WHERE tenant = ? AND shape IS NOT NULL GROUP BY shape';
-const EXPIRED_SHAPES =
-  'SELECT shape, count(*) FROM entity WHERE expires <= ? AND tenant = ? AND shape IS NOT NULL GROUP BY shape';

@@ -20,6 +20,7 @@ import type { EntityRow } from './entity-cache.ts';
 import type { EntityRows, Parts, Past } from './entity-rows.ts';
 import { SCOPE } from './history-rows.ts';
 import { Instances, STORED, type TimedInstance } from './instances.ts';
+import { Slices } from './slices.ts';
 
 /** Instances of one attribute that a condition is tested on (5.7.4.4, S2 and S3). */
 const TESTED = 100_000;
@@ -125,7 +126,9 @@ export class SqliteHistoryStore implements HistoryStore {
     let skip = page.after === undefined ? (page.offset ?? 0) : 0;
     let more = false;
     let count = 0;
+    const slices = new Slices();
     for (const row of this.#candidates(tenantKey, query, page.count ? '' : (page.after ?? ''))) {
+      if (slices.over) await slices.rest();
       const evolution = this.#matching(row, query, test, tested, selection);
       if (!evolution) continue;
       count++;
@@ -145,7 +148,7 @@ export class SqliteHistoryStore implements HistoryStore {
     for (let from = after; ; ) {
       const found = next(from, 200);
       for (const [key] of found) {
-        const row = this.#rows.byKey(key);
+        const row = this.#rows.byKey(key, false);
         if (row?.evolution) yield row;
       }
       const last = found.at(-1);

@@ -18,6 +18,7 @@ import { GeoIndex } from './geo-index.ts';
 import { GroupCommit } from './group-commit.ts';
 import { HistoryRows } from './history-rows.ts';
 import { SqliteHistoryStore } from './history-store.ts';
+import { ShapeCounts } from './shape-counts.ts';
 
 export interface SqliteSettings {
   /** A path whose directory exists, or ':memory:'. */
@@ -66,8 +67,9 @@ export function openSqliteStore(settings: SqliteSettings): SqliteStore {
   const codec = new Codec(dictionary);
   const cache = new EntityCache(settings.cacheBytes ?? 64 * 1024 * 1024);
   const log = new ChangeLog(database, dictionary, commits, codec, settings.recentChanges ?? 5_000);
+  const shapes = new ShapeCounts(database, dictionary, commits);
   const history = new HistoryRows(database, dictionary, commits);
-  const parts = { database, dictionary, commits, codec, cache, log, history, geo: new GeoIndex(database, dictionary) };
+  const parts = { database, dictionary, commits, codec, cache, log, history, geo: new GeoIndex(database, dictionary), shapes };
   const rows = new EntityRows(parts);
   if (log.highestStamp > 0) clock.saw({ at: log.highestStamp, origin: '' });
   let open = true;

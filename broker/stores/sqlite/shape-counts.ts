@@ -1,0 +1,96 @@
+import type { Entity } from '../../domain/entity.ts';
+import type { Iri } from '../../domain/iri.ts';
+import type { Database } from './database.ts';
+import type { Dictionary } from './dictionary.ts';
+import type { GroupCommit } from './group-commit.ts';
+
+/** Which types and attributes an entity has: the few combinations that occur tell discovery and counts what there is. */
+export interface Shape {
+  readonly types: readonly Iri[];
+  readonly attributes: readonly { readonly name: Iri; readonly kinds: readonly string[] }[];
+}
+
+const COUNTS = 'SELECT shape, count(*) FROM entity WHERE tenant = ? AND shape IS NOT NULL GROUP BY shape';
+const EXPIRED = 'SELECT shape, count(*) FROM entity WHERE expires <= ? AND tenant = ? AND shape IS NOT NULL GROUP BY shape';
+
+/** How many entities of each shape a tenant has: counted once, then kept up to date with every write. */
+export class ShapeCounts {
+  readonly #database: Database;
+  readonly #dictionary: Dictionary;
+  readonly #commits: GroupCommit;
+  readonly #counts = new Map<number, Map<number, number>>();
+  readonly #shapes = new Map<number, Shape>();
+
+  constructor(database: Database, dictionary: Dictionary, commits: GroupCommit) {
+    this.#database = database;
+    this.#dictionary = dictionary;
+    this.#commits = commits;
+  }
+
+  /** Inside a transaction: the key of the entity's shape; null without an entity. */
+  key(entity: Entity | undefined): number | null {
+    return entity ? this.#dictionary.shape(shapeOf(entity)) : null;
+  }
+
+  /** Inside a transaction: an entity has another shape now. null: it did not exist, or does not any more. */
+  move(tenant: number, from: number | null, to: number | null): void {
+    const counts = this.#counts.get(tenant);
+    if (!counts || from === to) return;
+    add(counts, from, -1);
+    add(counts, to, 1);
+    this.#commits.onRollback(() => {
+      add(counts, from, 1);
+      add(counts, to, -1);
+    });
+  }
+
+  /** Every shape that occurs, and how many entities have it. @param now what has expired by then does not count */
+  *of(tenant: number, now: number): Generator<[Shape, number], void, undefined> {
+    let counts = this.#counts.get(tenant);
+    if (!counts) {
+      counts = new Map(this.#database.all(COUNTS, tenant) as [number, number][]);
+      this.#counts.set(tenant, counts);
+    }
+    const expired = new Map(this.#database.all(EXPIRED, now, tenant) as [number, number][]);
+    for (const [key, count] of counts) {
+      const left = count - (expired.get(key) ?? 0);
+      if (left > 0) yield [this.#shape(key), left];
+    }
+  }
+
+  #shape(key: number): Shape {
+    let shape = this.#shapes.get(key);
+    if (!shape) {
+      shape = parseShape(this.#dictionary.shapeText(key));
+      this.#shapes.set(key, shape);
+    }
+    return shape;
+  }
+}
+
+function add(counts: Map<number, number>, shape: number | null, difference: number): void {
+  if (shape !== null) counts.set(shape, (counts.get(shape) ?? 0) + difference);
+}
+
+/** Types, then attributes with the kinds that their instances have. Neither IRIs nor kinds contain a space or a line break. */
+function shapeOf(entity: Entity): string {
+  const attributes: string[] = [];
+  for (const name in entity.attributes) {
+    const instances = entity.attributes[name as Iri] ?? [];
+    const kinds =
+      instances.length === 1 ? instances[0]?.type : [...new Set(instances.map(({ type }) => type))].sort().join(',');
+    attributes.push(`${name} ${kinds}`);
+  }
+  return `${[...entity.types].sort().join(' ')}\n${attributes.sort().join('\n')}`;
+}
+
+function parseShape(text: string): Shape {
+  const [types, ...lines] = text.split('\n');
+  const attributes = lines
+    .filter((line) => line !== '')
+    .map((line) => {
+      const [name, kinds] = line.split(' ') as [Iri, string];
+      return { name, kinds: kinds.split(',') };
+    });
+  return { types: (types as string).split(' ') as Iri[], attributes };
+}
