@@ -66,7 +66,8 @@ export async function httpServer(options: HttpServerOptions): Promise<FastifyIns
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     forceCloseConnections: 'idle',
     http: { maxHeaderSize: limits.headerLimitBytes },
-    routerOptions: { maxParamLength: limits.urlLimitChars },
+    // Clients write resources both as `entities` and as `entities/`.
+    routerOptions: { maxParamLength: limits.urlLimitChars, ignoreTrailingSlash: true },
     clientErrorHandler: refuseConnection,
     frameworkErrors: (error, request, reply) => void refuse(error, request, reply),
   });
