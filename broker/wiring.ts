@@ -4,9 +4,13 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import pino, { type Logger } from 'pino';
+import { deviceIntake } from '../adapters/intake.ts';
+import { checkMapping } from '../adapters/interpret.ts';
 import { type HealthReport, operatorRoutes } from './api/admin/health.ts';
 import { metrics } from './api/admin/metrics.ts';
 import { PAGING_LIMITS } from './api/http/paging.ts';
+import { measureRoutes } from './api/iot/measures.ts';
+import { provisioningRoutes } from './api/iot/provisioning.ts';
 import { batchRoutes } from './api/ngsi-ld/batch.ts';
 import { contextRoutes } from './api/ngsi-ld/contexts.ts';
 import { discoveryRoutes } from './api/ngsi-ld/discovery.ts';
@@ -26,10 +30,12 @@ import { httpNotifier, notifierByScheme } from './egress/http-notifier.ts';
 import { mqttNotifier } from './egress/mqtt-notifier.ts';
 import { batchOperations } from './operations/batch.ts';
 import { contextOperations } from './operations/contexts/operations.ts';
+import { deviceOperations } from './operations/devices.ts';
 import { discoveryOperations } from './operations/discovery.ts';
 import { entityOperations } from './operations/entities.ts';
 import { sweepExpired } from './operations/expiry.ts';
 import { historyOperations } from './operations/history.ts';
+import { ingest } from './operations/ingest.ts';
 import { notifications } from './operations/notify/notifications.ts';
 import { periodicNotifications } from './operations/notify/periodic.ts';
 import { subscriptionsInForce } from './operations/notify/subscriptions-in-force.ts';
@@ -40,6 +46,7 @@ import type { Clock } from './ports/clock.ts';
 import { openSqliteStore, type SqliteStore } from './stores/sqlite/sqlite-store.ts';
 import { systemClock } from './stores/system-clock.ts';
 import { httpServer } from './transport/http.ts';
+import { type MqttServer, mqttServer } from './transport/mqtt.ts';
 
 const VERSION = (JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as { version: string }).version;
 
@@ -170,6 +177,22 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   }
 
   const provision = entityOperations({ entities, clock, access });
+  const devices = await deviceOperations({ documents, access, resolveContext, checkMapping });
+  const intake = deviceIntake({ ingest: ingest({ entities, clock, access }), directory: devices, now: clock.now });
+  let mqtt: MqttServer | undefined;
+  devices.onRevoked((session) => mqtt?.disconnect(session));
+  figures.add('mqtt', () => ({ ...(mqtt?.figures() ?? {}) }), {
+    connections: 'Open MQTT connections',
+    connections_total: 'MQTT connections accepted',
+    refused_connections_total: 'MQTT connections refused: credentials, limits',
+    messages_total: 'Publications of devices',
+    accepted_total: 'Publications that were stored',
+    refused_total: 'Publications that were acknowledged and not stored: unknown sender, broken payload',
+    unavailable_total: 'Publications given back because the store was not available',
+    oversize_total: 'Packets above the limit, which closed their connection',
+    waiting: 'Publications that wait for their commit',
+  });
+
   const demandTenant = (tenant: TenantId) => requireTenant(entities, tenant);
   const temporal = historyOperations({ history, clock, access, demandTenant, instancesPerAttribute: config.temporalLimit });
   const app = await httpServer({
@@ -201,7 +224,11 @@ export async function buildBroker(config: Config, replacements: Replacements = {
           }),
         ),
       ],
-      '': [operatorRoutes({ health, ready: () => ready, metrics: figures.text })],
+      '': [
+        provisioningRoutes(devices, VERSION),
+        measureRoutes(intake.http),
+        operatorRoutes({ health, ready: () => ready, metrics: figures.text }),
+      ],
     },
   });
 
@@ -218,15 +245,29 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     logger,
     async listen() {
       await app.listen({ host: config.host, port: config.httpPort });
+      if (config.mqtt) {
+        mqtt = await mqttServer({
+          logger,
+          host: config.host,
+          port: config.mqttPort,
+          packetLimitBytes: config.mqttPacketLimitBytes,
+          connectionLimit: config.mqttConnections,
+          sharedPrefixes: ['notify/'],
+          authenticate: devices.authenticate,
+          maySubscribe: intake.maySubscribe,
+          onMessages: intake.mqtt,
+        });
+      }
       ready = true;
       const { port } = app.server.address() as AddressInfo;
-      return { url: `http://${config.host}:${port}`, mqttUrl: undefined };
+      return { url: `http://${config.host}:${port}`, mqttUrl: mqtt && `mqtt://${config.host}:${mqtt.port}` };
     },
     async close() {
       ready = false;
       stopTrimming();
       sweeping();
       await app.close();
+      await mqtt?.close(config.drainTimeoutMs / 2);
       periodic.stop();
       await delivery.stop();
       await notifier.close();

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import { ProvisioningError } from '../../domain/device-document.ts';
-import { isTenantName, type TenantId } from '../../domain/iri.ts';
+import { DEFAULT_TENANT, isTenantName, type TenantId } from '../../domain/iri.ts';
 import { isObject, type JsonValue } from '../../domain/json.ts';
 import type { DeviceOperations, Place } from '../../operations/devices.ts';
 import { parameter } from '../http/request.ts';
@@ -117,7 +117,8 @@ function placeOf(request: FastifyRequest, listing = false): Place {
     );
   }
   const tenant = service.toLowerCase();
-  if (!isTenantName(tenant))
+  // Empty, as agents send it that know no services: the default tenant.
+  if (tenant !== DEFAULT_TENANT && !isTenantName(tenant))
     throw new ProvisioningError('WRONG_SYNTAX', 'fiware-service must be 1 to 64 letters, digits, "_" or "-"');
   if (!(listing && path === '/*') && !/^\/([A-Za-z0-9_]{1,50}(\/[A-Za-z0-9_]{1,50}){0,9})?$/.test(path)) {
     throw new ProvisioningError(
