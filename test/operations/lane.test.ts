@@ -72,7 +72,7 @@ function trial(
         if (result.delivered) sent.push(position);
         return result;
       },
-      recall: async (parked) => ({ subscriber, change: change(parked.position) }),
+      recall: async (parked) => parked.map(({ position }) => ({ subscriber, change: change(position) })),
       backOffMs: () => 1,
       maxAttempts: options.maxAttempts ?? 100,
       maxWaiting: options.maxWaiting ?? 1000,
@@ -182,13 +182,13 @@ describe('a lane to one endpoint', () => {
 
   it('what was parked before a restart goes out before what is new', async () => {
     const before = trial(() => ({ delivered: false, reason: 'down' }));
-    numbers(3).forEach(before.push);
+    [1, 6, 11].forEach(before.push);
     await before.until(() => before.done.size === 3);
     before.lane.close();
     const after = trial(() => OK, { backlog: true, deliveries: before.deliveries });
-    after.push(9);
+    after.push(16);
     await after.until(() => after.lane.idle && after.sent.length === 4);
-    expect(after.sent).toEqual([1, 2, 3, 9]);
+    expect(after.sent).toEqual([1, 6, 11, 16]);
   });
 
   it('after close nothing more is reported as dealt with', async () => {

@@ -14,13 +14,21 @@ export interface Subscriber {
   readonly tenant: Change['tenant'];
 }
 
+export interface Recalled<S extends Subscriber> {
+  readonly subscriber: S;
+  readonly change: Change;
+}
+
+/** Parked deliveries that are sent before the next ones are looked up. */
+const DRAINED_AT_ONCE = 500;
+
 /** What a lane needs from its surroundings. */
 export interface LaneDependencies<S extends Subscriber> {
   readonly deliveries: DeliveryStore;
   /** Renders and sends one notification. Never throws. */
   send(subscriber: S, change: Change): Promise<DeliveryResult>;
-  /** The subscriber and change of a parked delivery; undefined if the subscription or the change is gone. */
-  recall(parked: ParkedDelivery): Promise<{ readonly subscriber: S; readonly change: Change } | undefined>;
+  /** The subscribers and changes of parked deliveries, in their order; undefined where the subscription or the change is gone. */
+  recall(parked: readonly ParkedDelivery[]): Promise<readonly (Recalled<S> | undefined)[]>;
   /** Milliseconds to wait before attempt number `attempts` + 1 to this endpoint. */
   backOffMs(attempts: number, subscriber: S): number;
   /** Attempts after which a delivery goes to the dead-letter list. */
@@ -182,14 +190,14 @@ export class Lane<S extends Subscriber> {
     }, ms);
   }
 
-  /** Sends parked deliveries in order until one fails (then waits again) or none is left (then the lane is live). */
+  /** Sends parked deliveries, in order per entity, until one fails (then waits again) or none is left (then the lane is live). */
   async #drain(): Promise<void> {
     // What was under way when the lane stopped being live must end first, or later changes would overtake it.
     await Promise.all(this.#running);
     for (;;) {
       if (this.#closed) return;
       await this.settled();
-      const parked = await this.#with.deliveries.waiting(this.endpoint, 100);
+      const parked = await this.#with.deliveries.waiting(this.endpoint, DRAINED_AT_ONCE);
       if (parked.length === 0) {
         if (this.#toPark.length > 0) continue;
         // Nothing is parked and nothing wants to be: no await lies between here and going live.
@@ -197,25 +205,47 @@ export class Lane<S extends Subscriber> {
         this.#failures = 0;
         return;
       }
-      for (const item of parked) {
-        if (this.#closed) return;
-        const found = await this.#with.recall(item);
-        if (found) {
-          const result = await this.#with.send(found.subscriber, found.change);
-          if (this.#closed) return;
-          if (!result.delivered) {
-            this.#failures++;
-            await this.#with.deliveries.park([
-              this.#parked(found.subscriber, item.position, item.tenant, item.attempts + 1, result.reason),
-            ]);
-            this.#retryIn(this.#with.backOffMs(this.#failures, found.subscriber));
-            return;
-          }
-          this.#failures = 0;
-        }
-        await this.#with.deliveries.remove([item]);
-      }
+      const found = await this.#with.recall(parked);
+      if (!(await this.#drainBatch(parked, found))) return;
     }
+  }
+
+  /** @returns false if one failed; the lane then tries again later. */
+  async #drainBatch(parked: readonly ParkedDelivery[], found: readonly (Recalled<S> | undefined)[]): Promise<boolean> {
+    const strands: number[][] = this.#strands.map(() => []);
+    const dealtWith: ParkedDelivery[] = [];
+    found.forEach((recalled, at) => {
+      if (recalled) strands[strandOf(recalled.change.id, strands.length)]!.push(at);
+      // The subscription or the change is gone: nobody wants it any more.
+      else dealtWith.push(parked[at]!);
+    });
+    const failed: ParkedDelivery[] = [];
+    let retryFor: S | undefined;
+    await Promise.all(
+      strands.map(async (strand) => {
+        for (const at of strand) {
+          if (retryFor || this.#closed) return;
+          const { subscriber, change } = found[at]!;
+          const result = await this.#with.send(subscriber, change);
+          const item = parked[at]!;
+          if (result.delivered) dealtWith.push(item);
+          else {
+            failed.push(this.#parked(subscriber, item.position, item.tenant, item.attempts + 1, result.reason));
+            retryFor = subscriber;
+          }
+        }
+      }),
+    );
+    // Also when closing: what was delivered need not be sent again by the next start.
+    if (dealtWith.length > 0) await this.#with.deliveries.remove(dealtWith);
+    if (retryFor === undefined) {
+      this.#failures = 0;
+      return !this.#closed;
+    }
+    await this.#with.deliveries.park(failed);
+    this.#failures++;
+    this.#retryIn(this.#with.backOffMs(this.#failures, retryFor));
+    return false;
   }
 }
 

@@ -2,9 +2,9 @@ import type { Change, Position } from '../../domain/change.ts';
 import { concerns, statusOf } from '../../domain/subscription.ts';
 import type { ChangeFeed } from '../../ports/change-feed.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { DeliveryStore } from '../../ports/delivery-store.ts';
+import type { DeliveryStore, ParkedDelivery } from '../../ports/delivery-store.ts';
 import type { DeliveryResult, Notifier } from '../../ports/notifier.ts';
-import { Lane } from './lane.ts';
+import { Lane, type Recalled } from './lane.ts';
 import { notificationOf } from './render.ts';
 import type { SubscriptionInForce, SubscriptionsInForce } from './subscriptions-in-force.ts';
 import { Watermark } from './watermark.ts';
@@ -104,6 +104,21 @@ export function notifications(options: NotificationsOptions): Notifications {
     Math.ceil(Math.log2(backOff.longest / backOff.first)) + Math.ceil((options.retryHours * 3_600_000) / backOff.longest),
   );
 
+  /** Parked deliveries lie close together in the log, so one look usually finds many of their changes. */
+  async function recall(parked: readonly ParkedDelivery[]): Promise<(Recalled<SubscriptionInForce> | undefined)[]> {
+    let window = new Map<Position, Change>();
+    const found: (Recalled<SubscriptionInForce> | undefined)[] = [];
+    for (const { tenant, subscription, position } of parked) {
+      const subscriber = subscriptions.get(tenant, subscription);
+      if (subscriber && !window.has(position)) {
+        window = new Map((await feed.read(position - 1, BATCH)).map((change) => [change.position, change]));
+      }
+      const change = window.get(position);
+      found.push(subscriber && change ? { subscriber, change } : undefined);
+    }
+    return found;
+  }
+
   function laneOf(endpoint: string, backlog: boolean): Lane<SubscriptionInForce> {
     let lane = lanes.get(endpoint);
     if (!lane) {
@@ -112,12 +127,7 @@ export function notifications(options: NotificationsOptions): Notifications {
         {
           deliveries,
           send,
-          async recall(parked) {
-            const subscriber = subscriptions.get(parked.tenant, parked.subscription);
-            if (!subscriber) return undefined;
-            const [change] = await feed.read(parked.position - 1, 1);
-            return change?.position === parked.position ? { subscriber, change } : undefined;
-          },
+          recall,
           backOffMs: waitMs,
           maxAttempts,
           maxWaiting: 2000,
