@@ -109,8 +109,8 @@ export function messageOf(device: DemoDevice, moments: readonly Date[], token: s
 }
 
 /** What a kit says of itself when it starts. */
-export function infoOf(token: string): DemoMessage {
-  return kitMessage(token, 'info', JSON.stringify({ ...SAMPLES.kitInfo, time: instant(new Date()) }), '');
+export function infoOf(token: string, at = new Date()): DemoMessage {
+  return kitMessage(token, 'info', JSON.stringify({ ...SAMPLES.kitInfo, time: instant(at) }), '');
 }
 
 function kitJson(device: DemoDevice, moments: readonly Date[], token: string | undefined): DemoMessage {
