@@ -220,6 +220,15 @@ export function historyStoreContract(name: string, open: OpenStores): void {
       expect(await history.evolution('other' as TenantId, A, select())).toBeUndefined();
       await entities.commit([creation(clock, A, [CAR], { [SPEED]: [property(4, { observedAt: minute(4) })] })]);
       expect(await speeds(history, select())).toEqual([1, 2, 3, 4]);
+      await history.append(DEFAULT_TENANT, A, more, clock.now());
+      for (const type of [CAR, iri('Taxi')]) {
+        const page = await history.query(DEFAULT_TENANT, { types: { kind: 'type', type } }, select(), {
+          limit: 5,
+          count: true,
+        });
+        expect([page.count, page.evolutions.map(({ id }) => id)]).toEqual([1, [A]]);
+      }
+      expect((await entities.get(DEFAULT_TENANT, A))?.entity.types).toEqual([CAR]);
     });
 
     it('5.6.13 to 5.6.16: deletes instances, attributes and the whole evolution, and leaves the entity alone', async () => {

@@ -142,5 +142,5 @@ const LISTED_EVER =
   'SELECT key, id FROM entity WHERE tenant = ? AND id IN (SELECT value FROM json_each(?)) AND id > ? ORDER BY id LIMIT ?';
 const EVER = 'SELECT key, id FROM entity WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?';
 const OF_TYPE_EVER = `SELECT * FROM (SELECT * FROM (SELECT entity, id FROM entity_type WHERE tenant = ? AND type = ? AND id > ? ORDER BY id LIMIT ?)
-  UNION ALL SELECT * FROM (SELECT key, id FROM entity WHERE tenant = ? AND (shape IS NULL OR past IS NOT NULL) AND id > ? ORDER BY id LIMIT ?))
+  UNION SELECT * FROM (SELECT key, id FROM entity WHERE tenant = ? AND past IS NOT NULL AND id > ? ORDER BY id LIMIT ?))
   ORDER BY 2 LIMIT ?`;

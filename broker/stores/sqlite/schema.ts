@@ -27,8 +27,8 @@ export const MIGRATIONS: readonly string[] = [
   CREATE UNIQUE INDEX entity_by_id ON entity (tenant, id);
   CREATE INDEX entity_by_shape ON entity (tenant, shape) WHERE shape IS NOT NULL;
   CREATE INDEX entity_by_expiry ON entity (expires) WHERE expires IS NOT NULL;
-  -- those that only history knows: the temporal query adds them to what the type index finds
-  CREATE INDEX entity_gone ON entity (tenant, id) WHERE shape IS NULL;
+  -- of which history knows more than the state says: the temporal query adds them to what the type index finds
+  CREATE INDEX entity_past ON entity (tenant, id) WHERE past IS NOT NULL;
 
   -- Pages of one type in ascending id, without sorting.
   CREATE TABLE entity_type (
