@@ -103,8 +103,9 @@ export async function mqttServer(options: MqttServerOptions): Promise<MqttServer
       const session = sessionOf(username, password);
       if (session === undefined) {
         counts.refusedConnections++;
-        if (refusalLog.allows())
-          logger.warn({ username: username?.slice(0, 64) }, 'MQTT connection refused: credentials do not hold');
+        // Not even the user name: some devices show their token there.
+        const from = (client.conn as Socket).remoteAddress;
+        if (refusalLog.allows()) logger.warn({ from }, 'MQTT connection refused: credentials do not hold');
         done(Object.assign(new Error('bad user name or password'), { returnCode: 4 }) as never, false);
         return;
       }
@@ -141,6 +142,8 @@ export async function mqttServer(options: MqttServerOptions): Promise<MqttServer
     const session = (client === null ? undefined : peers.get(client)?.session) ?? ANONYMOUS;
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
     queue.add({ topic: packet.topic, payload, session }, client, done);
+    // Nobody may listen to what devices send, so it need not be matched against subscriptions; and the topic may hold a token.
+    packet.topic = TAKEN;
   }
 
   function allowed(client: Client, { topic }: Subscription): boolean {
@@ -229,6 +232,8 @@ export async function mqttServer(options: MqttServerOptions): Promise<MqttServer
   };
 }
 
+/** The topic that a stored publication goes on with inside the MQTT library. Nobody can subscribe to it. */
+const TAKEN = '$taken';
 const ANONYMOUS: DeviceSession = { kind: 'anonymous' };
 
 function concerns(peer: Peer, session: DeviceSession): boolean {
@@ -266,7 +271,7 @@ function withoutSecrets(topic: string): string {
   return topic
     .slice(0, 200)
     .split('/')
-    .map((level) => (words.has(level) ? level : `${level.slice(0, 2)}…`))
+    .map((level) => (words.has(level) ? level : '…'))
     .join('/');
 }
 

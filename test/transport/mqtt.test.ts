@@ -53,6 +53,27 @@ describe('measures over MQTT', () => {
     expect(side.server.figures()).toMatchObject({ accepted_total: 8, refused_total: 0 });
   });
 
+  it('are stored once with every quality of service', async () => {
+    await using side = await deviceSide();
+    await side.devices.createGroups(CITY, [GROUP]);
+    const client = await side.connect();
+    for (const qos of [0, 1, 2] as const) {
+      await client.publishAsync('/json/cityKey7/b/attrs', `{"q":${qos}}`, { qos });
+    }
+    await until(() => side.ingest.fragments.length === 3);
+    expect(values(side)).toEqual([[0], [1], [2]]);
+  });
+
+  it('sent as the last will of a connection are stored when it breaks', async () => {
+    await using side = await deviceSide();
+    await side.devices.createGroups(CITY, [GROUP]);
+    const will = { topic: '/json/cityKey7/b/attrs', payload: Buffer.from('{"online":false}'), qos: 1 as const, retain: true };
+    const client = await side.connect({ will });
+    client.stream.destroy();
+    await until(() => side.ingest.fragments.length === 1, 'the will');
+    expect(values(side)).toEqual([[false]]);
+  });
+
   it('keep the order of each device, also while commits are slow, and share commits', async () => {
     await using side = await deviceSide();
     await side.devices.createGroups(CITY, [GROUP]);
