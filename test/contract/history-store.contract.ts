@@ -163,6 +163,40 @@ export function historyStoreContract(name: string, open: OpenStores): void {
       expect(deleted).toMatchObject([{ type: 'Property', value: [], deletedAt: clock.now() }]);
     });
 
+    it('C.5.16: a scope is looked for where the entity was in the span', async () => {
+      await using store = await open();
+      const { entities, history, clock } = store;
+      const start = clock.micros();
+      const reading = (value: number) => property(value, { observedAt: clock.now() });
+      await entities.commit([creation(clock, A, [CAR], { [SPEED]: [reading(1)] }, { scopes: ['/Old'] })]);
+      clock.advance(10);
+      await entities.commit([
+        {
+          tenant: DEFAULT_TENANT,
+          id: A,
+          decide: (before) =>
+            before && {
+              kind: 'updated',
+              before,
+              after: { ...before, scopes: ['/New'] },
+              attributes: [],
+              at: clock.now(),
+              stamp: clock.stamp(),
+            },
+        },
+      ]);
+      clock.advance(10);
+      await entities.commit([setting(clock, A, SPEED, reading(2))]);
+      const found = async (level: string, time: TimeRelation) => {
+        const scopes = { kind: 'scope', levels: [level] } as const;
+        return (await history.query(DEFAULT_TENANT, { scopes }, select('observedAt', time), { limit: 5 })).evolutions.length;
+      };
+      const early = { relation: 'before', at: start + 5_000_000 } as const;
+      const late = { relation: 'after', at: start + 15_000_000 } as const;
+      expect([await found('Old', early), await found('New', early)]).toEqual([1, 0]);
+      expect([await found('Old', late), await found('New', late)]).toEqual([0, 1]);
+    });
+
     it('a late reading goes to history only, and only once', async () => {
       await using store = await open();
       const { entities, history, feed, clock } = store;

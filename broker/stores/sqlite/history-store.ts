@@ -7,8 +7,10 @@ import type {
   Aggregation,
   HistorySelection,
   TemporalEvolution,
+  TemporalFilter,
 } from '../../domain/history.ts';
 import type { Iri, TenantId } from '../../domain/iri.ts';
+import { jsonEquals } from '../../domain/json.ts';
 import { compile } from '../../domain/query/evaluate.ts';
 import type { Condition, EntityQuery } from '../../domain/query/query.ts';
 import type { Stamp } from '../../domain/stamp.ts';
@@ -19,7 +21,7 @@ import { candidatesOverTime } from './compile-query.ts';
 import type { EntityRow } from './entity-cache.ts';
 import type { EntityRows, Parts, Past } from './entity-rows.ts';
 import { SCOPE } from './history-rows.ts';
-import { Instances, STORED, type TimedInstance } from './instances.ts';
+import { Instances, STORED, spanOf, type TimedInstance } from './instances.ts';
 import { Slices } from './slices.ts';
 
 /** Instances of one attribute that a condition is tested on (5.7.4.4, S2 and S3). */
@@ -61,6 +63,10 @@ export class SqliteHistoryStore implements HistoryStore {
           modifiedAt: at,
           ...(known?.deletedAt === undefined ? {} : { deletedAt: known.deletedAt }),
         });
+        if (!jsonEquals(scopes, known?.scopes)) {
+          const instance = { type: 'Property', value: scopes ?? [], createdAt: at, modifiedAt: at, observedAt: at } as const;
+          history.insert(key, SCOPE, instance, at);
+        }
         for (const name in fragment.attributes) {
           for (const given of fragment.attributes[name as Iri] ?? []) {
             if (history.has(key, name as Iri, given)) continue;
@@ -173,10 +179,23 @@ export class SqliteHistoryStore implements HistoryStore {
       if (real.length > 0) attributes[name] = real;
     }
     const known = summary(row);
-    const snapshot: Entity = { id: row.id, ...known, attributes, stamp: NO_STAMP } as Entity;
-    if (!test(snapshot)) return undefined;
+    const snapshot = { id: row.id, ...known, attributes, stamp: NO_STAMP } as Entity;
+    const matches = query.scopes
+      ? this.#scopesDuring(row, known, selection.filter).some((scopes) => test({ ...snapshot, scopes }))
+      : test(snapshot);
+    if (!matches) return undefined;
     const evolution = this.#evolution(row, selection);
     return Object.keys(evolution.attributes).length === 0 ? undefined : evolution;
+  }
+
+  /** 4.18, C.5.16: the scopes that the entity had in the span, one after the other; a scope holds until it is replaced. */
+  #scopesDuring(row: EntityRow, known: Past, filter: TemporalFilter): (readonly string[])[] {
+    const told = this.#instances.read(row.key, SCOPE, { filter: { property: 'modifiedAt' } }, TESTED, true);
+    if (told.length === 0) return [known.scopes ?? []];
+    const { from, to } = spanOf(filter);
+    return told
+      .filter(({ time }, at) => time < to && (told[at + 1]?.time ?? Number.POSITIVE_INFINITY) > from)
+      .map(({ instance }) => (instance.type === 'Property' ? (instance.value as readonly string[]) : []));
   }
 
   async aggregate(

@@ -1,7 +1,7 @@
 import type { AttributeInstance } from '../../domain/attribute.ts';
 import type { HistorySelection, TemporalFilter } from '../../domain/history.ts';
 import type { Iri } from '../../domain/iri.ts';
-import { fromMicros, type Micros } from '../../domain/time.ts';
+import { fromMicros, type Instant, type Micros } from '../../domain/time.ts';
 import type { Database, Value } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
 import type { HistoryRows } from './history-rows.ts';
@@ -10,7 +10,7 @@ const LONG_AGO = -(2 ** 53);
 const NEVER = 2 ** 53;
 
 /** The span that a filter means (4.11): `from` included, `to` excluded. */
-function spanOf({ time }: TemporalFilter): { readonly from: Micros; readonly to: Micros } {
+export function spanOf({ time }: TemporalFilter): { readonly from: Micros; readonly to: Micros } {
   switch (time?.relation) {
     case 'before':
       return { from: LONG_AGO, to: time.at };
@@ -53,6 +53,7 @@ export class Instances {
   readonly #database: Database;
   readonly #dictionary: Dictionary;
   readonly #rows: HistoryRows;
+  readonly #instants = new Map<Micros, Instant>();
 
   constructor(database: Database, dictionary: Dictionary, rows: HistoryRows) {
     this.#database = database;
@@ -121,14 +122,24 @@ export class Instances {
       number | null,
       string,
     ];
-    return {
-      ...(observed === 1 ? { observedAt: fromMicros(time) } : {}),
-      ...(JSON.parse(text) as AttributeInstance),
-      createdAt: fromMicros(created),
-      modifiedAt: fromMicros(modified),
-      ...(deleted === null ? {} : { deletedAt: fromMicros(deleted) }),
-      instanceId: this.#rows.instanceId(seq),
-    };
+    const instance = JSON.parse(text) as Record<string, unknown>;
+    if (observed === 1) instance['observedAt'] ??= this.#instant(time);
+    instance['createdAt'] = this.#instant(created);
+    instance['modifiedAt'] = this.#instant(modified);
+    if (deleted !== null) instance['deletedAt'] = this.#instant(deleted);
+    instance['instanceId'] = this.#rows.instanceId(seq);
+    return instance as unknown as AttributeInstance;
+  }
+
+  /** Of the instances of an evolution many share their times, and writing one costs as much as reading a row. */
+  #instant(micros: Micros): Instant {
+    let instant = this.#instants.get(micros);
+    if (instant === undefined) {
+      instant = fromMicros(micros);
+      if (this.#instants.size > 1000) this.#instants.clear();
+      this.#instants.set(micros, instant);
+    }
+    return instant;
   }
 
   #datasets(ids: HistorySelection['datasetIds']): { readonly sql: string; readonly values: Value[] } {
