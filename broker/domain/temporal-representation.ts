@@ -51,10 +51,7 @@ export function evolutionWriter(
   const shows = shownMembers(representation);
   return (evolution) => {
     const out = head(evolution, shows, context);
-    const { attributes, scopes } = evolution;
-    if (shows.scope && scopes !== undefined && scopes.length > 0 && attributes[SCOPE] === undefined) {
-      out['scope'] = { type: 'Property', value: oneOrAll(scopes) };
-    }
+    const attributes = withScope(evolution);
     if (style.sysAttrs && shows.system) {
       out['createdAt'] = evolution.createdAt;
       out['modifiedAt'] = evolution.modifiedAt;
@@ -70,6 +67,12 @@ export function evolutionWriter(
     }
     return out;
   };
+}
+
+/** 4.5.6: the scope is written like a Property. Where its history was not kept, what is known of it stands for it. */
+function withScope({ attributes, scopes, createdAt, modifiedAt }: TemporalEvolution): TemporalEvolution['attributes'] {
+  if (scopes === undefined || scopes.length === 0 || attributes[SCOPE] !== undefined) return attributes;
+  return { [SCOPE]: [{ type: 'Property', value: oneOrAll(scopes), createdAt, modifiedAt }], ...attributes };
 }
 
 /** 4.5.9: one object per datasetId, with the data points as pairs of value and time. */

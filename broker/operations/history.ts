@@ -131,7 +131,12 @@ export function historyOperations(dependencies: HistoryDependencies): HistoryOpe
     async retrieveTemporal(caller, id, selection) {
       demand(access, caller, { operation: 'retrieveTemporal', effect: 'read', ids: [id] });
       const found = await history.evolution(caller.tenant, id, limited(selection));
-      return found ?? missing(caller, `There is no temporal evolution of entity ${id}`);
+      if (found === undefined) return missing(caller, `There is no temporal evolution of entity ${id}`);
+      // 5.7.3.4: an evolution that has nothing of what was asked for is not in the result, so that the result is empty.
+      if (Object.keys(found.attributes).length === 0) {
+        throw notFound(`The temporal evolution of entity ${id} has no instance of what was asked for`);
+      }
+      return found;
     },
 
     async aggregateTemporal(caller, id, selection, aggregation) {

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import { notFound } from '../../domain/errors.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
 import { parseTypes } from '../../domain/query/parse/types.ts';
 import type { TypeSelection } from '../../domain/query/query.ts';
@@ -167,6 +168,8 @@ export const entityQueryRoutes =
     function sendEntity(request: FastifyRequest, reply: FastifyReply, prepared: Prepared, stored: StoredEntity): FastifyReply {
       const { media, context, rendering } = prepared;
       let body = cache.text(rendering, stored);
+      // 4.21: nothing is left of it, as if it were not there.
+      if (body === '{}') throw notFound(`Entity ${stored.id} has none of the members that were asked for`);
       if (media === GEO_JSON && !prefersContextInHeader(request)) body = withContext(body, context);
       return sendBody(request, reply, { media, context, body });
     }

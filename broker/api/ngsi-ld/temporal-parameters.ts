@@ -7,7 +7,6 @@ import {
   type TemporalFilter,
   type TimeProperty,
 } from '../../domain/history.ts';
-import type { Iri } from '../../domain/iri.ts';
 import type { JsonValue } from '../../domain/json.ts';
 import { parsePeriod } from '../../domain/period.ts';
 import type { Representation } from '../../domain/representation.ts';
@@ -68,17 +67,15 @@ export function temporalFilterOf(text: TemporalText): TemporalFilter {
   return { property, time: { relation: 'between', at, end: toMicros(instant(endTimeAt, 'endTimeAt')) } };
 }
 
-/** What to read of each evolution: the filter, and no attribute that the answer would leave out anyway. @throws DomainError BadRequestData */
-export function evolutionSelectionOf(text: TemporalText, representation: Representation): EvolutionSelection {
-  const { attrs, pick, omit, datasetIds } = representation;
-  const picked = pick === undefined ? undefined : [...pick].filter((name) => !name.startsWith('@'));
-  const attributes: readonly Iri[] | undefined = attrs ?? picked;
+/**
+ * What to select of each evolution: what `attrs` names, else everything, because `pick` and `omit` only say what is shown (4.21).
+ * @throws DomainError BadRequestData
+ */
+export function evolutionSelectionOf(text: TemporalText, { attrs, datasetIds }: Representation): EvolutionSelection {
   const lastN = lastNOf(text.lastN);
   return {
     filter: temporalFilterOf(text),
-    ...(attributes === undefined
-      ? {}
-      : { attributes: omit === undefined ? attributes : attributes.filter((name) => !omit.has(name)) }),
+    ...(attrs === undefined ? {} : { attributes: attrs }),
     ...(datasetIds === undefined ? {} : { datasetIds }),
     ...(lastN === undefined ? {} : { lastN }),
   };
@@ -91,12 +88,20 @@ function lastNOf(given: JsonValue | undefined): number | undefined {
   throw badRequest(`lastN must be a whole number of 1 or more, not ${JSON.stringify(given)}`);
 }
 
-/** 6.3.12: `format` wins over `options`. @throws DomainError InvalidRequest */
-export function temporalFormOf(format: string | undefined, options: readonly string[]): TemporalForm | 'aggregatedValues' {
+/**
+ * 6.3.12: `format` wins over `options`.
+ * @param fallback if neither says
+ * @throws DomainError InvalidRequest
+ */
+export function temporalFormOf(
+  format: string | undefined,
+  options: readonly string[],
+  fallback: TemporalForm | 'aggregatedValues' = 'normalized',
+): TemporalForm | 'aggregatedValues' {
   if (options.includes('temporalValues') && options.includes('aggregatedValues')) {
     throw invalidRequest('options has temporalValues and aggregatedValues; one of them is possible');
   }
-  const keyword = format ?? options.find((option) => option !== 'sysAttrs') ?? 'normalized';
+  const keyword = format ?? options.find((option) => option !== 'sysAttrs') ?? fallback;
   if (keyword === 'normalized' || keyword === 'temporalValues' || keyword === 'aggregatedValues') return keyword;
   throw invalidRequest(`The format "${keyword}" is not one of normalized, temporalValues, aggregatedValues`);
 }

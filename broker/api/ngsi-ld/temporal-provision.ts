@@ -21,10 +21,7 @@ export const temporalProvisionRoutes =
       requireWhole(fragment);
       const outcome = await operations.createOrUpdateTemporal(request.caller, fragment);
       if (outcome === 'updated') return reply.code(204).send();
-      return reply
-        .code(201)
-        .header('location', `/ngsi-ld/v1/temporal/entities/${encodeURIComponent(fragment.id)}`)
-        .send();
+      return reply.code(201).header('location', `/ngsi-ld/v1/temporal/entities/${fragment.id}`).send();
     });
 
     app.delete(ENTITY, { config: { clause: '5.6.16', query: ['local'] } }, async (request, reply) => {

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
-import { DomainError } from '../../domain/errors.ts';
+import { DomainError, notFound } from '../../domain/errors.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
 import type { Representation } from '../../domain/representation.ts';
 import { aggregateWriter, evolutionWriter } from '../../domain/temporal-representation.ts';
@@ -89,7 +89,7 @@ export const temporalQueryRoutes =
         const { selection, representation, form, temporal } = asked;
         if (form === 'aggregatedValues') {
           const found = await operations.aggregateTemporal(request.caller, id, selection, aggregationOf(temporal));
-          return send(request, reply, context, media, JSON.stringify(aggregateWriter(context, representation)(found)));
+          return send(request, reply, context, media, textOf(aggregateWriter(context, representation)(found), id));
         }
         const found = await operations.retrieveTemporal(request.caller, id, selection);
         if (found.cut !== undefined) partial(reply, found.cut, selection);
@@ -98,7 +98,7 @@ export const temporalQueryRoutes =
           reply,
           context,
           media,
-          JSON.stringify(evolutionWriter(context, representation, form, selection.filter.property)(found)),
+          textOf(evolutionWriter(context, representation, form, selection.filter.property)(found), id),
         );
       },
     );
@@ -142,7 +142,12 @@ export const temporalQueryRoutes =
   };
 
 function read(context: Context, media: MediaType, shape: RepresentationText, temporal: TemporalText): Asked {
-  const form = temporalFormOf(shape.format, shape.options);
+  // A Query that says how to aggregate (5.2.44) wants aggregates.
+  const form = temporalFormOf(
+    shape.format,
+    shape.options,
+    temporal.aggrMethods === undefined ? 'normalized' : 'aggregatedValues',
+  );
   const { format: _, ...rest } = shape;
   const options = shape.options.filter((option) => option === 'sysAttrs');
   const representation = representationOf({ ...rest, options }, context, media);
@@ -152,6 +157,13 @@ function read(context: Context, media: MediaType, shape: RepresentationText, tem
 function texts<T>(evolutions: readonly T[], write: (evolution: T) => object, media: MediaType, context: Context): string {
   const each = evolutions.map((evolution) => JSON.stringify(write(evolution)));
   return `[${(media === LD_JSON ? each.map((text) => withContext(text, context)) : each).join(',')}]`;
+}
+
+/** 4.21: an evolution of which pick and omit leave nothing is as if it were not there. @throws DomainError ResourceNotFound */
+function textOf(written: object, id: string): string {
+  const text = JSON.stringify(written);
+  if (text === '{}') throw notFound(`The temporal evolution of entity ${id} has none of the members that were asked for`);
+  return text;
 }
 
 function send(request: FastifyRequest, reply: FastifyReply, context: Context, media: MediaType, text: string): FastifyReply {

@@ -3,6 +3,7 @@ import type { EntityFragment } from '../entity.ts';
 import { badRequest } from '../errors.ts';
 import type { Iri } from '../iri.ts';
 import { isObject, type JsonValue } from '../json.ts';
+import { instant } from '../time.ts';
 import type { Context } from './context.ts';
 import { expandAttributeName, expandEntity } from './expand.ts';
 import { expandInstance } from './expand-attribute.ts';
@@ -36,7 +37,15 @@ export function expandTemporalEntity(body: unknown, context: Context): EntityFra
 export function expandTemporalInstances(given: JsonValue, name: string, context: Context): readonly AttributeInstance[] {
   const items: readonly JsonValue[] = Array.isArray(given) && given.every(isObject) ? given : [given];
   if (items.length === 0) throw badRequest(`attribute ${name}: an array of instances must not be empty`);
-  return items.map((item) => expandInstance(item, `attribute ${name}`, context, {}));
+  return items.map((item) => expandTemporalInstance(item, `attribute ${name}`, context));
+}
+
+/** 4.5.7: an instance with deletedAt says that the attribute was deleted then, and has the NGSI-LD Null as its value. */
+function expandTemporalInstance(item: JsonValue, what: string, context: Context): AttributeInstance {
+  const deletedAt = isObject(item) ? item['deletedAt'] : undefined;
+  if (deletedAt === undefined) return expandInstance(item, what, context, {});
+  const instance = expandInstance(item, what, context, { nulls: 'everywhere' });
+  return { ...instance, deletedAt: instant(deletedAt, `${what}: deletedAt`) };
 }
 
 function plainScope(given: JsonValue): JsonValue {
