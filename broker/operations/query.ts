@@ -1,5 +1,5 @@
 import { type AccessFunction, type Caller, demand } from '../domain/access.ts';
-import { badRequest, DomainError, notFound } from '../domain/errors.ts';
+import { DomainError, notFound } from '../domain/errors.ts';
 import { DEFAULT_TENANT, type Iri, type TenantId } from '../domain/iri.ts';
 import type { EntityQuery, TypeSelection } from '../domain/query/query.ts';
 import { refuseTooDeep, refuseTooWide } from '../domain/query/too-wide.ts';
@@ -22,7 +22,7 @@ export interface QueryRequest {
 export interface QueryOperations {
   /**
    * 5.7.2. Entities of the page with their versions; reading their content is left to whoever has no text for the version yet.
-   * @throws DomainError BadRequestData (too wide, too deep, an order that is not local), NonexistentTenant, TooComplexQuery
+   * @throws DomainError BadRequestData (too wide, too deep), NonexistentTenant, TooComplexQuery
    */
   queryEntities(caller: Caller, request: QueryRequest): Promise<EntityPage>;
   /**
@@ -55,9 +55,7 @@ export function queryOperations({ entities, access }: QueryDependencies): QueryO
     async queryEntities(caller, { query, page, local, joinLevel }) {
       refuseTooWide(query, local);
       refuseTooDeep(query.where, joinLevel);
-      if (page.order !== undefined && !local) {
-        throw badRequest('An order needs local=true, because answers of several brokers are not put in one order');
-      }
+      // 5.7.2.4 refuses an order unless the operation is executed locally. Every one is, as long as no other context source takes part.
       demand(access, caller, { operation: 'queryEntities', effect: 'read', ...concerned(query) });
       const answer = await entities.query(caller.tenant, query, page);
       if (answer.entities.length === 0) await demandTenant(caller.tenant);

@@ -200,6 +200,7 @@ describe('4.10: topological relations', () => {
       expect(typeof relate(bowTie, square, relation)).toBe('boolean');
       expect(typeof relate(bowTie, bowTie, relation)).toBe('boolean');
     }
+    expect(relate(bowTie, structuredClone(bowTie), 'equals')).toBe(true);
     expect(relate(point(2, 8.5), bowTie, 'intersects')).toBe(false);
   });
 

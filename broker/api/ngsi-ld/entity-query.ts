@@ -157,7 +157,11 @@ export const entityQueryRoutes =
         if (sent !== undefined) return reply.headers(sent.headers).send(sent.body);
       }
       const { entities } = page;
-      const texts = entities.map((entity) => cache.text(rendering, entity)).join(',');
+      // 4.21: an entity of which pick and omit leave nothing is not in the answer.
+      const texts = entities
+        .map((entity) => cache.text(rendering, entity))
+        .filter((text) => text !== '{}')
+        .join(',');
       const body = Buffer.from(pageText(request, media, context, texts));
       pagingHeaders(request, reply, paging, page, media);
       sendBody(request, reply, { media, context, body });

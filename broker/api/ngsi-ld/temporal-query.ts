@@ -155,7 +155,7 @@ function read(context: Context, media: MediaType, shape: RepresentationText, tem
 }
 
 function texts<T>(evolutions: readonly T[], write: (evolution: T) => object, media: MediaType, context: Context): string {
-  const each = evolutions.map((evolution) => JSON.stringify(write(evolution)));
+  const each = evolutions.map((evolution) => JSON.stringify(write(evolution))).filter((text) => text !== '{}');
   return `[${(media === LD_JSON ? each.map((text) => withContext(text, context)) : each).join(',')}]`;
 }
 

@@ -108,7 +108,6 @@ describe('5.7.2: GET entities/', () => {
     ['a bad pattern', 'type=Car&idPattern=(', /not a regular expression/],
     ['half a geoquery', 'type=Car&georel=within', /needs geometry and coordinates/],
     ['a bad distance', 'georel=near;maxDistance==0&geometry=Point&coordinates=%5B0,0%5D', /georel must be/],
-    ['an order that is not local', 'type=Car&orderBy=speed', /local=true/],
     ['linked entities without join', 'q=parkedAt%7Bname%7D==%22x%22', /parameter join/],
     ['geometryProperty without GeoJSON', 'type=Car&geometryProperty=location', /GeoJSON answers only/],
     ['pick and omit', 'type=Car&pick=speed&omit=id', /exclude each other/],
@@ -165,6 +164,13 @@ describe('5.7.2: GET entities/', () => {
     expect(linked.headers['content-type']).toBe('application/ld+json');
     expect(linked.body).toEqual([{ '@context': testContext.source, id: 'urn:ngsi-ld:Car:1' }]);
     expect((await get(`${only}&pick=id`)).body).toEqual([{ id: 'urn:ngsi-ld:Car:1' }]);
+  });
+
+  it('4.21: leaves out what nothing is left of', async () => {
+    const { get } = await site();
+    expect((await get('/entities?type=Car,Park&pick=name')).body).toEqual([{ name: { type: 'Property', value: 'Sad' } }]);
+    expect((await get('/entities/urn:ngsi-ld:Car:1?pick=name')).status).toBe(404);
+    expect((await get('/entities/urn:ngsi-ld:Park:1?omit=id,type,name')).status).toBe(404);
   });
 
   it('6.3.15: GeoJSON, also of nothing', async () => {

@@ -316,6 +316,7 @@ describe('4.17, 4.19, 4.10, 4.23', () => {
         { kind: 'scope', levels: ['CompanyB'] },
       ],
     });
+    expect(parseScopes('/A;/B')).toEqual(parseScopes('(/A;/B)'));
     expect(() => parseScopes('/a/#/b')).toThrow(/unexpected text/);
     expect(() => parseScopes('/1a')).toThrow(/scope level/);
   });

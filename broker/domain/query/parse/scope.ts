@@ -5,7 +5,7 @@ const LEVEL = /[\p{L}][\p{L}\p{N}_]*|\+/uy;
 
 /**
  * Reads a scope query (4.19): `/Madrid/Gardens/#`, `/Madrid/+/ParqueNorte`, `(/A;/B)|/C`, `/#`. The leading slash may be missing, as in the
- * clause's own example 5.
+ * clause's own example 5, and so may parentheses around `/A;/B`, as in the official tests.
  * @throws DomainError BadRequestData with the position
  */
 export function parseScopes(text: string, what = 'scopeQ'): ScopeSelection {
@@ -28,10 +28,10 @@ export function parseScopes(text: string, what = 'scopeQ'): ScopeSelection {
     return { kind: 'scope', levels };
   };
   const element = (): ScopeSelection => {
-    if (!scanner.take('(')) return scope();
+    const grouped = scanner.take('(');
     const all = [scope()];
     while (scanner.take(';')) all.push(scope());
-    scanner.expect(')', 'after a group of scopes');
+    if (grouped) scanner.expect(')', 'after a group of scopes');
     return all.length === 1 ? (all[0] as ScopeSelection) : { kind: 'all', of: all };
   };
   const any = [element()];
