@@ -147,5 +147,9 @@ export function checkMapping(known: KnownDevice): void {
 /** The outcome of a message that could not be interpreted. Unknown errors are bugs: their text stays inside. */
 export function refusalOf(error: unknown): DeviceOutcome & { accepted: false } {
   if (error instanceof PayloadError) return { accepted: false, code: error.code, reason: error.message };
+  // The device's @context could not be loaded, so nobody knows what its names mean.
+  if ((error as { type?: unknown }).type === 'LdContextNotAvailable') {
+    return { accepted: false, code: 'CONTEXT_NOT_AVAILABLE', reason: (error as Error).message };
+  }
   return { accepted: false, code: 'INTERNAL_ERROR', reason: 'The message could not be processed' };
 }

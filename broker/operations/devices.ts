@@ -16,6 +16,8 @@ export interface DeviceOperationsOptions {
   readonly resolveContext: (source: JsonValue | undefined) => Context | Promise<Context>;
   /** Throws an Error whose message says why the mapping of this device cannot be used: a bad expression, name or codec. */
   readonly checkMapping: (known: KnownDevice) => void;
+  /** After this time a @context that could not be loaded is tried again. */
+  readonly retryMs?: number;
 }
 
 /** The service path of a request: where in a tenant a group or device belongs. "/*" is every path, for listing. */
@@ -68,11 +70,14 @@ const KEY_ID = /^key:[0-9a-f]{16}$/;
  * @throws Error if the store cannot be read
  */
 export async function deviceOperations(options: DeviceOperationsOptions): Promise<DeviceOperations> {
-  const { documents, access, resolveContext, checkMapping } = options;
+  const { documents, access, resolveContext, checkMapping, retryMs = 10_000 } = options;
   const pepper = await pepperOf(documents);
   const index = deviceIndex();
   const listeners: ((session: DeviceSession) => void)[] = [];
   const provisioning = new Map<string, Promise<KnownDevice | Unknown>>();
+  /** Devices whose @context could not be loaded, by identity. */
+  const withoutContext = new Set<string>();
+  let retry: NodeJS.Timeout | undefined;
   const hash = (secret: string): string => createHmac('sha256', pepper).update(secret).digest('hex');
   const revoked = (session: DeviceSession): void => {
     for (const listener of listeners) listener(session);
@@ -93,10 +98,29 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
 
   async function put(tenant: TenantId, path: string, device: Device): Promise<KnownDevice> {
     const group = groupOf(tenant, path, device);
-    const source = device.jsonLdContext ?? group?.jsonLdContext;
-    // A context that cannot be loaded now must not keep the broker from starting: names go to the default vocabulary until it can be.
-    const context = await Promise.resolve(resolveContext(source)).catch(() => resolveContext(undefined));
-    return index.putDevice(tenant, path, device, group, (term) => context.expand(term));
+    try {
+      const context = await resolveContext(device.jsonLdContext ?? group?.jsonLdContext);
+      return index.putDevice(tenant, path, device, group, (term) => context.expand(term));
+    } catch (error) {
+      // Its messages are refused until the names can be known: stored under other names they would be lost for good.
+      const known = index.putDevice(tenant, path, device, group, () => {
+        throw error;
+      });
+      withoutContext.add(known.identity);
+      retry ??= setTimeout(retryContexts, retryMs);
+      retry.unref();
+      return known;
+    }
+  }
+
+  async function retryContexts(): Promise<void> {
+    retry = undefined;
+    const identities = [...withoutContext];
+    withoutContext.clear();
+    for (const identity of identities) {
+      const known = index.byIdentity(identity);
+      if (known !== undefined) await put(known.tenant, known.servicePath, known.device);
+    }
   }
 
   function groupOf(tenant: TenantId, path: string, device: Device): ServiceGroup | undefined {

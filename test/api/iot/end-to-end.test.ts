@@ -2,18 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import mqtt, { type MqttClient } from 'mqtt';
-import pino from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { deviceIntake } from '../../../adapters/intake.ts';
-import { checkMapping } from '../../../adapters/interpret.ts';
-import { allowEverything } from '../../../broker/domain/access.ts';
-import { deviceOperations } from '../../../broker/operations/devices.ts';
-import { ingest } from '../../../broker/operations/ingest.ts';
-import { systemClock } from '../../../broker/stores/system-clock.ts';
-import { mqttServer } from '../../../broker/transport/mqtt.ts';
 import { inMemoryBroker, type TestBroker } from '../../support/broker.ts';
-import { offlineContexts } from '../../support/contexts.ts';
-import { CITY } from '../../support/devices.ts';
 
 const AIR = 'https://raw.githubusercontent.com/smart-data-models/dataModel.Environment/master/context.jsonld';
 const HEADERS = {
@@ -21,37 +11,24 @@ const HEADERS = {
   link: `<${AIR}>; rel="http://www.w3.org/ns/json-ld#context"; type="application/ld+json"`,
 };
 
-/** Device side and NGSI-LD API over one real store. */
+/** A whole broker, listening, and a device connected to it. */
 async function city(dataDir = ':memory:') {
   const broker = await inMemoryBroker({ config: { dataDir } });
-  const { store } = broker.broker;
-  const clock = systemClock('test-devices');
-  const contexts = await offlineContexts();
-  const devices = await deviceOperations({
-    documents: store.documents,
-    access: allowEverything,
-    resolveContext: contexts.resolve,
-    checkMapping,
-  });
-  const port = ingest({ entities: store.entities, clock, access: allowEverything });
-  const intake = deviceIntake({ ingest: port, directory: devices, now: () => clock.now() });
-  const server = await mqttServer({
-    logger: pino({ level: 'silent' }),
-    host: '127.0.0.1',
-    port: 0,
-    packetLimitBytes: 256 * 1024,
-    connectionLimit: 100,
-    authenticate: devices.authenticate,
-    maySubscribe: intake.maySubscribe,
-    onMessages: intake.mqtt,
-  });
-  const client: MqttClient = await mqtt.connectAsync(`mqtt://127.0.0.1:${server.port}`, { reconnectPeriod: 0 });
+  const { mqttUrl } = await broker.broker.listen();
+  const client: MqttClient = await mqtt.connectAsync(mqttUrl ?? '', { reconnectPeriod: 0 });
   const close = async () => {
     client.end(true);
-    await server.close(500);
     await broker[Symbol.asyncDispose]();
   };
-  return { broker, devices, client, close };
+  return { broker, client, close };
+}
+
+const PLACE = { 'fiware-service': 'City', 'fiware-servicepath': '/' };
+
+async function provision(broker: TestBroker, kind: 'groups' | 'devices', body: object) {
+  const answer = await broker.request('POST', `/iot/${kind}`, { [kind]: [body] }, PLACE);
+  expect(answer.statusCode).toBe(201);
+  return answer.json();
 }
 
 const read = async (broker: TestBroker, path: string) =>
@@ -67,9 +44,9 @@ const GROUP = {
 
 describe('from a device to the API', () => {
   it('a publication is an entity when it is acknowledged, under the names of its @context', async () => {
-    const { broker, devices, client, close } = await city();
+    const { broker, client, close } = await city();
     onTestFinished(close);
-    await devices.createGroups(CITY, [GROUP]);
+    await provision(broker, 'groups', GROUP);
     await client.publishAsync('/json/airKey/a1/attrs', '{"p":"12.5","TimeInstant":"2026-03-01T09:00:00Z"}', { qos: 1 });
     expect(await read(broker, '/entities?type=AirQualityObserved')).toMatchObject([
       {
@@ -83,9 +60,9 @@ describe('from a device to the API', () => {
   });
 
   it('late readings go to history and leave the current value; repeated ones change nothing', async () => {
-    const { broker, devices, client, close } = await city();
+    const { broker, client, close } = await city();
     onTestFinished(close);
-    await devices.createGroups(CITY, [GROUP]);
+    await provision(broker, 'groups', GROUP);
     const publish = (p: number, at: string) =>
       client.publishAsync('/json/airKey/a1/attrs', JSON.stringify({ p, TimeInstant: at }), { qos: 1 });
     await publish(30, '2026-03-01T10:00:00Z');
@@ -101,9 +78,9 @@ describe('from a device to the API', () => {
   });
 
   it('broken messages and unknown senders leave no trace in the store', async () => {
-    const { broker, devices, client, close } = await city();
+    const { broker, client, close } = await city();
     onTestFinished(close);
-    await devices.createGroups(CITY, [{ ...GROUP, autoprovision: false }]);
+    await provision(broker, 'groups', { ...GROUP, autoprovision: false });
     const before = await broker.broker.store.feed.head();
     for (const [topic, payload] of [
       ['/json/airKey/a1/attrs', '{"p":1}'],
@@ -121,9 +98,9 @@ describe('from a device to the API', () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'mizar-devices-'));
     onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
     const first = await city(dataDir);
-    await first.devices.createGroups(CITY, [GROUP]);
-    const [issued] = await first.devices.createDevices(CITY, [{ device_id: 'kit', newToken: true }]);
-    const topic = `device/sck/${issued?.token}/readings/raw`;
+    await provision(first.broker, 'groups', GROUP);
+    const created = await provision(first.broker, 'devices', { device_id: 'kit', newToken: true });
+    const topic = `device/sck/${created.devices[0].token}/readings/raw`;
     await first.client.publishAsync(topic, '{t:2026-03-01T07:00:00Z,87:12}', { qos: 1 });
     await first.client.publishAsync('/json/airKey/a1/attrs', '{"p":5}', { qos: 1 });
     await first.close();
@@ -135,5 +112,27 @@ describe('from a device to the API', () => {
       ['urn:ngsi-ld:AirQualityObserved:a1', 5],
       ['urn:ngsi-ld:AirQualityObserved:kit', 13],
     ]);
+  });
+
+  it('a revoked token ends the session of its device, and its figures are in /metrics', async () => {
+    const { broker, client, close } = await city();
+    onTestFinished(close);
+    const created = await provision(broker, 'devices', { device_id: 'kit', newToken: true });
+    const topic = `device/sck/${created.devices[0].token}/readings/raw`;
+    await client.publishAsync(topic, '{t:2026-03-01T07:00:00Z,87:12}', { qos: 1 });
+    const ended = new Promise<void>((resolve) => client.once('close', () => resolve()));
+    const revoked = await broker.request('DELETE', '/iot/devices/kit/token', undefined, PLACE);
+    expect(revoked.statusCode).toBe(204);
+    await ended;
+    expect((await broker.request('GET', '/metrics')).body).toMatch(/^mizar_mqtt_accepted_total 1$/m);
+  });
+
+  it('a measure over HTTP is an entity when it is answered', async () => {
+    const { broker, close } = await city();
+    onTestFinished(close);
+    await provision(broker, 'groups', GROUP);
+    const answer = await broker.request('POST', '/iot/json?i=a1&k=airKey&t=2026-03-01T09:00:00Z', { p: 7 });
+    expect(answer.statusCode).toBe(200);
+    expect(await read(broker, '/entities/urn:ngsi-ld:AirQualityObserved:a1?options=keyValues')).toMatchObject({ pm25: 7 });
   });
 });
