@@ -12,17 +12,20 @@ const URL_OR_OURS = /^(?:https?:\/\/|\/ngsi-ld\/v1\/jsonldContexts\/)/;
 /** A @context may name another, which names another; more than this is taken for a circle. */
 const MAX_DEPTH = 8;
 
+export interface Flattened {
+  /** The objects in order, with every URL replaced by what is there, however deep. */
+  readonly parts: readonly JsonObject[];
+  /** Somewhere in it the core context is named: then an answer need not name it again. */
+  readonly namesCore: boolean;
+}
+
 /**
- * What a @context consists of: its objects in order, with every URL replaced by what is there, however deep. Core contexts are
- * left out, because the core is applied last whatever the position it is named at (5.5.7).
+ * What a @context consists of. Core contexts are left out, because the core is applied last whatever the position it is named at (5.5.7).
  * @param load the document behind a URL
  * @throws DomainError BadRequestData: not a @context, a circle, or a scoped context (5.5.7); whatever `load` throws
  */
-export async function flattenContext(
-  source: JsonValue,
-  load: (url: string) => Promise<JsonValue>,
-): Promise<readonly JsonObject[]> {
-  const found: JsonObject[] = [];
+export async function flattenContext(source: JsonValue, load: (url: string) => Promise<JsonValue>): Promise<Flattened> {
+  const found: { parts: JsonObject[]; namesCore: boolean } = { parts: [], namesCore: false };
   await collect(source, load, found, 0);
   return found;
 }
@@ -30,14 +33,17 @@ export async function flattenContext(
 async function collect(
   source: JsonValue,
   load: (url: string) => Promise<JsonValue>,
-  found: JsonObject[],
+  found: { readonly parts: JsonObject[]; namesCore: boolean },
   depth: number,
 ): Promise<void> {
   if (depth > MAX_DEPTH) throw badRequest('The @context refers to other contexts without end');
   if (Array.isArray(source)) {
     for (const item of source) await collect(item, load, found, depth + 1);
   } else if (typeof source === 'string') {
-    if (isCoreContext(source)) return;
+    if (isCoreContext(source)) {
+      found.namesCore = true;
+      return;
+    }
     if (!URL_OR_OURS.test(source))
       throw badRequest(`The @context names ${JSON.stringify(source)}, which is not an http or https URL`);
     const document = await load(source);
@@ -47,7 +53,7 @@ async function collect(
     await collect(document['@context'], load, found, depth + 1);
   } else if (isObject(source)) {
     refuseScoped(source);
-    found.push(source);
+    found.parts.push(source);
   } else {
     throw badRequest(`A @context is a URL, an object or an array of these, not ${JSON.stringify(source)}`);
   }

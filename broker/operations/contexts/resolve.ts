@@ -46,13 +46,13 @@ export async function contextResolver(options: ContextResolverOptions): Promise<
   const underWay = new Map<string, Promise<Context>>();
 
   async function make(source: JsonValue): Promise<Context> {
-    const parts = await flattenContext(source, load);
+    const { parts, namesCore } = await flattenContext(source, load);
     if (parts.length === 0) return namedCore(source);
     const key = keyOf([coreUrl, source, parts as readonly JsonValue[]]);
     // The core goes first so that its prefixes can be used, and last because its terms win.
     const own = await termsOf([unprotected(await load(coreUrl)), ...parts], load);
     const terms = new Map([...own.terms, ...coreTerms.terms]);
-    const whole = withCore(source, coreUrl);
+    const whole = namesCore ? source : withCore(source, coreUrl);
     const link = linkOf(source);
     const table = contextTable({ key, source: whole, link, terms, vocabulary: coreTerms.vocabulary });
     if (link !== undefined) return table;
@@ -115,10 +115,10 @@ function linkOf(source: JsonValue): string | undefined {
   return others.length === 1 && typeof others[0] === 'string' ? others[0] : undefined;
 }
 
-/** The source as an answer names it, the core included (6.3.6). */
+/** The source as an answer names it: what the client named, and the core (5.2.3). */
 function withCore(source: JsonValue, coreUrl: string): JsonValue {
   const items: readonly JsonValue[] = Array.isArray(source) ? source : [source];
-  return items.some(isCoreContext) ? source : [...items, coreUrl];
+  return [...items, coreUrl];
 }
 
 function keyOf(content: JsonValue): string {
