@@ -1,5 +1,5 @@
 import { Agent } from 'undici';
-import { bundledContext } from '../../contexts/index.ts';
+import { BUNDLED, bundledContext } from '../../contexts/index.ts';
 import { DomainError } from '../domain/errors.ts';
 import { DEFAULT_TENANT } from '../domain/iri.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
@@ -36,6 +36,7 @@ interface Fetched {
  */
 export function contextLoader(options: ContextLoaderOptions): ContextLoader & { close(): Promise<void> } {
   const { guard, documents, timeoutMs, limitBytes, now = Date.now } = options;
+  const startedMs = now();
   const memory = new Map<string, Fetched>();
   const failures = new Map<string, { readonly error: DomainError; readonly untilMs: number }>();
   const underWay = new Map<string, Promise<Fetched>>();
@@ -137,11 +138,14 @@ export function contextLoader(options: ContextLoaderOptions): ContextLoader & { 
       return (await refresh(url)).document;
     },
     async reload(url) {
+      const bundled = await bundledContext(url);
+      if (bundled !== undefined) return JSON.parse(bundled) as JsonObject;
       failures.delete(url);
       return (await refresh(url)).document;
     },
     async cached() {
-      const found = new Map<string, Fetched>(memory);
+      const found = new Map<string, { readonly fetchedAtMs: number; readonly goodUntilMs: number }>(memory);
+      for (const url of Object.keys(BUNDLED)) found.set(url, { fetchedAtMs: startedMs, goodUntilMs: Number.POSITIVE_INFINITY });
       for (const { id, body } of await documents.list('context-cache', DEFAULT_TENANT)) found.set(id, fetchedFrom(body));
       return [...found]
         .map(([url, { fetchedAtMs, goodUntilMs }]) => ({ url, fetchedAtMs, goodUntilMs }))

@@ -13,10 +13,10 @@ export interface CachedContext {
 export interface ContextLoader {
   /** @throws DomainError LdContextNotAvailable (a gateway-timeout class error, 5.5.2) naming the URL and the reason */
   load(url: string): Promise<JsonValue>;
-  /** Fetches it again now; if that fails, what was cached stays. @throws DomainError LdContextNotAvailable */
+  /** Fetches it again now, unless it is bundled; if that fails, what was cached stays. @throws DomainError LdContextNotAvailable */
   reload(url: string): Promise<JsonValue>;
-  /** What is cached, ascending by URL; of the bundled ones those that were used since the start. */
+  /** What is cached, the bundled ones included, ascending by URL. */
   cached(): Promise<readonly CachedContext[]>;
-  /** Drops it from the cache. A bundled one comes back when it is used. */
+  /** Drops it from the cache. A bundled one stays. */
   forget(url: string): Promise<void>;
 }

@@ -33,7 +33,7 @@ export interface ContextOperations extends ContextResolver {
   serveContext(caller: Caller, id: string): Promise<JsonObject>;
   /** 5.13.4, details. @throws DomainError ResourceNotFound */
   describeContext(caller: Caller, id: string): Promise<ContextMetadata>;
-  /** 5.13.5. @throws DomainError ResourceNotFound, LdContextNotAvailable (then the old one stays), BadRequestData to reload what is not cached */
+  /** 5.13.5. @throws DomainError ResourceNotFound, LdContextNotAvailable (then the old one stays), BadRequestData to reload what is not cached, or delete what ships with the broker */
   deleteContext(caller: Caller, id: string, reload: boolean): Promise<void>;
 }
 
@@ -153,15 +153,17 @@ export async function contextOperations(dependencies: {
 
     async deleteContext(caller, id, reload) {
       demand(access, caller, { operation: 'deleteContext', effect: 'write' });
-      const { kind } = await describe(id);
+      const { kind, expiresAt } = await describe(id);
       if (reload) {
         if (kind !== 'Cached') throw badRequest(`${id} is ${kind}: only cached contexts can be reloaded (5.13.5)`);
         const document = await loader.reload(id);
         if (!isObject(document) || document['@context'] === undefined) {
           throw new DomainError('LdContextNotAvailable', `What ${id} answers is no JSON-LD @context`);
         }
-      } else if (kind === 'Cached') await loader.forget(id);
-      else {
+      } else if (kind === 'Cached') {
+        if (expiresAt === undefined) throw badRequest(`${id} ships with the broker, and cannot be deleted`);
+        await loader.forget(id);
+      } else {
         await documents.delete('context', DEFAULT_TENANT, id);
         linked.clear();
       }

@@ -119,6 +119,16 @@ describe('cached @contexts', () => {
   });
 });
 
+describe('@contexts that ship with the broker', () => {
+  it('are described, not served, not deleted', async () => {
+    const path = `${CONTEXTS}/${encodeURIComponent('https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.6.jsonld')}`;
+    expect((await broker.request('GET', `${path}?details=true`)).json()).toMatchObject({ kind: 'Cached' });
+    expect((await broker.request('GET', path)).statusCode).toBe(422);
+    expect((await broker.request('DELETE', path)).json()).toMatchObject({ status: 400, type: `${ERRORS}BadRequestData` });
+    expect((await broker.request('DELETE', `${path}?reload=true`)).statusCode).toBe(204);
+  });
+});
+
 describe('implicitly created @contexts (5.13.1)', () => {
   it('give an answer something to link to', async () => {
     const query = { '@context': document['@context'], type: 'Query', entities: [{ type: 'Car' }] };
