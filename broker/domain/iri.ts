@@ -17,9 +17,19 @@ const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*:/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are exactly what an IRI must not contain
 const FORBIDDEN = /[\u0000-\u0020<>"{}|\\^`]/;
 
+/**
+ * Characters beyond ASCII that RFC 3987 leaves out, or that nobody sees: spaces and line ends, formatting, surrogates, noncharacters,
+ * variation selectors, fillers. Two ids must not look the same and be different.
+ */
+const INVISIBLE = /[\p{Z}\p{Cc}\p{Cf}\p{Cs}\p{Noncharacter_Code_Point}\p{Variation_Selector}\u115F\u1160\u2800\u3164\uFFA0]/u;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the ASCII range, all of it
+const ASCII = /^[\u0000-\u007F]*$/;
+
 /** True if `text` is an absolute IRI: a scheme, something after it, and no character that RFC 3987 forbids. */
 export function isIri(text: unknown): text is Iri {
-  return typeof text === 'string' && SCHEME.test(text) && text.indexOf(':') < text.length - 1 && !FORBIDDEN.test(text);
+  if (typeof text !== 'string' || !SCHEME.test(text) || text.indexOf(':') === text.length - 1 || FORBIDDEN.test(text))
+    return false;
+  return ASCII.test(text) || !INVISIBLE.test(text);
 }
 
 /** True if `text` may name a tenant: 1 to 64 of letters, digits, "_" and "-"; it becomes part of keys, subjects and paths. */

@@ -1,6 +1,6 @@
 import { Agent } from 'undici';
 import { BUNDLED, bundledContext } from '../../contexts/index.ts';
-import { DomainError } from '../domain/errors.ts';
+import { badRequest, DomainError } from '../domain/errors.ts';
 import { DEFAULT_TENANT } from '../domain/iri.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { ContextLoader } from '../ports/context-loader.ts';
@@ -78,7 +78,7 @@ export function contextLoader(options: ContextLoaderOptions): ContextLoader & { 
         if (size > limitBytes) throw new Error(`it is larger than ${limitBytes} bytes`);
         chunks.push(chunk);
       }
-      const document = JSON.parse(Buffer.concat(chunks).toString('utf8')) as JsonValue;
+      const document = parsed(Buffer.concat(chunks).toString('utf8'), url);
       const fetchedAtMs = now();
       return { document, fetchedAtMs, goodUntilMs: fetchedAtMs + freshForMs(headers, fetchedAtMs) };
     }
@@ -99,7 +99,10 @@ export function contextLoader(options: ContextLoaderOptions): ContextLoader & { 
       .catch((cause: unknown) => {
         const reason =
           (cause as Error).name === 'TimeoutError' ? `there was no answer within ${timeoutMs} ms` : (cause as Error).message;
-        const error = new DomainError('LdContextNotAvailable', `The @context ${url} cannot be retrieved: ${reason}`);
+        const error =
+          cause instanceof DomainError
+            ? cause
+            : new DomainError('LdContextNotAvailable', `The @context ${url} cannot be retrieved: ${reason}`);
         if (failures.size > 1000) failures.clear();
         failures.set(url, { error, untilMs: now() + FAILURE_MS });
         throw error;
@@ -158,6 +161,15 @@ export function contextLoader(options: ContextLoaderOptions): ContextLoader & { 
     },
     close: () => agent.destroy(),
   };
+}
+
+/** 5.5.4: what can be retrieved, but is no JSON, is wrong data rather than not available. */
+function parsed(text: string, url: string): JsonValue {
+  try {
+    return JSON.parse(text) as JsonValue;
+  } catch {
+    throw badRequest(`What ${url} answers is no JSON, and so no @context`);
+  }
 }
 
 const fetchedFrom = (stored: JsonObject): Fetched => ({

@@ -109,13 +109,14 @@ export function batchOperations(dependencies: {
 
     async update(caller, items, overwrite) {
       await requireTenant(entities, caller.tenant);
-      return apply(
-        caller,
-        'updateBatch',
-        items,
-        idOfFragment,
-        (fragment, current) => appendAttributes(current, fragment.id, fragment, { overwrite }, moment()).draft,
-      );
+      const left = new Map<object, readonly Iri[]>();
+      const result = await apply(caller, 'updateBatch', items, idOfFragment, (fragment, current) => {
+        const { draft, result } = appendAttributes(current, fragment.id, fragment, { overwrite }, moment());
+        const names = result.notUpdated.map(({ attributeName }) => attributeName);
+        if (names.length > 0) left.set(fragment, names);
+        return draft;
+      });
+      return left.size === 0 ? result : withLeftAlone(result, items, left);
     },
 
     async merge(caller, items, options) {
@@ -136,6 +137,26 @@ export function batchOperations(dependencies: {
       );
     },
   };
+}
+
+/** Elements of which something was left alone (noOverwrite) are no successes: what they say was not done as a whole. */
+function withLeftAlone(
+  { success, created, errors }: BatchResult,
+  items: readonly BatchItem<EntityFragment & { id: Iri }>[],
+  left: ReadonlyMap<object, readonly Iri[]>,
+): BatchResult {
+  const incomplete = items.flatMap((item) => {
+    const names = 'content' in item ? left.get(item.content) : undefined;
+    if (names === undefined) return [];
+    return [
+      {
+        entityId: item.id,
+        error: new DomainError('AlreadyExists', `Left as they are, because of noOverwrite: ${names.join(', ')}`),
+      },
+    ];
+  });
+  const ids = new Set(incomplete.map(({ entityId }) => entityId));
+  return { success: success.filter((id) => !ids.has(id)), created, errors: [...errors, ...incomplete] };
 }
 
 /** An update that turns out to create has nothing to delete (5.5.4). */

@@ -45,8 +45,8 @@ describe('bodies that are no JSON, through every door', () => {
       ['objects too deep', nested(5000, '{"a":', '}'), 400, 'InvalidRequest'],
       ['arrays too deep', nested(100_000, '[', ']'), 400, 'InvalidRequest'],
       ['__proto__', '{"id": "urn:a:1", "type": "A", "__proto__": {"admin": true}}', 400, 'InvalidRequest'],
-      ['just a string', '"urn:a:1"', 400, 'BadRequestData'],
-      ['just null', 'null', 400, 'BadRequestData'],
+      ['just a string', '"urn:a:1"', 400],
+      ['just null', 'null', 400],
     ];
     for (const [what, payload, status, type] of bodies) {
       const headers = { ...JSON_TYPE, 'content-length': String(Buffer.byteLength(payload)) };

@@ -66,6 +66,11 @@ describe('attributes, normalized and concise (4.5.2, 4.5.3, 4.5.18, 4.5.20 to 4.
       { objectList: [{ object: 'urn:b:1' }, 'urn:b:2'] },
       { type: 'ListRelationship', objectList: ['urn:b:1', 'urn:b:2'] },
     ],
+    [
+      'a geometry as text (4.7.2)',
+      { type: 'GeoProperty', value: JSON.stringify(point) },
+      { type: 'GeoProperty', value: point },
+    ],
     ['JsonProperty', { json: { type: 'x', id: null } }, { type: 'JsonProperty', json: { type: 'x', id: null } }],
     [
       'expanded core terms',
@@ -126,6 +131,7 @@ describe('attributes, normalized and concise (4.5.2, 4.5.3, 4.5.18, 4.5.20 to 4.
     ['a language tag that is none', { languageMap: { 'not a tag!': 'x' } }, 'is not a language tag'],
     ['text that is none', { languageMap: { en: 5 } }, 'must be a string'],
     ['a vocab that is none', { vocab: 5 }, 'vocab must be'],
+    ['JSON that is a mere number', { json: 5 }, 'must be a JSON object'],
     ['a list that is none', { valueList: 5 }, 'valueList must be an array'],
     ['observedAt with a zone', { value: 1, observedAt: '2026-01-01T00:00:00+01:00' }, 'observedAt must be a DateTime'],
     ['a datasetId that is no IRI', { value: 1, datasetId: 'd' }, 'datasetId must be'],
@@ -166,6 +172,8 @@ describe('entities (4.5.1, 5.2.4)', () => {
     ['a type that is no name', { type: 7 }],
     ['a type with spaces', { type: 'my type' }],
     ['a scope that is none', { scope: 'a//b' }],
+    ['a location that is no GeoProperty', { location: { type: 'Property', value: 'here' } }],
+    ['an id with a character that nobody sees', { id: 'urn:a:1\u200b' }],
     ['an expiry that is none', { expiresAt: 'tomorrow' }],
     ['a core term as attribute', { datasetId: 'urn:d:1' }],
     ['an attribute twice', { location: { type: 'Point', coordinates: [0, 0] }, 'ngsi-ld:location': 5 }],
@@ -246,6 +254,7 @@ describe('Smart Data Models examples', () => {
 
   /** Examples that are not valid NGSI-LD, and what is wrong with them. */
   const FAULTS: Record<string, string> = {
+    'DeviceMeasurement.normalized.jsonld': 'attribute location is a GeoProperty by definition',
     'Vehicle.normalized.jsonld': 'observedAt must be a DateTime in UTC',
     'WeatherForecast.normalized.jsonld': 'The id of an entity must be an absolute IRI',
     'WeatherForecast.key-values.jsonld': 'The id of an entity must be an absolute IRI',

@@ -102,13 +102,19 @@ describe('loading a @context', () => {
     ['answers 404', (response: ServerResponse) => response.writeHead(404).end(), 'answered 404'],
     ['never answers', () => {}, 'within 1000 ms'],
     ['answers endlessly', (response: ServerResponse) => response.writeHead(200).end(Buffer.alloc(50_000, 32)), 'larger than'],
-    ['answers a web page', (response: ServerResponse) => response.writeHead(200).end('<html>'), 'JSON'],
   ])('says why if the server %s', async (_what, answer, why) => {
     const { base } = await serverThat((_request, response) => answer(response));
     const error = await failure(loaderWith().load(base));
     expect(error?.type).toBe('LdContextNotAvailable');
     expect(error?.message).toContain(base);
     expect(error?.message).toContain(why);
+  });
+
+  it('calls it wrong data if the server answers a web page (5.5.4)', async () => {
+    const { base } = await serverThat((_request, response) => response.writeHead(200).end('<html>'));
+    const error = await failure(loaderWith().load(base));
+    expect(error?.type).toBe('BadRequestData');
+    expect(error?.message).toContain(base);
   });
 
   it('does not ask a failing server again at once, and asks it again later', async () => {

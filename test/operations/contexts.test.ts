@@ -160,6 +160,7 @@ describe('what a @context may be', () => {
 
 describe('resolving', () => {
   const A = 'https://a.example/context.jsonld';
+  const B = 'https://b.example/context.jsonld';
 
   it('answers a known context at once, and asks once for an unknown one', async () => {
     const { resolver, asked } = await resolverOver({ [A]: { '@context': { x: 'https://a.example/x' } } });
@@ -188,13 +189,14 @@ describe('resolving', () => {
   });
 
   it('names in answers what the client named, and the core', async () => {
-    const { resolver } = await resolverOver({ [A]: { '@context': {} } });
+    const { resolver } = await resolverOver({ [A]: { '@context': {} }, [B]: { '@context': [{}, NEWEST_CORE] } });
     const described = async (source: JsonValue) => {
       const { source: whole, link } = await resolver.resolve(source);
       return { whole, link };
     };
     expect(await described(A)).toEqual({ whole: [A, CORE], link: A });
     expect(await described([A, NEWEST_CORE])).toEqual({ whole: [A, NEWEST_CORE], link: A });
+    expect(await described(B)).toEqual({ whole: B, link: B });
     expect(await described([A, { x: 'https://x.example/' }])).toEqual({
       whole: [A, { x: 'https://x.example/' }, CORE],
       link: undefined,

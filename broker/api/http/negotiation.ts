@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { badRequest, DomainError } from '../../domain/errors.ts';
+import { badRequest, DomainError, invalidRequest } from '../../domain/errors.ts';
 import { isObject, type JsonValue } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
 
@@ -51,7 +51,8 @@ function mediaRanges(header: string): readonly MediaRange[] {
     const [type = '', ...parameters] = part.split(';').map((piece) => piece.trim().toLowerCase());
     const q = parameters.find((parameter) => parameter.startsWith('q='));
     const weight = q === undefined ? 1 : Number(q.slice(2));
-    return { type, weight: weight >= 0 && weight <= 1 ? weight : 0 };
+    // A weight that is none decides nothing (RFC 9110, 12.4.2 knows only numbers from 0 to 1).
+    return { type, weight: weight >= 0 && weight <= 1 ? weight : 1 };
   });
 }
 
@@ -95,6 +96,7 @@ export function contextSource(request: FastifyRequest, body: unknown): JsonValue
   const linked = linkedContext(request);
   const { method } = request;
   if (method === 'GET' || method === 'HEAD' || method === 'DELETE' || body === undefined) return linked;
+  if (!isObject(body) && bodyIsJsonLd(request)) throw invalidRequest('A JSON-LD document is a JSON object');
   const inside = isObject(body) ? body['@context'] : undefined;
   if (!bodyIsJsonLd(request)) {
     if (inside !== undefined) {

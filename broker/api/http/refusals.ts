@@ -8,6 +8,9 @@ export function refusals(app: FastifyInstance): void {
   app.setErrorHandler((error, request, reply) => refuse(error, request, reply));
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '';
+    if (path.endsWith('/') && allowed(`${path}-`).includes(request.method)) {
+      return refuse(new DomainError('BadRequestData', `The path ${path} lacks the id of what it is about`), request, reply);
+    }
     const methods = allowed(path);
     if (methods.length === 0)
       return refuse(new DomainError('ResourceNotFound', `There is no resource ${path} here`), request, reply);
@@ -42,7 +45,7 @@ function methodsByPath(app: FastifyInstance): (path: string) => readonly string[
     patterns.set(route.url, methods);
   });
   return (path) => {
-    const segments = path.split('/');
+    const segments = (path.endsWith('/') ? path.slice(0, -1) : path).split('/');
     const found = new Set<string>();
     for (const [pattern, methods] of patterns) {
       if (matches(pattern.split('/'), segments)) for (const method of methods) found.add(method);

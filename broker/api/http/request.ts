@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import type { Caller } from '../../domain/access.ts';
 import { badRequest, DomainError, invalidRequest } from '../../domain/errors.ts';
 import { DEFAULT_TENANT, type Iri, isIri, isTenantName, type TenantId } from '../../domain/iri.ts';
-import type { JsonValue } from '../../domain/json.ts';
+import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
 import { principalOf } from '../auth/principal.ts';
 import { contextSource } from './negotiation.ts';
@@ -54,6 +54,13 @@ export function contextOf(request: FastifyRequest, body: unknown = request.body)
 export function bodyOf(request: FastifyRequest): JsonValue {
   if (request.body === undefined) throw invalidRequest('The request has no body');
   return request.body as JsonValue;
+}
+
+/** The request's body, which must be a JSON object. @throws DomainError InvalidRequest */
+export function objectOf(request: FastifyRequest): JsonObject {
+  const body = bodyOf(request);
+  if (!isObject(body)) throw invalidRequest('The body must be a JSON object');
+  return body;
 }
 
 /** One query parameter as text, percent-decoded. @throws DomainError InvalidRequest if it is given twice */

@@ -3,7 +3,6 @@ import type { EntityFragment } from '../../domain/entity.ts';
 import { badRequest, DomainError } from '../../domain/errors.ts';
 import { type Iri, isIri } from '../../domain/iri.ts';
 import { isObject, type JsonValue } from '../../domain/json.ts';
-import type { Context } from '../../domain/jsonld/context.ts';
 import { type ExpandOptions, expandEntity, requireWhole, type WholeEntity } from '../../domain/jsonld/expand.ts';
 import type { BatchItem, BatchOperations, BatchResult } from '../../operations/batch.ts';
 import { toProblem } from '../http/problem.ts';
@@ -105,10 +104,7 @@ function arrayOf(request: FastifyRequest, batchLimit: number): readonly JsonValu
   return body;
 }
 
-/**
- * Every element expanded with its own @context; what is wrong with one concerns only that one. A mixture of Link header and body contexts is
- * wrong for the request as a whole (6.3.5).
- */
+/** Every element expanded with its own @context; what is wrong with one, or with its @context, concerns only that one. */
 async function itemsOf<T>(
   request: FastifyRequest,
   batchLimit: number,
@@ -116,16 +112,11 @@ async function itemsOf<T>(
   finish: (fragment: EntityFragment) => T,
 ): Promise<readonly BatchItem<T>[]> {
   const bodies = arrayOf(request, batchLimit);
-  const contexts = bodies.map((body) => {
-    const context = contextOf(request, body);
-    // Looked at below, element by element; until then nobody handles its failure.
-    if (context instanceof Promise) context.catch(() => {});
-    return context;
-  });
   const items: BatchItem<T>[] = [];
   for (const [index, body] of bodies.entries()) {
     try {
-      const context = contexts[index] as Context | Promise<Context>;
+      // Most often known already: then no element waits for another.
+      const context = contextOf(request, body);
       const fragment = expandEntity(body, context instanceof Promise ? await context : context, options);
       items.push({ id: fragment.id ?? nameOf(body, index), content: finish(fragment) });
     } catch (error) {

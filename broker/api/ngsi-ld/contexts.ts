@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import { badRequest } from '../../domain/errors.ts';
 import { CONTEXT_KINDS, type ContextKind, type ContextOperations } from '../../operations/contexts/operations.ts';
-import { bodyOf, flag, parameter } from '../http/request.ts';
+import { flag, objectOf, parameter } from '../http/request.ts';
 import { sendPlainJson } from './entities.ts';
 
 const tags = ['@contexts'];
@@ -18,7 +18,7 @@ export const contextRoutes =
         schema: { summary: 'Add @context', tags, body: { type: 'object', examples: [EXAMPLE] } },
       },
       async (request, reply) => {
-        const id = await operations.addContext(request.caller, bodyOf(request));
+        const id = await operations.addContext(request.caller, objectOf(request));
         return reply.code(201).header('location', `/ngsi-ld/v1/jsonldContexts/${id}`).send();
       },
     );

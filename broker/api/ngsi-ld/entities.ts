@@ -8,7 +8,7 @@ import type { MergeOptions } from '../../domain/patch.ts';
 import { parseTypes } from '../../domain/query/parse/types.ts';
 import { instant } from '../../domain/time.ts';
 import type { EntityOperations, PurgeScope, Target } from '../../operations/entities.ts';
-import { bodyOf, contextOf, iriParameter, listParameter, optionsOf, parameter } from '../http/request.ts';
+import { contextOf, iriParameter, listParameter, objectOf, optionsOf, parameter } from '../http/request.ts';
 import { EXAMPLE_ENTITY, EXAMPLE_FRAGMENT, entityBody } from './examples.ts';
 import { localOf, selectionOf, selectionText } from './query-parameters.ts';
 
@@ -25,7 +25,7 @@ export const entityRoutes =
         schema: { summary: 'Create Entity', tags, body: entityBody(EXAMPLE_ENTITY) },
       },
       async (request, reply) => {
-        const entity = expandEntity(bodyOf(request), await contextOf(request));
+        const entity = expandEntity(objectOf(request), await contextOf(request));
         requireWhole(entity);
         await operations.createEntity(request.caller, entity);
         return reply.code(201).header('location', locationOf(entity.id)).send();
@@ -101,7 +101,7 @@ export function targetOf(request: FastifyRequest, context: Context): Target {
 
 /** The body as a fragment of the entity that the path names. @throws DomainError BadRequestData if it is about another one */
 export function fragmentOf(request: FastifyRequest, context: Context, id: Iri, options?: ExpandOptions): EntityFragment {
-  const fragment = expandEntity(bodyOf(request), context, options);
+  const fragment = expandEntity(objectOf(request), context, options);
   if (fragment.id !== undefined && fragment.id !== id) {
     throw badRequest(`The body is about ${fragment.id}, but the path names ${id} (5.4)`);
   }

@@ -4,7 +4,7 @@ import { isIri } from '../../domain/iri.ts';
 import { type ExpandOptions, expandAttributeBody, expandAttributeName } from '../../domain/jsonld/expand.ts';
 import type { UpdateResult } from '../../domain/patch.ts';
 import type { EntityOperations } from '../../operations/entities.ts';
-import { bodyOf, contextOf, flag, optionsOf, parameter } from '../http/request.ts';
+import { contextOf, flag, objectOf, optionsOf, parameter } from '../http/request.ts';
 import { fragmentOf, sendPlainJson, targetOf } from './entities.ts';
 import { EXAMPLE_ATTRIBUTE, EXAMPLE_FRAGMENT, entityBody } from './examples.ts';
 
@@ -103,7 +103,7 @@ async function attributeRequest(request: FastifyRequest, options: ExpandOptions)
   if (term === 'scope' || name.endsWith('/ngsi-ld/scope')) {
     throw badRequest('scope is not an attribute: it is changed with the entity, or deleted');
   }
-  return { target, name, instance: expandAttributeBody(bodyOf(request), term, context, options) };
+  return { target, name, instance: expandAttributeBody(objectOf(request), term, context, options) };
 }
 
 const attributeTerm = (request: FastifyRequest): string => (request.params as { attribute: string }).attribute;

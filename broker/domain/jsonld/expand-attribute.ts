@@ -253,13 +253,16 @@ function assemble(parts: Parts, what: string, context: Context, options: ExpandO
       instance[expected] = expandValue(type as AttributeType, value, what, context, options.nulls ?? 'refused');
     }
   }
-  if ('unitCode' in rest || 'valueType' in rest)
-    refuseUnless(type, ['Property', 'ListProperty'], 'unitCode and valueType', what);
+  if ('unitCode' in rest) refuseUnless(type, ['Property', 'ListProperty'], 'unitCode', what);
+  if ('valueType' in rest) refuseUnless(type, LITERAL, 'valueType', what);
   if ('objectType' in rest) refuseUnless(type, ['Relationship', 'ListRelationship'], 'objectType', what);
   Object.assign(instance, rest);
   if (attributes !== undefined) instance['attributes'] = attributes;
   return instance as unknown as AttributeInstance;
 }
+
+/** Kinds whose value can have a datatype. */
+const LITERAL: readonly AttributeType[] = ['Property', 'ListProperty', 'LanguageProperty', 'VocabProperty', 'JsonProperty'];
 
 /** A list is deleted by an array of one null, a language map by "@none"; a plain array or object with a null in it is a value. */
 function nullIsMeant(type: AttributeType, value: JsonValue): boolean {

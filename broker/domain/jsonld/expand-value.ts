@@ -33,9 +33,10 @@ export function expandValue(type: AttributeType, value: JsonValue, what: string,
       if (typeof value === 'object' && nulls !== 'everywhere') refuseNullsInside(value, what);
       return value;
     case 'JsonProperty':
+      if (typeof value !== 'object') throw badRequest(`${what}: json must be a JSON object or an array (4.5.24)`);
       return value;
     case 'GeoProperty':
-      return parseGeometry(value, what) as unknown as JsonValue;
+      return parseGeometry(typeof value === 'string' ? geometryFromText(value, what) : value, what) as unknown as JsonValue;
     case 'Relationship':
       return relationshipObject(value, what);
     case 'LanguageProperty':
@@ -62,6 +63,15 @@ function refuseNullsInside(value: JsonValue, what: string): void {
         throw badRequest(`${what}: ${NGSILD_NULL} inside a value ("${key}") is possible in a merge only`);
       if (typeof member === 'object' && member !== null) refuseNullsInside(member, what);
     }
+  }
+}
+
+/** 4.7.2: a geometry may come as JSON text, so that it survives JSON-LD expansion; it is kept as an object. */
+function geometryFromText(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw badRequest(`${what}: ${shown(text)} is not a GeoJSON geometry`);
   }
 }
 

@@ -23,6 +23,9 @@ const MEMBERS: ReadonlyMap<string, 'id' | 'type' | 'scope' | 'expiresAt' | 'igno
   [`${NGSI_LD}deletedAt`, 'ignored'],
 ]);
 
+/** Attributes that are GeoProperties by definition (5.2.4). */
+const GEO: ReadonlySet<string> = new Set(['location', 'observationSpace', 'operationSpace'].map((name) => NGSI_LD + name));
+
 /** 4.18: levels of letters of any script, digits and "_", separated by "/". */
 const SCOPE = /^\/?\p{L}[\p{L}\p{N}_]*(?:\/\p{L}[\p{L}\p{N}_]*)*$/u;
 
@@ -45,6 +48,7 @@ export function expandEntity(body: unknown, context: Context, options: ExpandOpt
         throw badRequest(`"${name}" cannot be an attribute of an entity (4.5.1)`);
       if (attributes[iri] !== undefined) throw badRequest(`attribute ${name} is there twice, under different names`);
       attributes[iri] = expandInstances(given, `attribute ${name}`, context, options);
+      if (GEO.has(iri)) refuseOtherThanGeo(attributes[iri], name);
     } else if (member === 'id') fragment.id = entityId(given);
     else if (member === 'type') fragment.types = entityTypes(given, context);
     else if (member === 'scope') fragment.scopes = scopes(given, options);
@@ -83,6 +87,14 @@ export function expandAttributeBody(
   if (!isObject(body)) throw badRequest(`attribute ${name}: the body must be a JSON object`);
   const { '@context': _, ...attribute } = body;
   return expandInstance(attribute, `attribute ${name}`, context, options.partial ? { ...options, isAttribute: true } : options);
+}
+
+function refuseOtherThanGeo(instances: readonly AttributeInstance[], name: string): void {
+  for (const instance of instances) {
+    const { type } = instance;
+    if (type === undefined || type === 'GeoProperty' || (type === 'Property' && instance.value === NGSILD_NULL)) continue;
+    throw badRequest(`attribute ${name} is a GeoProperty by definition (5.2.4), and cannot be a ${type}`);
+  }
 }
 
 function entityId(given: JsonValue): Iri {

@@ -24,9 +24,13 @@ export function updateAttributes(current: Entity | undefined, id: Iri, fragment:
     updated.push(name as Iri);
   }
   edit.addTypes(fragment.types);
-  if (fragment.scopes !== undefined && before.scopes !== undefined) edit.setScopes(fragment.scopes);
+  const notUpdated: { attributeName: Iri; reason: string }[] = [];
+  if (fragment.scopes !== undefined) {
+    if (before.scopes !== undefined) edit.setScopes(fragment.scopes);
+    else notUpdated.push({ attributeName: SCOPE, reason: 'The entity has no scope to be replaced' });
+  }
   if (fragment.expiresAt !== undefined) edit.setExpiry(fragment.expiresAt);
-  return { draft: edit.draft(id), result: { updated, notUpdated: [] } };
+  return { draft: edit.draft(id), result: { updated, notUpdated } };
 }
 
 /**

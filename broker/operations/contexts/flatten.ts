@@ -38,6 +38,8 @@ async function collect(
 ): Promise<void> {
   if (depth > MAX_DEPTH) throw badRequest('The @context refers to other contexts without end');
   if (Array.isArray(source)) {
+    // What can never be a context is refused before anything is fetched.
+    source.forEach(refuseWrongKind);
     for (const item of source) await collect(item, load, found, depth + 1);
   } else if (typeof source === 'string') {
     if (isCoreContext(source)) {
@@ -54,9 +56,12 @@ async function collect(
   } else if (isObject(source)) {
     refuseScoped(source);
     found.parts.push(source);
-  } else {
-    throw badRequest(`A @context is a URL, an object or an array of these, not ${JSON.stringify(source)}`);
-  }
+  } else refuseWrongKind(source);
+}
+
+function refuseWrongKind(source: JsonValue): void {
+  if (typeof source === 'string' || (typeof source === 'object' && source !== null)) return;
+  throw badRequest(`A @context is a URL, an object or an array of these, not ${JSON.stringify(source)}`);
 }
 
 function refuseScoped(context: JsonObject): void {

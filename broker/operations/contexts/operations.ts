@@ -1,6 +1,6 @@
 import { type AccessFunction, type Caller, demand } from '../../domain/access.ts';
 import { badRequest, DomainError, notFound } from '../../domain/errors.ts';
-import { DEFAULT_TENANT } from '../../domain/iri.ts';
+import { DEFAULT_TENANT, type TenantId } from '../../domain/iri.ts';
 import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
 import { fromMicros, type Instant } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -21,8 +21,9 @@ export interface ContextMetadata {
 }
 
 /**
- * Storing, managing and serving @contexts (5.13). They belong to the broker, not to a tenant, because whoever is sent a link to one must be
- * able to get it. Where an id is asked for, the URL of a cached context does as well.
+ * Storing, managing and serving @contexts (5.13). Hosted ones belong to their tenant (5.5.10); requests can use them whoever knows their URL.
+ * Implicitly created ones belong to all, because whoever is sent a link to one must be able to get it. Where an id is asked for, the URL of a
+ * cached context does as well.
  */
 export interface ContextOperations extends ContextResolver {
   /** 5.13.2. @returns the local id. @throws DomainError BadRequestData if it is no valid @context, LdContextNotAvailable if it names one that is not there */
@@ -61,7 +62,9 @@ export async function contextOperations(dependencies: {
   async function load(url: string): Promise<JsonValue> {
     const at = url.indexOf(PATH);
     if (at >= 0) {
-      const found = await ours(decodeId(url.slice(at + PATH.length)));
+      const id = decodeId(url.slice(at + PATH.length));
+      const found =
+        (await ours(DEFAULT_TENANT, id)) ?? (await documents.list('context', undefined)).find((one) => one.id === id)?.body;
       if (found !== undefined) return { '@context': found['context'] as JsonValue };
       if (at === 0 || url.startsWith(baseUrl + PATH)) {
         throw new DomainError('LdContextNotAvailable', `The @context ${url} is not stored here (any more)`);
@@ -87,8 +90,11 @@ export async function contextOperations(dependencies: {
     return url;
   }
 
-  async function ours(id: string): Promise<JsonObject | undefined> {
-    return onTheirWay.get(id) ?? (await documents.get('context', DEFAULT_TENANT, id))?.body;
+  async function ours(tenant: TenantId, id: string): Promise<JsonObject | undefined> {
+    const own = onTheirWay.get(id) ?? (await documents.get('context', tenant, id))?.body;
+    if (own !== undefined || tenant === DEFAULT_TENANT) return own;
+    const common = (await documents.get('context', DEFAULT_TENANT, id))?.body;
+    return common?.['kind'] === 'ImplicitlyCreated' ? common : undefined;
   }
 
   const resolver = await contextResolver({ load, coreUrl, linkFor });
@@ -100,6 +106,12 @@ export async function contextOperations(dependencies: {
     createdAt: body['createdAt'] as Instant,
   });
 
+  async function listed(tenant: TenantId): Promise<readonly StoredDocument[]> {
+    const common = await documents.list('context', DEFAULT_TENANT);
+    if (tenant === DEFAULT_TENANT) return common;
+    return [...(await documents.list('context', tenant)), ...common.filter(({ body }) => body['kind'] === 'ImplicitlyCreated')];
+  }
+
   async function cached(): Promise<readonly ContextMetadata[]> {
     return (await loader.cached()).map(({ url, fetchedAtMs, goodUntilMs }) => ({
       URL: url,
@@ -110,8 +122,8 @@ export async function contextOperations(dependencies: {
     }));
   }
 
-  async function describe(id: string): Promise<ContextMetadata> {
-    const body = await ours(id);
+  async function describe(tenant: TenantId, id: string): Promise<ContextMetadata> {
+    const body = await ours(tenant, id);
     if (body !== undefined) return stored({ id, body });
     const fetched = (await cached()).find(({ URL }) => URL === id);
     if (fetched === undefined) throw notFound(`There is no stored @context ${id}`);
@@ -127,36 +139,38 @@ export async function contextOperations(dependencies: {
       if (context === undefined || context === null) throw badRequest('The body must be a JSON object with a member @context');
       await resolver.resolve(context);
       const id = newId();
-      await documents.put('context', DEFAULT_TENANT, id, { kind: 'Hosted', createdAt: clock.now(), context });
+      await documents.put('context', caller.tenant, id, { kind: 'Hosted', createdAt: clock.now(), context });
       return id;
     },
 
     async listContexts(caller, kind) {
       demand(access, caller, { operation: 'listContexts', effect: 'read' });
-      const own = kind === 'Cached' ? [] : (await documents.list('context', DEFAULT_TENANT)).map(stored);
+      const own = kind === 'Cached' ? [] : (await listed(caller.tenant)).map(stored);
       const fetched = kind === undefined || kind === 'Cached' ? await cached() : [];
       return [...own.filter((one) => kind === undefined || one.kind === kind), ...fetched];
     },
 
     async serveContext(caller, id) {
       demand(access, caller, { operation: 'serveContext', effect: 'read' });
-      const { kind } = await describe(id);
+      const { kind } = await describe(caller.tenant, id);
       if (kind === 'Cached')
         throw new DomainError('OperationNotSupported', `${id} is cached, and served by its own server only (5.13.4)`);
-      return { '@context': (await ours(id))?.['context'] as JsonValue };
+      return { '@context': (await ours(caller.tenant, id))?.['context'] as JsonValue };
     },
 
     describeContext(caller, id) {
       demand(access, caller, { operation: 'serveContext', effect: 'read' });
-      return describe(id);
+      return describe(caller.tenant, id);
     },
 
     async deleteContext(caller, id, reload) {
       demand(access, caller, { operation: 'deleteContext', effect: 'write' });
-      const { kind, expiresAt } = await describe(id);
+      const { kind, expiresAt } = await describe(caller.tenant, id);
       if (reload) {
         if (kind !== 'Cached') throw badRequest(`${id} is ${kind}: only cached contexts can be reloaded (5.13.5)`);
-        const document = await loader.reload(id);
+        const document = await loader.reload(id).catch((error: unknown) => {
+          throw error instanceof DomainError ? new DomainError('LdContextNotAvailable', error.message) : error;
+        });
         if (!isObject(document) || document['@context'] === undefined) {
           throw new DomainError('LdContextNotAvailable', `What ${id} answers is no JSON-LD @context`);
         }
@@ -164,7 +178,7 @@ export async function contextOperations(dependencies: {
         if (expiresAt === undefined) throw badRequest(`${id} ships with the broker, and cannot be deleted`);
         await loader.forget(id);
       } else {
-        await documents.delete('context', DEFAULT_TENANT, id);
+        await documents.delete('context', kind === 'ImplicitlyCreated' ? DEFAULT_TENANT : caller.tenant, id);
         linked.clear();
       }
       resolver.forget();

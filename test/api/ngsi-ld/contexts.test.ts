@@ -77,13 +77,21 @@ describe('hosted @contexts (5.13.2 to 5.13.5)', () => {
     ['no @context', { a: 1 }],
     ['a null @context', { '@context': null }],
     ['a term that is no IRI', { '@context': { a: 'no iri' } }],
-    ['an array', []],
   ])('are refused with %s, and nothing is stored', async (_what, body) => {
     expect((await broker.request('POST', CONTEXTS, body)).json()).toMatchObject({
       status: 400,
       type: `${ERRORS}BadRequestData`,
     });
     expect((await broker.request('GET', `${CONTEXTS}?kind=Hosted`)).json()).toEqual([]);
+  });
+
+  it('belong to their tenant (5.5.10)', async () => {
+    const other = { 'ngsild-tenant': 'other' };
+    const path = await added();
+    expect((await broker.request('GET', path, undefined, other)).statusCode).toBe(404);
+    expect((await broker.request('GET', `${CONTEXTS}?kind=Hosted`, undefined, other)).json()).toEqual([]);
+    expect((await broker.request('DELETE', path, undefined, other)).statusCode).toBe(404);
+    expect((await broker.request('GET', path)).statusCode).toBe(200);
   });
 
   it('know no other kinds', async () => {

@@ -189,6 +189,18 @@ describe('Update and Append Attributes (5.6.2, 5.6.3)', () => {
   });
 });
 
+describe('what is ignored is said (5.6.2)', () => {
+  it('a scope for an entity that has none', async () => {
+    const answer = await send('PATCH', `${URL}/attrs`, { speed: 1, scope: '/X' });
+    expect(answer.statusCode).toBe(207);
+    expect(answer.json()).toMatchObject({
+      updated: [`${D}speed`],
+      notUpdated: [{ attributeName: 'https://uri.etsi.org/ngsi-ld/scope' }],
+    });
+    expect(await storedEntity(broker, ID)).not.toHaveProperty('scopes');
+  });
+});
+
 describe('one attribute: Partial Update, Replace, Delete (5.6.4, 5.6.19, 5.6.5)', () => {
   const SPEED = `${URL}/attrs/speed`;
 
