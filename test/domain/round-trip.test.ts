@@ -48,7 +48,7 @@ const core: fc.Arbitrary<object> = fc.oneof(
   fc.record({ type: fc.constant('ListRelationship'), objectList: fc.array(iri, { maxLength: 3, minLength: 1 }) }),
   fc.record({
     type: fc.constant('JsonProperty'),
-    json: fc.constantFrom<JsonValue>({ id: 'x', type: 'y', value: [1] }, [1], 'x'),
+    json: fc.constantFrom<JsonValue>({ id: 'x', type: 'y', value: [1] }, [1], { a: 'x' }),
   }),
 );
 const time = fc.constantFrom('2026-01-01T00:00:00Z', '2026-01-01T00:00:00.123456Z').map((text) => text as Instant);
