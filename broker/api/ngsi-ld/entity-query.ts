@@ -1,5 +1,5 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
-import { notFound } from '../../domain/errors.ts';
+import { badRequest, notFound } from '../../domain/errors.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
 import { parseTypes } from '../../domain/query/parse/types.ts';
 import type { TypeSelection } from '../../domain/query/query.ts';
@@ -108,6 +108,9 @@ export const entityQueryRoutes =
         const context = await contextOf(request);
         const media = accepted(request, true);
         const body = readQueryBody(bodyOf(request));
+        if (body.temporalQ !== undefined || body.aggrParams !== undefined) {
+          throw badRequest('temporalQ and aggrParams are for temporal/entityOperations/query only (5.2.23)');
+        }
         const selection = selectionOf(body, context, localOf(request));
         const text: RepresentationText = {
           ...body,

@@ -194,7 +194,8 @@ export function readQueryBody(body: JsonValue): QueryBody {
           },
     order: {
       orderBy: listMember(ordering, 'orderBy')?.join(','),
-      orderFrom: ordering['orderFrom'],
+      // 5.2.43 calls it coordinates; the parameter of the URL is orderFrom.
+      orderFrom: ordering === body ? ordering['orderFrom'] : (ordering['coordinates'] ?? ordering['orderFrom']),
       orderGeometry: textMember(ordering, 'orderGeometry') ?? textMember(ordering, 'geometry'),
       collation: textMember(ordering, 'collation'),
     },

@@ -9,13 +9,13 @@ import { expandAttributeName, expandEntity } from './expand.ts';
 import { expandInstance } from './expand-attribute.ts';
 
 const NGSI_LD = 'https://uri.etsi.org/ngsi-ld/';
-const SCOPE = `${NGSI_LD}scope`;
+const SCOPE = `${NGSI_LD}scope` as Iri;
 /** Members of an entity that are not attributes, beside the JSON-LD keywords. */
 const MEMBERS = new Set([SCOPE, ...['expiresAt', 'createdAt', 'modifiedAt', 'deletedAt'].map((term) => NGSI_LD + term)]);
 
 /**
- * An EntityTemporal or a part of one (5.2.20, 4.5.6) into IRIs. Unlike an Entity it has any number of instances of a name with the same datasetId. A scope
- * that is written like a Property counts with its newest value, the last one.
+ * An EntityTemporal or a part of one (5.2.20, 4.5.6) into IRIs. Unlike an Entity it has any number of instances of a name with the same datasetId. Its scope may be
+ * written like a Property, and then becomes instances as well.
  * @throws DomainError BadRequestData that names the member at fault
  */
 export function expandTemporalEntity(body: unknown, context: Context): EntityFragment {
@@ -26,8 +26,11 @@ export function expandTemporalEntity(body: unknown, context: Context): EntityFra
     if (name === '@context') continue;
     const given = body[name] as JsonValue;
     const iri = name === 'id' || name === 'type' ? '@' : context.expand(name);
-    if (iri === SCOPE) members[name] = plainScope(given);
-    else if (iri.startsWith('@') || MEMBERS.has(iri)) members[name] = given;
+    if (iri === SCOPE) {
+      const instances = scopeInstances(given, context);
+      if (instances === undefined) members[name] = given;
+      else attributes[SCOPE] = instances;
+    } else if (iri.startsWith('@') || MEMBERS.has(iri)) members[name] = given;
     else attributes[expandAttributeName(name, context)] = expandTemporalInstances(given, name, context);
   }
   return { ...expandEntity(members, context), attributes };
@@ -48,8 +51,18 @@ function expandTemporalInstance(item: JsonValue, what: string, context: Context)
   return { ...instance, deletedAt: instant(deletedAt, `${what}: deletedAt`) };
 }
 
-function plainScope(given: JsonValue): JsonValue {
+/**
+ * 4.5.6: a scope that is written like a Property, one instance for each time it was set. It is valid from its observedAt on, which is therefore when it
+ * was modified. undefined: a plain scope
+ */
+function scopeInstances(given: JsonValue, context: Context): readonly AttributeInstance[] | undefined {
   const items: readonly JsonValue[] = Array.isArray(given) ? given : [given];
-  const last = items.at(-1);
-  return isObject(last) && last['value'] !== undefined ? last['value'] : given;
+  if (!items.some(isObject)) return undefined;
+  return items.map((item) => {
+    if (!isObject(item)) throw badRequest('scope must be either scopes or instances with "value", not both');
+    const { scopes } = expandEntity({ scope: item['value'] ?? [] }, context);
+    const observedAt = item['observedAt'] === undefined ? undefined : instant(item['observedAt'], 'scope: observedAt');
+    const times = observedAt === undefined ? {} : { observedAt, createdAt: observedAt, modifiedAt: observedAt };
+    return { type: 'Property', value: scopes ?? [], ...times };
+  });
 }

@@ -52,11 +52,14 @@ function compileKey(order: Order): EntityOrder {
   };
 }
 
-/** RFC 6067: `ks` gives the strength, which Intl takes as an option only. */
+/**
+ * RFC 6067: `ks` gives the strength, which Intl takes as an option only. The root collation is asked for as that of English, which is the same: "und"
+ * would become whatever the process's environment says.
+ */
 function collatorOf(collation = 'und'): Intl.Collator {
   const strength = /-ks-(level1|level2|level3|level4|identic)/.exec(collation)?.[1];
   const sensitivity = strength === 'level1' ? 'base' : strength === 'level2' ? 'accent' : 'variant';
-  return new Intl.Collator(collation, { sensitivity });
+  return new Intl.Collator(collation.replace(/^und(?=-|$)/i, 'en'), { sensitivity });
 }
 
 interface Target {

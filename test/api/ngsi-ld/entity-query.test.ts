@@ -280,6 +280,8 @@ describe('6.23: POST entityOperations/query', () => {
     [{ type: 'Query', entities: [] }, /"entities" must be an array that is not empty/],
     [{ type: 'Query', entities: [{ type: 'Car' }], p: 'x' }, /no member "p"/],
     [{ type: 'Query', q: 5 }, /"q" must be a text/],
+    [{ type: 'Query', attrs: ['a'], temporalQ: {} }, /temporal\/entityOperations/],
+    [{ type: 'Query', attrs: ['a'], ordering: { orderBy: ['a;dist-asc'] } }, /needs orderFrom/],
     [{ type: 'Query', attrs: [] }, /"attrs" must be an array of texts/],
     [{ type: 'Query', geoQ: 'near' }, /"geoQ" must be an object/],
   ])('refuses %j', async (body, detail) => {

@@ -305,6 +305,21 @@ describe('5.7.4: querying evolutions', () => {
     expect((await get(`/temporal/entities?${query}`)).status).toBe(400);
   });
 
+  it('4.18: a scope holds from when it was set until the next one', async () => {
+    const at = (hour: string, value: string) => ({ type: 'Property', value, observedAt: `2026-03-01T${hour}:00:00Z` });
+    await call('POST', '/temporal/entities', {
+      id: 'urn:ngsi-ld:Tram:1',
+      type: 'Tram',
+      scope: [at('05', '/A'), at('07', '/B')],
+      speed: [speed(1, 1)],
+    });
+    const scoped = async (scope: string) => ids((await get(`/temporal/entities?type=Tram&scopeQ=${scope}&${between}`)).body);
+    expect(await scoped('/A')).toEqual(['urn:ngsi-ld:Tram:1']);
+    expect(await scoped('/B')).toEqual([]);
+    const wrong = { id: 'urn:ngsi-ld:Tram:2', type: 'Tram', scope: [at('05', '1A')], speed: [speed(1, 1)] };
+    expect((await call('POST', '/temporal/entities', wrong)).status).toBe(400);
+  });
+
   it('by POST, also aggregated', async () => {
     const temporalQ = { timerel: 'between', timeAt: '2026-03-01T06:00:00Z', endTimeAt: '2026-03-01T06:02:00Z', lastN: 1 };
     const body = { type: 'Query', entities: [{ type: 'Car' }], attrs: ['speed'], temporalQ };

@@ -28,9 +28,7 @@ describe('4.23: the order of entities', () => {
   });
 
   it('sorts text by collation, moments by time, and equals by id', () => {
-    expect(sorted(values('Zebra', 'apple', 'Äpfel'), {})).toEqual(
-      [2, 1, 0].sort((a, b) => ['Zebra', 'apple', 'Äpfel'][a]!.localeCompare(['Zebra', 'apple', 'Äpfel'][b]!, 'und')),
-    );
+    expect(sorted(values('b', 'á', 'A', 'Zebra'), {})).toEqual([2, 1, 0, 3]);
     expect(sorted(values('apple', 'Zebra', 'banana'), {})).toEqual([0, 2, 1]);
     expect(sorted(values('2026-01-01T00:00:00.5Z', '2026-01-01T00:00:00Z'), {})).toEqual([1, 0]);
     expect(sorted(values(1, 1, 1), { direction: 'desc' })).toEqual([0, 1, 2]);
