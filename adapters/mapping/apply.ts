@@ -60,7 +60,7 @@ export function applyMapping(mapping: Mapping, measure: Measure, caller: Caller,
   const fragments = mapping.targets.flatMap((target, at): Fragment[] => {
     const attributes = found[at] as Record<Iri, AttributeInstance[]>;
     if (Object.keys(attributes).length === 0) return [];
-    const id = target.id ?? idByExpression(target, known);
+    const id = idByExpression(target, known) ?? target.id;
     if (id === undefined) {
       warnings.push('The expression for the entity id gives no id for this measure');
       return [];

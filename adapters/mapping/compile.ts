@@ -28,6 +28,7 @@ export interface Mapping {
 }
 
 export interface CompiledTarget {
+  /** Also what an expression without a result falls back to; undefined: then nothing is written. */
   readonly id: Iri | undefined;
   readonly idExpression: Expression | undefined;
   readonly typeName: string;
@@ -57,7 +58,7 @@ const FORBIDDEN_IN_NAMES = /[<>();'="\s]/;
  * @throws PayloadError WRONG_SYNTAX naming what cannot be used: an attribute name, an expression, an entity id
  */
 export function compileMapping(document: MappingDocument, expand: (term: string) => Iri): Mapping {
-  const targets = document.targets.map((target) => compileTarget(target, expand));
+  const targets = document.targets.map((target, index) => compileTarget(target, index === 0, expand));
   const attributes = document.attributes.map((attribute) => compileAttribute(attribute, expand));
   for (const { target } of attributes) {
     if (targets[target] === undefined) throw new PayloadError('WRONG_SYNTAX', `The mapping has no target ${target}`);
@@ -91,14 +92,15 @@ function compileUnmapped(unmapped: MappingDocument['unmapped']): Mapping['unmapp
   return typeof unmapped === 'string' ? compileExpression(unmapped) : new Set(unmapped);
 }
 
-function compileTarget(target: Target, expand: (term: string) => Iri): CompiledTarget {
+function compileTarget(target: Target, own: boolean, expand: (term: string) => Iri): CompiledTarget {
   const statics: Record<Iri, readonly AttributeInstance[]> = {};
   for (const value of target.statics ?? []) {
     const instance = staticInstance(value, expand);
     statics[expand(checkName(value.name))] = [instance];
   }
   return {
-    id: target.idExpression === undefined ? entityId(target.id, target.type) : undefined,
+    // Of other entities the name is the expression itself, so there is nothing to fall back to.
+    id: own || target.idExpression === undefined ? entityId(target.id, target.type) : undefined,
     idExpression: target.idExpression === undefined ? undefined : compileExpression(target.idExpression),
     typeName: shortName(target.type),
     types: [expand(checkName(target.type))],

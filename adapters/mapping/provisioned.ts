@@ -11,7 +11,7 @@ export function provisionedMapping(known: Pick<KnownDevice, 'device' | 'group' |
   const type = device.entity_type ?? group?.entity_type ?? 'Thing';
   const statics = merged(group?.static_attributes, device.static_attributes);
   const entityName = device.entity_name ?? device.device_id;
-  const idExpression = device.entityNameExp ?? (device.entity_name === undefined ? group?.entityNameExp : undefined);
+  const idExpression = device.entityNameExp ?? group?.entityNameExp;
   const targets: Target[] = [
     {
       id: entityName,

@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { type AccessFunction, type Caller, demand } from '../domain/access.ts';
 import type { Device, DeviceSession, KnownDevice, ServiceGroup } from '../domain/device.ts';
 import { ProvisioningError, readDevice, readGroup } from '../domain/device-document.ts';
@@ -405,9 +405,4 @@ async function pepperOf(documents: DocumentStore): Promise<Buffer> {
   const value = randomBytes(32).toString('base64url');
   const put = await documents.put('setting', tenant, 'device-key-pepper', { value }, 0);
   return put === undefined ? pepperOf(documents) : Buffer.from(value, 'base64url');
-}
-
-/** A name for logs that says which secret it was without saying it. */
-export function masked(secret: string): string {
-  return `sha256:${createHash('sha256').update(secret).digest('hex').slice(0, 8)}`;
 }

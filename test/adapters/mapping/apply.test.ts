@@ -181,6 +181,18 @@ describe('provisioned devices', () => {
     ]);
   });
 
+  it('are named by the expression of their group, or as provisioned if a measure lacks what it needs', () => {
+    const document = provisionedMapping({
+      tenant: 'city' as TenantId,
+      servicePath: '/',
+      device: { device_id: 'gw', entity_name: 'urn:ngsi-ld:Own:1' },
+      group: { resource: '/iot/json', keyHash: 'h', entity_type: 'Sensor', entityNameExp: 'measure_id' },
+    });
+    const idOf = (values: Record<string, JsonValue>) => apply(document, measureOf(values)).fragments[0]?.id;
+    expect(idOf({ measure_id: 's7', t: 1 })).toBe('urn:ngsi-ld:Sensor:s7');
+    expect(idOf({ t: 1 })).toBe('urn:ngsi-ld:Own:1');
+  });
+
   it('leave out what has a time more than a day ahead, and say so', () => {
     const { fragments, warnings } = apply(
       provisionedMapping({ tenant: '' as TenantId, servicePath: '/', device: { device_id: 'x' }, group: undefined }),
