@@ -132,6 +132,7 @@ describe('attributes, normalized and concise (4.5.2, 4.5.3, 4.5.18, 4.5.20 to 4.
     ['text that is none', { languageMap: { en: 5 } }, 'must be a string'],
     ['a vocab that is none', { vocab: 5 }, 'vocab must be'],
     ['JSON that is a mere number', { json: 5 }, 'must be a JSON object'],
+    ['a language map of numbers', { languageMap: { en: 'x' }, valueType: 'xsd:decimal' }, 'only be langString'],
     ['a list that is none', { valueList: 5 }, 'valueList must be an array'],
     ['observedAt with a zone', { value: 1, observedAt: '2026-01-01T00:00:00+01:00' }, 'observedAt must be a DateTime'],
     ['a datasetId that is no IRI', { value: 1, datasetId: 'd' }, 'datasetId must be'],

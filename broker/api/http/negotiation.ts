@@ -81,6 +81,13 @@ export function linkedContext(request: FastifyRequest): string | undefined {
   return urls[0];
 }
 
+/** @throws DomainError BadRequestData if the body brings its own @context, and the Link header names another one (6.3.5) */
+export function refuseLinkBesideJsonLd(request: FastifyRequest): void {
+  if (bodyIsJsonLd(request) && linkedContext(request) !== undefined) {
+    throw badRequest('A body of type application/ld+json carries its own @context: the Link header must not name another one');
+  }
+}
+
 /** True if the body of this request brings its own @context (Content-Type application/ld+json). */
 export function bodyIsJsonLd(request: FastifyRequest): boolean {
   const type = request.headers['content-type'];
@@ -106,9 +113,7 @@ export function contextSource(request: FastifyRequest, body: unknown): JsonValue
     }
     return linked;
   }
-  if (linked !== undefined) {
-    throw badRequest('A body of type application/ld+json carries its own @context: the Link header must not name another one');
-  }
+  refuseLinkBesideJsonLd(request);
   if (inside === undefined || inside === null) throw badRequest('The body is application/ld+json, but contains no @context');
   return inside;
 }

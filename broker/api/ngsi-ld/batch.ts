@@ -5,6 +5,7 @@ import { type Iri, isIri } from '../../domain/iri.ts';
 import { isObject, type JsonValue } from '../../domain/json.ts';
 import { type ExpandOptions, expandEntity, requireWhole, type WholeEntity } from '../../domain/jsonld/expand.ts';
 import type { BatchItem, BatchOperations, BatchResult } from '../../operations/batch.ts';
+import { refuseLinkBesideJsonLd } from '../http/negotiation.ts';
 import { toProblem } from '../http/problem.ts';
 import { bodyOf, contextOf, optionsOf } from '../http/request.ts';
 import { sendPlainJson } from './entities.ts';
@@ -112,6 +113,7 @@ async function itemsOf<T>(
   finish: (fragment: EntityFragment) => T,
 ): Promise<readonly BatchItem<T>[]> {
   const bodies = arrayOf(request, batchLimit);
+  refuseLinkBesideJsonLd(request);
   const items: BatchItem<T>[] = [];
   for (const [index, body] of bodies.entries()) {
     try {

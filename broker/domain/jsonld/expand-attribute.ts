@@ -255,11 +255,19 @@ function assemble(parts: Parts, what: string, context: Context, options: ExpandO
   }
   if ('unitCode' in rest) refuseUnless(type, ['Property', 'ListProperty'], 'unitCode', what);
   if ('valueType' in rest) refuseUnless(type, LITERAL, 'valueType', what);
+  if (type === 'LanguageProperty' && rest['valueType'] !== undefined && !isLangString(rest['valueType'])) {
+    throw badRequest(`${what}: the valueType of a LanguageProperty can only be langString (5.2.32)`);
+  }
   if ('objectType' in rest) refuseUnless(type, ['Relationship', 'ListRelationship'], 'objectType', what);
   Object.assign(instance, rest);
   if (attributes !== undefined) instance['attributes'] = attributes;
   return instance as unknown as AttributeInstance;
 }
+
+const isLangString = (type: unknown) =>
+  type === NGSILD_NULL ||
+  type === 'http://www.w3.org/1999/02/22-rdf-syntax-ns#langString' ||
+  String(type).endsWith('/langString');
 
 /** Kinds whose value can have a datatype. */
 const LITERAL: readonly AttributeType[] = ['Property', 'ListProperty', 'LanguageProperty', 'VocabProperty', 'JsonProperty'];

@@ -1,5 +1,5 @@
 import { type AccessFunction, type Caller, demand } from '../../domain/access.ts';
-import { badRequest, DomainError, notFound } from '../../domain/errors.ts';
+import { badRequest, DomainError, invalidRequest, notFound } from '../../domain/errors.ts';
 import { DEFAULT_TENANT, type TenantId } from '../../domain/iri.ts';
 import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
 import { fromMicros, type Instant } from '../../domain/time.ts';
@@ -26,7 +26,7 @@ export interface ContextMetadata {
  * cached context does as well.
  */
 export interface ContextOperations extends ContextResolver {
-  /** 5.13.2. @returns the local id. @throws DomainError BadRequestData if it is no valid @context, LdContextNotAvailable if it names one that is not there */
+  /** 5.13.2. @returns the local id. @throws DomainError InvalidRequest if it has no @context, BadRequestData if that is not valid, LdContextNotAvailable if it names one that is not there */
   addContext(caller: Caller, body: JsonValue): Promise<string>;
   /** 5.13.3. */
   listContexts(caller: Caller, kind: ContextKind | undefined): Promise<readonly ContextMetadata[]>;
@@ -136,7 +136,7 @@ export async function contextOperations(dependencies: {
     async addContext(caller, body) {
       demand(access, caller, { operation: 'addContext', effect: 'write' });
       const context = isObject(body) ? body['@context'] : undefined;
-      if (context === undefined || context === null) throw badRequest('The body must be a JSON object with a member @context');
+      if (context === undefined) throw invalidRequest('The body must be a JSON object with a member @context');
       await resolver.resolve(context);
       const id = newId();
       await documents.put('context', caller.tenant, id, { kind: 'Hosted', createdAt: clock.now(), context });

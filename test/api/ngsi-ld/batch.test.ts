@@ -4,6 +4,7 @@ import { API, changesOf, ERRORS, storedAttribute, storedEntity } from '../../sup
 
 const car = (n: number, more: object = {}) => ({ id: `urn:c:${n}`, type: 'Car', speed: n, ...more });
 const NULL = 'urn:ngsi-ld:null';
+const LD_LINK = { link: '<https://a.example/c>; rel="http://www.w3.org/ns/json-ld#context"; type="application/ld+json"' };
 
 let broker: TestBroker;
 beforeEach(async () => {
@@ -75,6 +76,8 @@ describe('Batch Entity Creation (5.6.7)', () => {
     const ld = { 'content-type': 'application/ld+json' };
     const answer = await batch('create', [car(1, { '@context': 'http://127.0.0.1:1/x' }), car(2, { '@context': {} })], ld);
     expect(answer.json()).toMatchObject({ success: ['urn:c:2'], errors: [{ error: { status: 504 } }] });
+    const link = { ...LD_LINK, 'content-type': 'application/ld+json' };
+    expect((await batch('create', [car(5, { '@context': {} })], link)).statusCode).toBe(400);
     const mixed = await batch('create', [car(3), car(4, { '@context': {} })]);
     expect(mixed.json()).toMatchObject({ success: ['urn:c:3'], errors: [{ entityId: 'urn:c:4', error: { status: 400 } }] });
     expect(await storedEntity(broker, 'urn:c:4')).toBeUndefined();

@@ -74,13 +74,14 @@ describe('hosted @contexts (5.13.2 to 5.13.5)', () => {
   });
 
   it.each([
-    ['no @context', { a: 1 }],
-    ['a null @context', { '@context': null }],
-    ['a term that is no IRI', { '@context': { a: 'no iri' } }],
-  ])('are refused with %s, and nothing is stored', async (_what, body) => {
+    ['no @context', { a: 1 }, 'InvalidRequest'],
+    ['a null @context', { '@context': null }, 'BadRequestData'],
+    ['a term that is no IRI', { '@context': { a: 'no iri' } }, 'BadRequestData'],
+    ['a number in it', { '@context': ['http://127.0.0.1:1/x', 7] }, 'BadRequestData'],
+  ])('are refused with %s, and nothing is stored', async (_what, body, type) => {
     expect((await broker.request('POST', CONTEXTS, body)).json()).toMatchObject({
       status: 400,
-      type: `${ERRORS}BadRequestData`,
+      type: ERRORS + type,
     });
     expect((await broker.request('GET', `${CONTEXTS}?kind=Hosted`)).json()).toEqual([]);
   });
