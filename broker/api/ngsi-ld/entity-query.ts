@@ -82,13 +82,12 @@ export const entityQueryRoutes =
     function answer(request: FastifyRequest, reply: FastifyReply, context: Context): Promise<FastifyReply> {
       const media = accepted(request, true);
       const prepared = queries(keyOf(request, media, context), () => {
-        const text = selectionText(request);
-        const selection = selectionOf(text, context, localOf(request));
         const representation = representationOf(
           representationText(request, optionsOf(request, REPRESENTATION_OPTIONS)),
           context,
           media,
         );
+        const selection = selectionOf(selectionText(request), context, localOf(request));
         return prepare(request, media, context, representation, selection, pagingOf(request, limits));
       });
       return operations
@@ -135,11 +134,15 @@ export const entityQueryRoutes =
     function retrieve(request: FastifyRequest, reply: FastifyReply, context: Context): Promise<FastifyReply> {
       const media = accepted(request, true);
       const prepared = retrievals(retrievalKeyOf(request, media, context), () => {
-        selectionOf({ geo: {}, order: {}, join: parameter(request, 'join') }, context, true);
         const representation = representationOf(
           representationText(request, optionsOf(request, REPRESENTATION_OPTIONS)),
           context,
           media,
+        );
+        selectionOf(
+          { geo: {}, order: {}, join: parameter(request, 'join'), joinLevel: parameter(request, 'joinLevel') },
+          context,
+          true,
         );
         const type = parameter(request, 'type');
         const types = type === undefined ? undefined : parseTypes(type, context);

@@ -10,6 +10,7 @@ import { parseScopes } from '../../domain/query/parse/scope.ts';
 import { parseTypes } from '../../domain/query/parse/types.ts';
 import { compilePattern } from '../../domain/query/pattern.ts';
 import type { Condition, EntityQuery, EntitySelector, Order } from '../../domain/query/query.ts';
+import { refuseTooDeep } from '../../domain/query/too-wide.ts';
 import { flag, listParameter, parameter } from '../http/request.ts';
 import { attributeNames, datasetIdsOf } from './representation-parameters.ts';
 
@@ -26,6 +27,7 @@ export interface SelectionText {
   readonly geo: GeoParameters;
   readonly order: OrderParameters;
   readonly join?: string | undefined;
+  readonly joinLevel?: string | undefined;
 }
 
 /** 5.2.33 as text. */
@@ -75,6 +77,7 @@ export function selectionText(request: FastifyRequest): SelectionText {
       collation: text('collation'),
     },
     join: text('join'),
+    joinLevel: text('joinLevel'),
   };
 }
 
@@ -85,15 +88,14 @@ export function localOf(request: FastifyRequest): boolean | undefined {
 
 /** @throws DomainError BadRequestData, OperationNotSupported */
 export function selectionOf(text: SelectionText, context: Context, local: boolean | undefined): Selection {
-  // Linked entities (4.5.23) are joined here one day: the depth goes to the operation, the entities to the rendering.
-  if (text.join !== undefined && text.join !== '@none') {
-    if (text.join !== 'inline' && text.join !== 'flat') throw badRequest('join must be flat, inline or @none');
-    throw new DomainError('OperationNotSupported', 'Joining linked entities is not supported');
-  }
   if (text.csf !== undefined) parseQ(text.csf, context, { what: 'csf' });
   const every = text.entities?.some((selector) => selector.type === '*') === true;
   if (every && local === false) throw badRequest('type=* means all local entities, so local=false contradicts it');
   const where = conditionOf(text, context);
+  // Linked entities (4.5.23) are joined here one day: the depth goes to the operation, the entities to the rendering.
+  const depth = joinDepth(text);
+  refuseTooDeep(where, depth);
+  if (depth > 0) throw new DomainError('OperationNotSupported', 'Joining linked entities is not supported');
   const { scopeQ, attrs, datasetId } = text;
   return {
     query: {
@@ -106,6 +108,16 @@ export function selectionOf(text: SelectionText, context: Context, local: boolea
     order: parseOrder(text.order, context),
     local: every || local === true,
   };
+}
+
+/** How many Relationships deep linked entities are to be joined; 0: not at all. @throws DomainError BadRequestData */
+function joinDepth({ join = '@none', joinLevel }: SelectionText): number {
+  if (joinLevel !== undefined && !/^[1-9]\d{0,5}$/.test(joinLevel)) {
+    throw badRequest(`joinLevel must be a whole number of 1 or more, not "${joinLevel}"`);
+  }
+  if (join === '@none') return 0;
+  if (join !== 'inline' && join !== 'flat') throw badRequest(`join must be flat, inline or @none, not "${join}"`);
+  return Number(joinLevel ?? 1);
 }
 
 function conditionOf(text: SelectionText, context: Context): Condition | undefined {
@@ -181,6 +193,7 @@ export function readQueryBody(body: JsonValue): QueryBody {
     datasetId: listMember(body, 'datasetId'),
     lang: textMember(body, 'lang'),
     join: textMember(body, 'join'),
+    joinLevel: body['joinLevel'] === undefined ? undefined : String(body['joinLevel']),
     pick: pick?.join(','),
     omit: omit?.join(','),
     geo:
