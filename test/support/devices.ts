@@ -115,9 +115,9 @@ export async function deviceSide(
   };
 }
 
-/** Resolves when the condition holds. @throws after two seconds */
+/** Resolves when the condition holds. @throws after six seconds */
 export async function until(condition: () => boolean, what = 'condition'): Promise<void> {
-  const end = Date.now() + 2000;
+  const end = Date.now() + 6000;
   while (!condition()) {
     if (Date.now() > end) throw new Error(`waited in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
