@@ -81,9 +81,8 @@ const MEMBERS = new Set([
 export function readSubscription(body: JsonObject, context: Context, id: Iri): SubscriptionDocument {
   const members: Record<string, JsonValue> = {};
   for (const [name, value] of Object.entries(body)) {
-    if (OUTPUT_ONLY.has(name)) continue;
-    if (!MEMBERS.has(name)) throw badRequest(`A Subscription has no member "${name}" (5.2.12)`);
-    members[name] = value;
+    // What 5.2.12 does not know means nothing here, and is not kept.
+    if (MEMBERS.has(name)) members[name] = value;
   }
   const type = body['type'] ?? body['@type'];
   if (type !== 'Subscription')
@@ -100,7 +99,10 @@ export function readSubscription(body: JsonObject, context: Context, id: Iri): S
   const jsonldContext = optionalText(members, 'jsonldContext');
   if (jsonldContext !== undefined && !isIri(jsonldContext)) throw badRequest('jsonldContext must be the URI of a @context');
   const lang = optionalText(members, 'lang');
-  for (const name of ['description', 'subscriptionName', 'csf', 'ngsildConformance']) optionalText(members, name);
+  for (const name of ['description', 'subscriptionName', 'ngsildConformance']) optionalText(members, name);
+  const csf = optionalText(members, 'csf');
+  // Read again where context sources are chosen; what cannot be read is refused now.
+  if (csf !== undefined) parseQ(csf, context, { what: 'csf' });
   for (const name of ['localOnly', 'splitEntities']) optionalFlag(members, name);
   return {
     id,
@@ -113,15 +115,12 @@ export function readSubscription(body: JsonObject, context: Context, id: Iri): S
   };
 }
 
-/** The members of a stored subscription with a fragment put over them: 5.5.8; an NGSI-LD Null removes a member. */
+/** The members of a stored subscription with those of a fragment in their place (5.5.8); an NGSI-LD Null removes a member. */
 export function patchMembers(stored: JsonObject, fragment: JsonObject): JsonObject {
   const merged: Record<string, JsonValue> = { ...stored };
   for (const [name, value] of Object.entries(fragment)) {
     if (OUTPUT_ONLY.has(name)) continue;
     if (value === NGSILD_NULL || value === null) delete merged[name];
-    // Endpoint details are patched inside notification, whose other members stay (5.5.8 applies to each JSON object of the document).
-    else if (name === 'notification' && isObject(value) && isObject(merged[name]))
-      merged[name] = patchMembers(merged[name] as JsonObject, value);
     else merged[name] = value;
   }
   return merged;
@@ -168,6 +167,16 @@ function readConditions(members: JsonObject, context: Context, id: Iri): Subscri
     ...(throttling === undefined ? {} : { throttlingS: throttling }),
     ...(timeInterval === undefined ? {} : { timeIntervalS: timeInterval }),
   };
+}
+
+/** Many subscribers copy a q out of a URL, percent-encoded as it was there. What is not so encoded stays as it is. */
+function percentDecoded(q: string): string {
+  if (!/%[0-9A-Fa-f]{2}/.test(q)) return q;
+  try {
+    return decodeURIComponent(q);
+  } catch {
+    return q;
+  }
 }
 
 function readSelectors(value: JsonValue, context: Context): readonly EntitySelector[] {
@@ -236,6 +245,10 @@ function readNotification(value: JsonValue | undefined, context: Context): Notif
   const attributes = optionalTexts(value, 'attributes', 'notification.');
   const pick = optionalTexts(value, 'pick', 'notification.');
   const omit = optionalTexts(value, 'omit', 'notification.');
+  if (attributes && (pick || omit))
+    throw badRequest('notification.attributes goes neither with pick nor with omit, whose older form it is');
+  const twice = pick?.find((member) => omit?.includes(member));
+  if (twice !== undefined) throw badRequest(`notification: "${twice}" is in pick and in omit`);
   const showChanges = optionalFlag(value, 'showChanges', 'notification.') ?? false;
   if (showChanges && (format === 'simplified' || format === 'keyValues')) {
     throw badRequest('notification.showChanges cannot be true with the simplified format (5.2.14.1)');
@@ -273,16 +286,18 @@ function checkNotifierInfo(info: Readonly<Record<string, string>>): void {
   }
 }
 
-/** 5.2.22: an array of {key, value}. A value that is not a string is carried as its JSON text. */
+/** 5.2.22: an array of {key, value}, both strings. */
 function pairs(value: JsonValue | undefined, name: string): Readonly<Record<string, string>> {
   if (value === undefined) return {};
   if (!Array.isArray(value)) throw badRequest(`notification.endpoint.${name} must be an array of {key, value} objects`);
   const found: Record<string, string> = {};
   for (const pair of value) {
-    if (!isObject(pair) || typeof pair['key'] !== 'string' || pair['key'] === '' || pair['value'] === undefined) {
-      throw badRequest(`notification.endpoint.${name} must be an array of {key, value} objects`);
+    if (!isObject(pair) || typeof pair['key'] !== 'string' || pair['key'] === '' || typeof pair['value'] !== 'string') {
+      throw badRequest(
+        `notification.endpoint.${name} must be an array of {key, value} objects whose key and value are strings`,
+      );
     }
-    const text = typeof pair['value'] === 'string' ? pair['value'] : JSON.stringify(pair['value']);
+    const text = pair['value'];
     if (name === 'receiverInfo' && (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(pair['key']) || /[\r\n\0]/.test(text))) {
       throw badRequest(`receiverInfo: "${pair['key']}" cannot be sent as an HTTP header`);
     }

@@ -9,7 +9,7 @@ export interface ParkedDelivery {
   readonly tenant: TenantId;
   readonly subscription: string;
   readonly position: Position;
-  /** Deliveries of one endpoint go out in order and share their back-off. */
+  /** The queue it waits in: that of one subscription's endpoint. Deliveries of one queue go out in order and share their back-off. */
   readonly endpoint: string;
   readonly attempts: number;
   /** Why the last attempt failed. */

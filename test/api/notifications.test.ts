@@ -319,7 +319,12 @@ describe('subscriptions (5.8.1 to 5.8.5)', () => {
       },
       'receiverInfo',
     ],
-    ['an unknown member', { entities: [{ type: 'A' }], notifiction: {}, notification: endpoint }, 'notifiction'],
+    [
+      'the same member in pick and omit',
+      { entities: [{ type: 'A' }], notification: { ...endpoint, pick: ['a'], omit: ['a'] } },
+      'pick and in omit',
+    ],
+    ['csf that is no query', { entities: [{ type: 'A' }], csf: '==', notification: endpoint }, 'csf'],
   ])('%s is refused with what is wrong, and nothing is stored', async (_what, body, message) => {
     await using broker = await inMemoryBroker();
     const answer = await broker.request('POST', '/ngsi-ld/v1/subscriptions', { type: 'Subscription', ...body });

@@ -191,6 +191,20 @@ describe('a lane to one endpoint', () => {
     expect(after.sent).toEqual([1, 6, 11, 16]);
   });
 
+  it('what nobody wants any more is dealt with at once, also what is being sent', async () => {
+    let release = () => {};
+    const gate = new Promise<void>((open) => {
+      release = open;
+    });
+    const { lane, done, push } = trial(() => gate.then(() => OK));
+    numbers(20).forEach(push);
+    lane.discard();
+    expect(done.size).toBe(20);
+    release();
+    await new Promise((wake) => setTimeout(wake, 5));
+    expect(lane.waiting).toBe(0);
+  });
+
   it('after close nothing more is reported as dealt with', async () => {
     let release = () => {};
     const gate = new Promise<void>((open) => {

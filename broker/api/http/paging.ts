@@ -72,7 +72,7 @@ function pageLink(
   media: MediaType,
 ): string {
   const at = request.url.indexOf('?');
-  const path = at < 0 ? request.url : request.url.slice(0, at);
+  const path = (at < 0 ? request.url : request.url.slice(0, at)).replace(/\/$/, '');
   const others = at < 0 ? [] : request.url.slice(at + 1).split('&');
   const kept = others.filter((pair) => pair !== '' && !pair.startsWith('limit=') && !pair.startsWith('offset='));
   // ">" ends a link target and '"' would end nothing here, but no header survives a line break: all are percent-encoded.

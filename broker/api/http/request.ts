@@ -118,3 +118,8 @@ export function refuseUnknownParameters(request: FastifyRequest, allowed: Readon
     }
   }
 }
+
+/** An IRI as the last segment of a path; ":" needs no encoding there, and ids are full of it. */
+export function pathSegment(iri: string): string {
+  return /^[\w:.~-]+$/.test(iri) ? iri : encodeURIComponent(iri).replaceAll('%3A', ':');
+}

@@ -87,9 +87,9 @@ const PURGE = [
   'id', 'type', 'idPattern', 'q', 'csf', 'georel', 'geometry', 'coordinates', 'geoproperty', 'geometryProperty', 'scopeQ', 'attrs', 'keep', 'drop', 'local',
 ]; // biome-ignore format: a list to be read as one
 
-/** The relative path of an entity (6.4.3.1); ":" needs no encoding in a path, and ids are full of it. */
+/** The relative path of an entity (6.4.3.1). */
 export function locationOf(id: Iri): string {
-  return `/ngsi-ld/v1/entities/${/^[\w:.~-]+$/.test(id) ? id : encodeURIComponent(id).replaceAll('%3A', ':')}`;
+  return `/ngsi-ld/v1/entities/${pathSegment(id)}`;
 }
 
 /** The entity that the path names, of the types that the parameter `type` selects. @throws DomainError BadRequestData */

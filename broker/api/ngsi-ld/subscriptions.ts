@@ -9,7 +9,7 @@ import { fromMicros } from '../../domain/time.ts';
 import type { SubscriptionOperations, SubscriptionView } from '../../operations/subscriptions.ts';
 import { accepted, LD_JSON, type MediaType, sendBody, withContext } from '../http/negotiation.ts';
 import { pagingHeaders, pagingOf } from '../http/paging.ts';
-import { bodyOf, contextOf, iriParameter } from '../http/request.ts';
+import { bodyOf, contextOf, iriParameter, pathSegment } from '../http/request.ts';
 
 const BASE = '/ngsi-ld/v1/subscriptions';
 const tags = ['Subscriptions'];
@@ -27,7 +27,7 @@ export const subscriptionRoutes =
       const id = await operations.createSubscription(request.caller, body, await contextOf(request));
       return reply
         .code(201)
-        .header('location', `${BASE}/${encodeURIComponent(id)}`)
+        .header('location', `${BASE}/${pathSegment(id)}`)
         .send();
     });
 

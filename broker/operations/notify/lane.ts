@@ -41,7 +41,7 @@ export interface LaneDependencies<S extends Subscriber> {
 }
 
 /**
- * The deliveries to one endpoint. While it answers, they go from memory straight out, over several strands that each carry the entities of
+ * The deliveries of one subscription to its endpoint. While it answers, they go from memory straight out, over several strands that each carry the entities of
  * one share of all ids: so the order per entity is kept. When it fails, everything that waits is parked on disk, and after a back-off the
  * parked deliveries go out, oldest first, until none is left and the lane is live again. One endpoint's trouble stays in its lane.
  */
@@ -60,7 +60,7 @@ export class Lane<S extends Subscriber> {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  /** @param backlog parked deliveries are waiting for this endpoint from before a restart */
+  /** @param backlog parked deliveries are waiting from before a restart */
   constructor(endpoint: string, dependencies: LaneDependencies<S>, backlog: boolean) {
     this.endpoint = endpoint;
     this.#with = dependencies;
@@ -95,6 +95,14 @@ export class Lane<S extends Subscriber> {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
+  }
+
+  /** Nobody wants these deliveries any more: all of them are dealt with. */
+  discard(): void {
+    this.close();
+    for (const strand of this.#strands) for (const delivery of strand.splice(0)) delivery.done();
+    for (const { delivery } of this.#toPark.splice(0)) delivery.done();
+    this.#waiting = 0;
   }
 
   /** Resolves when everything that had to be parked is on disk. */

@@ -119,6 +119,12 @@ export function notifications(options: NotificationsOptions): Notifications {
     return found;
   }
 
+  /**
+   * Each subscription has its own lane, also where several name the same URI: what one of them has waiting delays no other, and its state
+   * tells of its own deliveries.
+   */
+  const laneKey = ({ tenant, id }: SubscriptionInForce) => `${tenant}/${id}`;
+
   function laneOf(endpoint: string, backlog: boolean): Lane<SubscriptionInForce> {
     let lane = lanes.get(endpoint);
     if (!lane) {
@@ -157,7 +163,7 @@ export function notifications(options: NotificationsOptions): Notifications {
     const dealtWith = watermark.begin(change.position, concerned.length);
     for (const subscriber of concerned) {
       inMemory++;
-      laneOf(subscriber.notification.endpoint.uri, false).push({
+      laneOf(laneKey(subscriber), false).push({
         subscriber,
         change,
         done: () => {
@@ -208,6 +214,11 @@ export function notifications(options: NotificationsOptions): Notifications {
       watermark = new Watermark(readTo);
       saved = readTo;
       for (const { endpoint } of await deliveries.endpoints()) laneOf(endpoint, true);
+      subscriptions.onChange((entry, what) => {
+        if (what !== 'removed') return;
+        lanes.get(laneKey(entry))?.discard();
+        lanes.delete(laneKey(entry));
+      });
       stopListening = feed.onCommit(() => void pump());
       // Moving the cursor seldom costs duplicates after a crash, never a loss.
       saving = setInterval(() => save().catch(options.onError), 250);

@@ -201,7 +201,7 @@ function changedInstances(
   const style = { context: to.context, format, sysAttrs };
   if (format === 'simplified') {
     const deleted = changes.filter((one) => one.kind === 'deleted');
-    if (rest.length === 0 && deleted.length === 1 && deleted[0]!.datasetId === undefined) return NGSILD_NULL;
+    if (rest.length === 0) return NGSILD_NULL;
     const dataset: Record<string, JsonValue> = {};
     for (const instance of rest) dataset[instance.datasetId ?? '@none'] = compactValue(instance, style);
     for (const one of deleted) dataset[one.datasetId ?? '@none'] = NGSILD_NULL;
@@ -212,7 +212,9 @@ function changedInstances(
     const object = compactInstance(instance, style);
     return changed?.before ? { ...(object as JsonObject), ...previous(changed.before, style) } : object;
   });
-  for (const one of changes) {
+  // When no instance is left, the attribute is deleted: one Null says so.
+  const told = rest.length === 0 ? changes.slice(0, 1).map(({ datasetId: _, ...one }) => one) : changes;
+  for (const one of told as readonly InstanceChange[]) {
     if (one.kind !== 'deleted' || !one.before) continue;
     const { before } = one;
     // The name alone is enough, unless more has to be said (5.8.6).

@@ -4,7 +4,7 @@ import type { TypeSelection } from '../query.ts';
 import { MAX_TERMS, Scanner } from './scanner.ts';
 
 /**
- * Reads an entity type selection (4.17): `A`, `A,B`, `A|B`, `(A;B)|C`. Types are names or IRIs; an IRI that contains one of `,;|()` can not be
+ * Reads an entity type selection (4.17): `A`, `A,B`, `A|B`, `(A;B)|C`, `(A|B)`. Types are names or IRIs; an IRI that contains one of `,;|()` can not be
  * told from an operator, as the clause notes.
  * @returns undefined for "*", which selects every type (Table 6.4.3.2-1)
  * @throws DomainError BadRequestData with the position
@@ -24,10 +24,13 @@ export function parseTypes(text: string, context: Context, what = 'type'): TypeS
   };
   const element = (): TypeSelection => {
     if (!scanner.take('(')) return type();
-    const all = [type()];
-    while (scanner.take(';')) all.push(type());
+    const group = [type()];
+    // The grammar has only ";" in a group; "(A|B)", as subscribers write it, can mean one thing only.
+    const operator = scanner.take(',') || scanner.take('|') ? /[,|]/y : /;/y;
+    if (operator.source !== ';') group.push(type());
+    while (scanner.match(operator) !== undefined) group.push(type());
     scanner.expect(')', 'after a group of types');
-    return all.length === 1 ? (all[0] as TypeSelection) : { kind: 'all', of: all };
+    return group.length === 1 ? (group[0] as TypeSelection) : { kind: operator.source === ';' ? 'all' : 'any', of: group };
   };
   const any = [element()];
   while (scanner.take(',') || scanner.take('|')) any.push(element());
@@ -45,6 +48,6 @@ export function printTypes(selection: TypeSelection, name: (type: string) => str
     case 'all':
       return `(${selection.of.map((one) => printTypes(one, name)).join(';')})`;
     case 'any':
-      return selection.of.map((one) => printTypes(one, name)).join(',');
+      return selection.of.map((one) => (one.kind === 'any' ? `(${printTypes(one, name)})` : printTypes(one, name))).join(',');
   }
 }
