@@ -82,7 +82,7 @@ export function readSubscription(body: JsonObject, context: Context, id: Iri): S
   const members: Record<string, JsonValue> = {};
   for (const [name, value] of Object.entries(body)) {
     // What 5.2.12 does not know means nothing here, and is not kept.
-    if (MEMBERS.has(name)) members[name] = value;
+    if (MEMBERS.has(name)) members[name] = name === 'notification' && isObject(value) ? withoutState(value) : value;
   }
   const type = body['type'] ?? body['@type'];
   if (type !== 'Subscription')
@@ -115,6 +115,11 @@ export function readSubscription(body: JsonObject, context: Context, id: Iri): S
   };
 }
 
+/** Output-only members of 5.2.14.2: the broker's to say, not the subscriber's. */
+const STATE = new Set(['status', 'timesSent', 'timesFailed', 'lastNotification', 'lastSuccess', 'lastFailure']);
+const withoutState = (notification: JsonObject): JsonObject =>
+  Object.fromEntries(Object.entries(notification).filter(([name]) => !STATE.has(name)));
+
 /** The members of a stored subscription with those of a fragment in their place (5.5.8); an NGSI-LD Null removes a member. */
 export function patchMembers(stored: JsonObject, fragment: JsonObject): JsonObject {
   const merged: Record<string, JsonValue> = { ...stored };
@@ -138,7 +143,12 @@ function readConditions(members: JsonObject, context: Context, id: Iri): Subscri
   const conditions: Condition[] = [];
   const q = optionalText(members, 'q');
   if (q !== undefined) {
-    conditions.push(parseQ(q, context, { expandValues: names(members, 'expandValues'), jsonKeys: names(members, 'jsonKeys') }));
+    conditions.push(
+      parseQ(percentDecoded(q), context, {
+        expandValues: names(members, 'expandValues'),
+        jsonKeys: names(members, 'jsonKeys'),
+      }),
+    );
   }
   if (members['geoQ'] !== undefined) conditions.push(readGeoQ(members['geoQ'], context));
   const scopeQ = optionalText(members, 'scopeQ');

@@ -8,7 +8,7 @@ import type { MergeOptions } from '../../domain/patch.ts';
 import { parseTypes } from '../../domain/query/parse/types.ts';
 import { instant } from '../../domain/time.ts';
 import type { EntityOperations, PurgeScope, Target } from '../../operations/entities.ts';
-import { contextOf, iriParameter, listParameter, objectOf, optionsOf, parameter } from '../http/request.ts';
+import { contextOf, iriParameter, listParameter, objectOf, optionsOf, parameter, pathSegment } from '../http/request.ts';
 import { EXAMPLE_ENTITY, EXAMPLE_FRAGMENT, entityBody } from './examples.ts';
 import { localOf, selectionOf, selectionText } from './query-parameters.ts';
 
