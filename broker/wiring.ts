@@ -17,8 +17,11 @@ import { discoveryRoutes } from './api/ngsi-ld/discovery.ts';
 import { entityRoutes } from './api/ngsi-ld/entities.ts';
 import { attributeRoutes } from './api/ngsi-ld/entity-attributes.ts';
 import { entityQueryRoutes } from './api/ngsi-ld/entity-query.ts';
+import { registrationSubscriptionRoutes } from './api/ngsi-ld/registration-subscriptions.ts';
+import { registrationRoutes } from './api/ngsi-ld/registrations.ts';
 import { renderingCache } from './api/ngsi-ld/rendering.ts';
 import { subscriptionRoutes } from './api/ngsi-ld/subscriptions.ts';
+import { temporalFilterOf } from './api/ngsi-ld/temporal-parameters.ts';
 import { temporalProvisionRoutes } from './api/ngsi-ld/temporal-provision.ts';
 import { temporalQueryRoutes } from './api/ngsi-ld/temporal-query.ts';
 import { type Config, refuseOpenWorld } from './config.ts';
@@ -40,6 +43,10 @@ import { notifications } from './operations/notify/notifications.ts';
 import { periodicNotifications } from './operations/notify/periodic.ts';
 import { subscriptionsInForce } from './operations/notify/subscriptions-in-force.ts';
 import { queryOperations } from './operations/query.ts';
+import { registrationSubscriptionOperations } from './operations/registration-subscriptions.ts';
+import { registrationOperations } from './operations/registrations.ts';
+import { registrationNotifications } from './operations/registry/notify.ts';
+import { registrationsInForce } from './operations/registry/registrations-in-force.ts';
 import { subscriptionOperations } from './operations/subscriptions.ts';
 import { requireTenant } from './operations/tenants.ts';
 import type { Clock } from './ports/clock.ts';
@@ -122,6 +129,33 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     clock,
     timeoutMs: config.notificationTimeoutMs,
     onError,
+  });
+
+  const registrations = registrationsInForce(documents);
+  const registrationNotices = registrationNotifications({
+    registrations,
+    notifier,
+    clock,
+    timeoutMs: config.notificationTimeoutMs,
+  });
+  const registry = registrationOperations({
+    documents,
+    entities,
+    registrations,
+    resolveContext,
+    clock,
+    access,
+    newId: () => `urn:ngsi-ld:ContextSourceRegistration:${randomUUID()}` as Iri,
+    onChange: registrationNotices.changed,
+  });
+  const registrationSubscriptions = registrationSubscriptionOperations({
+    documents,
+    notifications: registrationNotices,
+    resolveContext,
+    temporalFilter: temporalFilterOf,
+    clock,
+    access,
+    newId: () => `urn:ngsi-ld:Subscription:${randomUUID()}` as Iri,
   });
 
   let ready = false;
@@ -212,6 +246,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         temporalProvisionRoutes(temporal),
         temporalQueryRoutes(temporal, paging),
         contextRoutes(contexts),
+        registrationRoutes(registry),
+        registrationSubscriptionRoutes(registrationSubscriptions),
         subscriptionRoutes(
           subscriptionOperations({
             documents,
@@ -233,10 +269,20 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   });
 
   await subscriptions.load();
+  await registrations.load();
+  await registrationSubscriptions.load();
   await delivery.start();
   periodic.start();
   const stopTrimming = trimByAge(store, config.changeRetentionHours, onError);
   const sweeping = sweepEvery(1000, () => sweepExpired(entities, clock), onError);
+  const sweepingRegistrations = sweepEvery(
+    1000,
+    async () => {
+      await registry.sweepExpired();
+      await registrations.flush();
+    },
+    onError,
+  );
 
   return {
     app,
@@ -266,9 +312,12 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       ready = false;
       stopTrimming();
       sweeping();
+      sweepingRegistrations();
       await app.close();
       await mqtt?.close(config.drainTimeoutMs / 2);
       periodic.stop();
+      registrationNotices.stop();
+      await registrations.flush();
       await delivery.stop();
       await notifier.close();
       await loader.close();

@@ -6,6 +6,7 @@ export type DocumentKind =
   | 'subscription'
   | 'subscription-state'
   | 'registration'
+  | 'registration-state'
   | 'registration-subscription'
   | 'context'
   | 'context-cache'
