@@ -331,6 +331,7 @@ export async function startBroker(config: Config): Promise<{ stop(signal: string
   refuseOpenWorld(config);
   const broker = await buildBroker(config);
   const { url, mqttUrl } = await broker.listen();
+  if (process.stdout.isTTY) greet(config, url, mqttUrl);
   broker.logger.info(
     { version: VERSION, node: process.version, http: url, mqtt: mqttUrl, dataDir: config.dataDir },
     `Mizar listens at ${url}: API at /ngsi-ld/v1, documentation at /docs`,
@@ -347,6 +348,20 @@ export async function startBroker(config: Config): Promise<{ stop(signal: string
       broker.logger.info('stopped');
     },
   };
+}
+
+/** For the person who has just started it in a terminal; a supervisor gets log lines only. */
+function greet(config: Config, url: string, mqttUrl: string | undefined): void {
+  const rows = [
+    ['NGSI-LD API', `${url}/ngsi-ld/v1`],
+    ['browse the APIs', `${url}/docs`],
+    ['health, figures', `${url}/health  ${url}/metrics`],
+    ['MQTT for devices', mqttUrl ?? 'off (MIZAR_MQTT=false)'],
+    ['data', config.dataDir],
+    ['try it', 'npm run demo   (in a second terminal)'],
+    ['settings', 'npm start -- --help'],
+  ];
+  console.log(`\n  Mizar ${VERSION}\n\n${rows.map(([what, where]) => `  ${what!.padEnd(18)}${where}`).join('\n')}\n`);
 }
 
 /** The broker's name in stamps: must stay the same for the life of its data. */

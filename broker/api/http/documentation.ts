@@ -1,6 +1,7 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance, FastifySchema } from 'fastify';
+import { OPERATIONS } from './clauses.ts';
 import { PARAMETERS } from './parameters.ts';
 
 declare module 'fastify' {
@@ -35,7 +36,12 @@ export async function documentation(app: FastifyInstance, version: string): Prom
   app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) =>
     reply.header('content-type', 'application/json').send(Buffer.from(JSON.stringify(app.swagger()))),
   );
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: true,
+    theme: { title: 'Mizar: APIs', css: [{ filename: 'mizar.css', content: '.swagger-ui .topbar { display: none }' }] },
+    uiConfig: { docExpansion: 'list', deepLinking: true, tryItOutEnabled: true },
+  });
 }
 
 function described(
@@ -44,7 +50,8 @@ function described(
   url: string,
 ): object {
   const { clause, query } = config ?? {};
-  const own = { ...schema };
+  const operation = clause === undefined ? undefined : OPERATIONS[clause];
+  const own = { ...(operation && { summary: operation.name, tags: [operation.heading] }), ...schema };
   const lines = [own.description, clause === undefined ? undefined : `Clause ${clause}.`].filter((line) => line !== undefined);
   const document: Record<string, unknown> = { ...own, ...(lines.length > 0 && { description: lines.join('\n\n') }) };
   if (query !== undefined && query.length > 0 && own.querystring === undefined) {

@@ -12,13 +12,12 @@ import { pagingHeaders, pagingOf } from '../http/paging.ts';
 import { bodyOf, contextOf, iriParameter, pathSegment } from '../http/request.ts';
 
 const BASE = '/ngsi-ld/v1/subscriptions';
-const tags = ['Subscriptions'];
 
 /** Resources subscriptions/ and subscriptions/{subscriptionId}, 6.10 and 6.11. */
 export const subscriptionRoutes =
   (operations: SubscriptionOperations): FastifyPluginAsync =>
   async (app) => {
-    const create = { config: { clause: '5.8.1', query: ['local'] }, schema: { summary: 'Create Subscription', tags } };
+    const create = { config: { clause: '5.8.1', query: ['local'] } };
     app.post('/subscriptions', create, async (request, reply) => {
       const body = objectBody(bodyOf(request));
       if (body['id'] !== undefined && !isIri(body['id'])) {
@@ -33,7 +32,6 @@ export const subscriptionRoutes =
 
     const query = {
       config: { clause: '5.8.4', query: ['limit', 'offset', 'count', 'options', 'local'] },
-      schema: { summary: 'Query Subscriptions', tags },
     };
     app.get('/subscriptions', query, async (request, reply) => {
       const paging = pagingOf(request);
@@ -49,7 +47,6 @@ export const subscriptionRoutes =
 
     const retrieve = {
       config: { clause: '5.8.3', query: ['options', 'local'] },
-      schema: { summary: 'Retrieve Subscription', tags },
     };
     app.get('/subscriptions/:subscriptionId', retrieve, async (request, reply) => {
       const media = accepted(request);
@@ -58,7 +55,7 @@ export const subscriptionRoutes =
       return sendBody(request, reply, { media, context, body: bodyText(view, context, media) });
     });
 
-    const update = { config: { clause: '5.8.2', query: ['local'] }, schema: { summary: 'Update Subscription', tags } };
+    const update = { config: { clause: '5.8.2', query: ['local'] } };
     app.patch('/subscriptions/:subscriptionId', update, async (request, reply) => {
       const id = iriParameter(request, 'subscriptionId');
       const fragment = objectBody(bodyOf(request));
@@ -66,7 +63,7 @@ export const subscriptionRoutes =
       return reply.code(204).send();
     });
 
-    const remove = { config: { clause: '5.8.5', query: ['local'] }, schema: { summary: 'Delete Subscription', tags } };
+    const remove = { config: { clause: '5.8.5', query: ['local'] } };
     app.delete('/subscriptions/:subscriptionId', remove, async (request, reply) => {
       await operations.deleteSubscription(request.caller, iriParameter(request, 'subscriptionId'));
       return reply.code(204).send();
