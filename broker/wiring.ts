@@ -274,7 +274,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   await delivery.start();
   periodic.start();
   const stopTrimming = trimByAge(store, config.changeRetentionHours, onError);
-  const sweeping = sweepEvery(1000, () => sweepExpired(entities, clock), onError);
+  const sweeping = sweepEvery(1000, () => sweepExpired(entities, history, clock), onError);
   const sweepingRegistrations = sweepEvery(
     1000,
     async () => {

@@ -40,7 +40,7 @@ export interface EntityPage {
 export interface Write {
   readonly tenant: TenantId;
   readonly id: Iri;
-  /** `decide` sees the entity also when its time is over: the sweeper's deletions. */
+  /** `decide` sees the entity as it is stored, with what has expired of it: the sweeper's writes. */
   readonly evenExpired?: true;
   decide(current: Entity | undefined): ChangeDraft | undefined;
 }
@@ -51,7 +51,8 @@ export type WriteOutcome =
   | { readonly kind: 'refused'; readonly error: DomainError };
 
 /**
- * Current state, per tenant. Entities whose `expiresAt` has passed are absent from every answer, also in `decide`.
+ * Current state, per tenant. Entities and attribute instances whose `expiresAt` has passed are absent from every answer, also in `decide`;
+ * their end is a change that the sweeper writes, or whoever writes to the entity before it came.
  * State, history and change log of a write are one atomic step.
  */
 export interface EntityStore {
@@ -72,7 +73,7 @@ export interface EntityStore {
   commitTogether(writes: readonly Write[]): Promise<readonly WriteOutcome[]>;
   /** Types and attributes that exist, with how many entities have them (5.7.5 to 5.7.10). */
   typeCounts(tenant: TenantId): Promise<readonly TypeCount[]>;
-  /** Entities that have expired and are still stored, of any tenant, oldest first: the sweeper deletes them as ordinary changes. */
+  /** Entities that have expired, or something in them has, and still stored, of any tenant, oldest first: the sweeper writes ordinary changes. */
   expired(limit: number): Promise<readonly { readonly tenant: TenantId; readonly id: Iri }[]>;
   /** The tenants that exist: those that ever were written to (4.14), and the default one. */
   tenants(): Promise<readonly TenantId[]>;

@@ -36,6 +36,8 @@ export interface HistoryStore {
   ): Promise<boolean>;
   /** 5.6.15. */
   deleteInstance(tenant: TenantId, id: Iri, name: Iri, instanceId: Iri): Promise<boolean>;
+  /** Removes instances whose `expiresAt` has passed (4.22), of any tenant; they are in no answer before that. @returns how many, at most `limit` */
+  deleteExpired(limit: number): Promise<number>;
 }
 
 export interface HistoryPageRequest {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { DomainError } from '../../broker/domain/errors.ts';
 import { DEFAULT_TENANT, type Iri, type TenantId } from '../../broker/domain/iri.ts';
 import type { EntityQuery } from '../../broker/domain/query/query.ts';
+import { sweepExpired } from '../../broker/operations/expiry.ts';
 import type { PageRequest, Write } from '../../broker/ports/entity-store.ts';
 import { at, creation, deletion, iri, point, property, setting, urn } from '../support/writes.ts';
 import type { OpenStores } from './stores.ts';
@@ -222,6 +223,95 @@ export function entityStoreContract(name: string, open: OpenStores): void {
       expect((await entities.commit([creation(clock, urn('a'), [BUS], {})]))[0]?.kind).toBe('committed');
       expect((await feed.read(0, 10)).map(({ kind }) => kind)).toEqual(['created', 'deleted', 'created']);
       expect((await entities.get(DEFAULT_TENANT, urn('a')))?.entity.types).toEqual([BUS]);
+    });
+
+    it('4.22: an attribute instance that has expired is in no answer, and what is left of its entity is a state of its own', async () => {
+      await using store = await open();
+      const { entities, feed, clock } = store;
+      const until = (seconds: string) => ({ expiresAt: at(`2026-03-01T07:00:${seconds}Z`) });
+      const other = { datasetId: urn('gps') };
+      await entities.commit([
+        creation(clock, urn('a'), [CAR], {
+          [SPEED]: [property(1), property(2, { ...other, ...until('10') })],
+          [iri('flash')]: [property(3, until('20'))],
+          [iri('note')]: [property(4, { attributes: { [iri('by')]: [property('me', until('10'))] } })],
+        }),
+      ]);
+      const page: PageRequest = { limit: 10, count: true };
+      const query: EntityQuery = { anyAttribute: [iri('flash')] };
+      const whole = await entities.get(DEFAULT_TENANT, urn('a'));
+      expect(whole?.entity.attributes[SPEED]).toHaveLength(2);
+      expect((await entities.query(DEFAULT_TENANT, query, page)).count).toBe(1);
+
+      clock.advance(10);
+      const later = await entities.get(DEFAULT_TENANT, urn('a'));
+      expect(later?.version).not.toBe(whole?.version);
+      expect(later?.entity.attributes[SPEED]).toMatchObject([{ value: 1 }]);
+      expect(later?.entity.attributes[iri('note')]?.[0]?.attributes).toBeUndefined();
+      expect((await entities.query(DEFAULT_TENANT, query, page)).entities[0]?.version).toBe(later?.version);
+
+      clock.advance(10);
+      const last = await entities.get(DEFAULT_TENANT, urn('a'));
+      expect(new Set([whole?.version, later?.version, last?.version]).size).toBe(3);
+      expect(Object.keys(last?.entity.attributes ?? {})).toEqual([SPEED, iri('note')]);
+      expect(await entities.query(DEFAULT_TENANT, query, page)).toEqual({ entities: [], more: false, count: 0 });
+      const counted = (await entities.typeCounts(DEFAULT_TENANT)).map(({ type, entities, attributes }) => [
+        type,
+        entities,
+        attributes.map(({ name }) => name),
+      ]);
+      expect(counted).toEqual([[CAR, 1, [iri('note'), SPEED]]]);
+      expect(await feed.read(0, 10)).toHaveLength(1);
+    });
+
+    it('4.22: who writes before the sweeper came is preceded by the end of what has expired', async () => {
+      await using store = await open();
+      const { entities, feed, clock } = store;
+      const short = { expiresAt: at('2026-03-01T07:00:10Z') };
+      await entities.commit([
+        creation(clock, urn('a'), [CAR], { [SPEED]: [property(1)], [iri('flash')]: [property(2, short)] }),
+      ]);
+      clock.advance(10);
+      expect(await entities.expired(10)).toEqual([{ tenant: DEFAULT_TENANT, id: urn('a') }]);
+      const seen: unknown[] = [];
+      const write = setting(clock, urn('a'), SPEED, property(5));
+      await entities.commit([
+        {
+          ...write,
+          decide: (current) => {
+            seen.push(Object.keys(current?.attributes ?? {}));
+            return write.decide(current);
+          },
+        },
+      ]);
+      expect(seen).toEqual([[SPEED]]);
+      const changes = (await feed.read(0, 10)).map(({ kind, attributes }) => [
+        kind,
+        attributes.map(({ kind, name }) => [kind, name]),
+      ]);
+      expect(changes.slice(1)).toEqual([
+        ['updated', [['deleted', iri('flash')]]],
+        ['updated', [['updated', SPEED]]],
+      ]);
+      expect(await entities.expired(10)).toEqual([]);
+    });
+
+    it('4.22: shows the sweeper what is stored, so that it can end it', async () => {
+      await using store = await open();
+      const { entities, history, clock } = store;
+      const short = { expiresAt: at('2026-03-01T07:00:10Z') };
+      const long = { expiresAt: at('2026-03-01T08:00:00Z') };
+      await entities.commit([
+        creation(clock, urn('a'), [CAR], { [SPEED]: [property(1)] }, short),
+        creation(clock, urn('b'), [CAR], { [SPEED]: [property(1, short)], [iri('flash')]: [property(2, long)] }),
+        creation(clock, urn('c'), [CAR], { [SPEED]: [property(1, long)] }),
+      ]);
+      clock.advance(10);
+      expect(await sweepExpired(entities, history, clock)).toBe(2);
+      expect(await sweepExpired(entities, history, clock)).toBe(0);
+      expect(await entities.get(DEFAULT_TENANT, urn('a'))).toBeUndefined();
+      expect(Object.keys((await entities.get(DEFAULT_TENANT, urn('b')))?.entity.attributes ?? {})).toEqual([iri('flash')]);
+      expect((await entities.get(DEFAULT_TENANT, urn('c')))?.entity.attributes[SPEED]).toHaveLength(1);
     });
 
     it('pages in ascending id by offset and by the last id, and says whether more would come', async () => {

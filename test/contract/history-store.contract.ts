@@ -4,6 +4,7 @@ import type { HistorySelection, TimeProperty, TimeRelation } from '../../broker/
 import { DEFAULT_TENANT, type Iri, type TenantId } from '../../broker/domain/iri.ts';
 import type { EntityQuery } from '../../broker/domain/query/query.ts';
 import { toMicros } from '../../broker/domain/time.ts';
+import { sweepExpired } from '../../broker/operations/expiry.ts';
 import type { HistoryStore } from '../../broker/ports/history-store.ts';
 import { at, creation, deletion, iri, point, property, removal, setting, urn } from '../support/writes.ts';
 import type { OpenStores, Stores } from './stores.ts';
@@ -133,6 +134,62 @@ export function historyStoreContract(name: string, open: OpenStores): void {
       expect(values(gone?.attributes[SPEED])).toEqual([0, 10]);
       const all = await history.evolution(DEFAULT_TENANT, A, select('deletedAt'));
       expect(values(all?.attributes[NAME])).toEqual(['urn:ngsi-ld:null']);
+    });
+
+    it('4.22: an instance that expires takes its history along, and what was said for good stays', async () => {
+      await using store = await open();
+      const { entities, history, clock } = store;
+      const short = { expiresAt: at('2026-03-01T07:00:30Z') };
+      const FLASH = iri('flash');
+      await entities.commit([
+        creation(clock, A, [CAR], { [SPEED]: [property(1)], [FLASH]: [property(10, short)], [NAME]: [property('A')] }),
+      ]);
+      clock.advance(1);
+      await entities.commit([setting(clock, A, FLASH, property(11, short)), setting(clock, A, SPEED, property(2, short))]);
+      const all = select('modifiedAt');
+      const methods = ['sum'] as const;
+      const summed = async () =>
+        Object.keys(
+          (await history.aggregate(DEFAULT_TENANT, A, all, { methods, period: { months: 0, micros: 0 } }))?.attributes ?? {},
+        );
+      expect(values((await history.evolution(DEFAULT_TENANT, A, all))?.attributes[FLASH])).toEqual([10, 11]);
+      expect(await summed()).toContain(FLASH);
+      clock.advance(29);
+      const before = (await history.evolution(DEFAULT_TENANT, A, all))?.attributes;
+      expect([values(before?.[FLASH]), values(before?.[SPEED])]).toEqual([undefined, [1]]);
+      expect(await summed()).not.toContain(FLASH);
+
+      await sweepExpired(entities, history, clock);
+      const after = (await history.evolution(DEFAULT_TENANT, A, all))?.attributes;
+      expect(Object.keys(after ?? {}).sort()).toEqual([NAME, SPEED]);
+      // The value that came first was for good: that it is no longer there is worth telling.
+      expect(after?.[SPEED]?.map(({ deletedAt }) => deletedAt !== undefined)).toEqual([false, true]);
+      expect(await history.deleteExpired(10)).toBe(0);
+    });
+
+    it('4.22: the evolution of an entity outlives its end', async () => {
+      await using store = await open();
+      const { entities, history, clock } = store;
+      await entities.commit([creation(clock, A, [CAR], { [SPEED]: [property(1)] }, { expiresAt: at('2026-03-01T07:00:30Z') })]);
+      clock.advance(30);
+      await sweepExpired(entities, history, clock);
+      const evolution = await history.evolution(DEFAULT_TENANT, A, select('modifiedAt'));
+      expect(evolution?.deletedAt).toBe(at('2026-03-01T07:00:30Z'));
+      expect(values(evolution?.attributes[SPEED])?.[0]).toBe(1);
+    });
+
+    it('4.22: instances that temporal provision added expire alike, unless they are given more time', async () => {
+      await using store = await open();
+      const { history, clock } = store;
+      const short = { expiresAt: at('2026-03-01T07:00:30Z') };
+      const instances = [1, 2, 3].map((n) => property(n, { observedAt: minute(n), ...(n === 3 ? {} : short) }));
+      await history.append(DEFAULT_TENANT, A, { types: [CAR], attributes: { [SPEED]: instances } }, clock.now());
+      const [, second] = (await history.evolution(DEFAULT_TENANT, A, select()))?.attributes[SPEED] ?? [];
+      await history.modifyInstance(DEFAULT_TENANT, A, SPEED, second?.instanceId as Iri, ({ expiresAt: _, ...old }) => old);
+      clock.advance(30);
+      expect(await speeds(history, select())).toEqual([2, 3]);
+      expect([await history.deleteExpired(10), await history.deleteExpired(10)]).toEqual([1, 0]);
+      expect(await speeds(history, select())).toEqual([2, 3]);
     });
 
     it('4.5.6: tells the evolution of the scope', async () => {

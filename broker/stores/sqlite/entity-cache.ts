@@ -1,7 +1,11 @@
 import type { Entity } from '../../domain/entity.ts';
 import type { Iri } from '../../domain/iri.ts';
+import { nextExpiry, withoutExpired } from '../../domain/patch.ts';
+import type { Micros } from '../../domain/time.ts';
 import type { StoredEntity } from '../../ports/entity-store.ts';
 import type { Codec } from './codec.ts';
+
+type Columns = Omit<EntityRow, 'entity' | 'weight' | 'at' | 'partial'> & { readonly partial?: boolean };
 
 /** What the store knows of an entity row. `text` undefined: there is a row (history knows the id), but the entity does not exist now. */
 export class EntityRow implements StoredEntity {
@@ -9,15 +13,18 @@ export class EntityRow implements StoredEntity {
   readonly tenant: number;
   readonly id: Iri;
   readonly version: number;
-  readonly expires: number | undefined;
+  /** When the entity, or the first thing in it, stops to exist (4.22). */
+  readonly expires: Micros | undefined;
   /** False: the temporal evolution was deleted (5.6.16), or never was. */
   readonly evolution: boolean;
   readonly past: string | undefined;
   readonly text: string | undefined;
+  /** Not what is stored, but what is left of it now. */
+  readonly partial: boolean;
   readonly #codec: Codec;
   #entity: Entity | undefined;
 
-  constructor(row: Omit<EntityRow, 'entity' | 'weight'>, codec: Codec, entity?: Entity) {
+  constructor(row: Columns, codec: Codec, entity?: Entity) {
     this.key = row.key;
     this.tenant = row.tenant;
     this.id = row.id;
@@ -26,6 +33,7 @@ export class EntityRow implements StoredEntity {
     this.evolution = row.evolution;
     this.past = row.past;
     this.text = row.text;
+    this.partial = row.partial ?? false;
     this.#codec = codec;
     this.#entity = entity;
   }
@@ -34,6 +42,21 @@ export class EntityRow implements StoredEntity {
   get entity(): Entity {
     this.#entity ??= this.#codec.decode(this.text as string, this.id);
     return this.#entity;
+  }
+
+  /**
+   * The row without what has expired at a moment (4.22). Until the sweeper comes, what is left has a version of its own between two
+   * positions: it grows as more expires, and no change ever has it.
+   */
+  at(now: Micros): EntityRow | undefined {
+    if (this.expires === undefined || this.expires > now) return this;
+    const left = withoutExpired(this.entity, now);
+    if (!left) return undefined;
+    const next = nextExpiry(left.entity);
+    const expires = next === Number.POSITIVE_INFINITY ? undefined : next;
+    const version = this.version + left.gone / (left.gone + 1);
+    const { key, tenant, id, evolution, past, text } = this;
+    return new EntityRow({ key, tenant, id, version, expires, evolution, past, text, partial: true }, this.#codec, left.entity);
   }
 
   /** About how many bytes of memory it takes: the parsed form is some times the text. */

@@ -1,7 +1,7 @@
 import type { ChangeDraft, Position } from '../../domain/change.ts';
 import type { Entity } from '../../domain/entity.ts';
 import type { Iri } from '../../domain/iri.ts';
-import { toMicros } from '../../domain/time.ts';
+import { nextExpiry } from '../../domain/patch.ts';
 import type { ChangeLog } from './change-log.ts';
 import type { Codec } from './codec.ts';
 import type { Database } from './database.ts';
@@ -117,7 +117,8 @@ export class EntityRows {
       history.record(row.key, draft);
       return version;
     }
-    const expires = after?.expiresAt === undefined ? undefined : toMicros(after.expiresAt);
+    const end = after ? nextExpiry(after) : Number.POSITIVE_INFINITY;
+    const expires = end === Number.POSITIVE_INFINITY ? undefined : end;
     // While the entity exists, this holds what temporal provision added; what was known of a deleted one is over.
     const keptPast = before ? row?.past : undefined;
     const next = new EntityRow(

@@ -1,6 +1,8 @@
+import type { ChangeDraft } from '../../domain/change.ts';
 import type { Entity } from '../../domain/entity.ts';
 import { DomainError } from '../../domain/errors.ts';
 import { DEFAULT_TENANT, type Iri, type TenantId } from '../../domain/iri.ts';
+import { expire } from '../../domain/patch.ts';
 import { compile } from '../../domain/query/evaluate.ts';
 import { compileOrder } from '../../domain/query/order.ts';
 import type { EntityQuery, Order } from '../../domain/query/query.ts';
@@ -19,7 +21,7 @@ import type {
 import { type Access, compileQuery, hasOnly } from './compile-query.ts';
 import type { EntityRow } from './entity-cache.ts';
 import type { EntityRows, Parts } from './entity-rows.ts';
-import { expiry } from './expiry.ts';
+import type { Shape } from './shape-counts.ts';
 import { Slices } from './slices.ts';
 
 type Test = (entity: Entity) => boolean;
@@ -39,7 +41,8 @@ interface Answered {
   until?: Micros;
 }
 
-const NEXT_EXPIRY = 'SELECT min(expires) FROM entity WHERE expires > ?';
+/** Of what has expired and is still stored, too: more of the same entity may expire before the sweeper comes. */
+const NEXT_EXPIRY = 'SELECT min(expires) FROM entity WHERE expires IS NOT NULL';
 
 export class SqliteEntityStore implements EntityStore {
   /** Grows with every change to an entity: what was answered before may not hold any longer. */
@@ -64,10 +67,10 @@ export class SqliteEntityStore implements EntityStore {
     return key === undefined ? undefined : this.#current(this.#rows.byId(key, id));
   }
 
-  /** The row, if the entity exists now. */
+  /** The row without what has expired, if the entity exists now. */
   #current(row: EntityRow | undefined): EntityRow | undefined {
     if (row === undefined || row.text === undefined) return undefined;
-    return row.expires !== undefined && row.expires <= this.#clock.micros() ? undefined : row;
+    return row.expires === undefined ? row : row.at(this.#clock.micros());
   }
 
   commit(writes: readonly Write[]): Promise<readonly WriteOutcome[]> {
@@ -87,10 +90,11 @@ export class SqliteEntityStore implements EntityStore {
     const { dictionary, history } = this.#parts;
     const known = dictionary.findTenant(write.tenant);
     let row = known === undefined ? undefined : this.#rows.byId(known, write.id);
-    const current = write.evenExpired ? (row?.text === undefined ? undefined : row) : this.#current(row);
+    // What has expired and nobody has heard of yet ends first, so that the log tells what happened.
+    const ending = write.evenExpired ? undefined : this.#ending(row);
     let draft: ReturnType<Write['decide']>;
     try {
-      draft = write.decide(current?.entity);
+      draft = write.decide(ending ? ending.after : row?.text === undefined ? undefined : row.entity);
     } catch (error) {
       if (error instanceof DomainError) return { kind: 'refused', error };
       throw error;
@@ -104,12 +108,18 @@ export class SqliteEntityStore implements EntityStore {
       if (late.length < draft.late.length) draft = { ...draft, late };
     }
     const tenant = known ?? dictionary.tenant(write.tenant);
-    if (row?.text !== undefined && !current) {
-      // It has expired, and nobody has heard of it yet: its deletion comes first, so that the log tells what happened.
-      this.#rows.write(tenant, write.id, row, expiry(row.entity, this.#clock));
+    if (row && ending) {
+      this.#rows.write(tenant, write.id, row, ending);
       row = this.#rows.byId(tenant, write.id);
     }
     return { kind: 'committed', version: this.#rows.write(tenant, write.id, row, draft), change: draft };
+  }
+
+  /** The change that ends what has expired of a stored entity, or all of it. */
+  #ending(row: EntityRow | undefined): ChangeDraft | undefined {
+    const now = this.#clock.micros();
+    if (row?.text === undefined || row.expires === undefined || row.expires > now) return undefined;
+    return expire(row.entity, now, { at: this.#clock.now(), stamp: this.#clock.stamp() });
   }
 
   async query(tenant: TenantId, query: EntityQuery, page: PageRequest): Promise<EntityPage> {
@@ -125,8 +135,7 @@ export class SqliteEntityStore implements EntityStore {
 
   #stillHolds(answer: Answered): boolean {
     if (answer.generation !== this.#generation) return false;
-    answer.until ??=
-      (this.#parts.database.get(NEXT_EXPIRY, answer.at)?.[0] as Micros | null | undefined) ?? Number.POSITIVE_INFINITY;
+    answer.until ??= (this.#parts.database.get(NEXT_EXPIRY)?.[0] as Micros | null | undefined) ?? Number.POSITIVE_INFINITY;
     return this.#clock.micros() < answer.until;
   }
 
@@ -148,7 +157,7 @@ export class SqliteEntityStore implements EntityStore {
       else more = true;
       return !more;
     });
-    if (test) for (const row of entities) this.#parts.cache.set(row);
+    if (test) for (const row of entities) if (!row.partial) this.#parts.cache.set(row);
     return { entities, more, ...(page.count ? { count: await this.#count(key, query, access, test) } : {}) };
   }
 
@@ -184,7 +193,7 @@ export class SqliteEntityStore implements EntityStore {
     const { types, anyAttribute } = query;
     let count = 0;
     if (hasOnly(query, 'types', 'anyAttribute')) {
-      for (const [shape, entities] of this.#parts.shapes.of(tenant, this.#clock.micros())) {
+      for (const [shape, entities] of this.#shapes(tenant)) {
         if (types && !typesMatch(types, shape.types)) continue;
         if (anyAttribute && !shape.attributes.some(({ name }) => anyAttribute.includes(name))) continue;
         count += entities;
@@ -218,12 +227,16 @@ export class SqliteEntityStore implements EntityStore {
     };
   }
 
+  #shapes(tenant: number): Iterable<[Shape, number]> {
+    return this.#parts.shapes.of(tenant, this.#clock.micros(), (key) => this.#current(this.#rows.byKey(key))?.entity);
+  }
+
   async typeCounts(tenant: TenantId): Promise<readonly TypeCount[]> {
-    const { dictionary, shapes } = this.#parts;
+    const { dictionary } = this.#parts;
     const key = dictionary.findTenant(tenant);
     if (key === undefined) return [];
     const types = new Map<Iri, { entities: number; attributes: Map<Iri, { kinds: Set<string>; entities: number }> }>();
-    for (const [shape, entities] of shapes.of(key, this.#clock.micros())) {
+    for (const [shape, entities] of this.#shapes(key)) {
       for (const type of shape.types) {
         const of = types.get(type) ?? { entities: 0, attributes: new Map() };
         types.set(type, of);

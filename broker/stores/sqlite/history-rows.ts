@@ -8,6 +8,7 @@ import { allAttributes } from './change-log.ts';
 import type { Database, Value } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
 import type { GroupCommit } from './group-commit.ts';
+import { TransientRows } from './transient-rows.ts';
 
 const COLUMNS = 'entity, name, time, seq, observed, dataset, created, modified, deleted, number, instance';
 /** One statement for several rows: a statement costs as much as a small row. */
@@ -19,6 +20,7 @@ const INSERTS = Array.from({ length: ROWS_AT_ONCE + 1 }, (_, rows) => {
 const WIDTH = 11;
 const SAME_MOMENT =
   'SELECT instance FROM history WHERE entity = ? AND name = ? AND time = ? AND observed = 1 AND deleted IS NULL AND dataset IS ?';
+const ANY = 'SELECT 1 FROM history WHERE entity = ? AND name = ? AND dataset IS ? AND deleted IS NULL LIMIT 1';
 const REMEMBER = 'INSERT INTO memory (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value';
 /** Sequence numbers are reserved in blocks, so that the last one used need not be written each time. */
 const BLOCK = 1_000_000;
@@ -33,6 +35,7 @@ export class HistoryRows {
   readonly #commits: GroupCommit;
   /** Part of every instanceId: numbers alone would repeat in another broker. */
   readonly #store: string;
+  readonly #transient: TransientRows;
   #next: number;
   #reserved: number;
   /** Values of rows that go into the next statement. */
@@ -43,6 +46,7 @@ export class HistoryRows {
     this.#database = database;
     this.#dictionary = dictionary;
     this.#commits = commits;
+    this.#transient = new TransientRows(database, commits);
     const remembered = (key: string) => database.get('SELECT value FROM memory WHERE key = ?', key)?.[0];
     this.#next = Number(remembered('instance') ?? 0) + 1;
     this.#reserved = this.#next - 1;
@@ -75,11 +79,34 @@ export class HistoryRows {
     const whole = draft.kind !== 'updated' && draft.attributes.length === 0;
     for (const { name, kind, after: now, before: then } of whole ? allAttributes(draft.kind, entity) : draft.attributes) {
       if (kind !== 'deleted' && now) this.#add(key, name, now, at);
-      else if (kind === 'deleted' && then) this.#add(key, name, tombstone(then, at), at);
+      else if (kind === 'deleted' && then && this.#isMissed(key, name, then, at)) this.#add(key, name, tombstone(then, at), at);
     }
     if (draft.late) for (const { name, instance } of draft.late) this.#add(key, name, instance, at);
     if (before?.scopes !== after?.scopes) this.#addScope(key, before, after, at);
     this.#flush();
+  }
+
+  /** 4.22: an instance that expires takes its history along. Where nothing is left that has ended, nothing says "deleted here". */
+  #isMissed(key: number, name: Iri, { expiresAt, datasetId }: AttributeInstance, at: Instant): boolean {
+    if (expiresAt === undefined || toMicros(expiresAt) > toMicros(at)) return true;
+    this.#transient.sweep(toMicros(at), Number.POSITIVE_INFINITY);
+    const dataset = datasetId === undefined ? null : this.#dictionary.name(datasetId);
+    return this.#database.get(ANY, key, this.#dictionary.name(name), dataset) !== undefined;
+  }
+
+  /** When the next row expires, or has expired though nobody has removed it yet; Infinity if none does. */
+  get nextExpiry(): Micros {
+    return this.#transient.due;
+  }
+
+  /** Inside a transaction: a row is about to be written anew. */
+  forget(seq: number): void {
+    this.#transient.forget(seq);
+  }
+
+  /** Inside a transaction: removes rows that have expired. @returns how many, at most `limit` */
+  sweep(now: Micros, limit: number): number {
+    return this.#transient.sweep(now, limit);
   }
 
   #addScope(key: number, before: Entity | undefined, after: Entity | undefined, at: Instant): void {
@@ -98,7 +125,7 @@ export class HistoryRows {
   }
 
   #add(key: number, name: Iri, instance: AttributeInstance, at: Instant, seq = this.#sequence()): void {
-    const { observedAt, deletedAt, datasetId } = instance;
+    const { observedAt, deletedAt, datasetId, expiresAt } = instance;
     const moments = this.#moments;
     const modified = moments.micros(instance.modifiedAt ?? at);
     const value = instance.type === 'Property' ? instance.value : undefined;
@@ -113,10 +140,13 @@ export class HistoryRows {
       stamp: undefined,
       instanceId: undefined,
     };
+    const nameKey = this.#dictionary.name(name);
+    const time = observedAt === undefined ? modified : moments.micros(observedAt);
+    if (expiresAt !== undefined) this.#transient.add(seq, moments.micros(expiresAt), key, nameKey, time);
     this.#values.push(
       key,
-      this.#dictionary.name(name),
-      observedAt === undefined ? modified : moments.micros(observedAt),
+      nameKey,
+      time,
       seq,
       observedAt === undefined ? 0 : 1,
       datasetId === undefined ? null : this.#dictionary.name(datasetId),

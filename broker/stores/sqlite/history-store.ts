@@ -38,7 +38,7 @@ export class SqliteHistoryStore implements HistoryStore {
     this.#parts = parts;
     this.#rows = rows;
     this.#clock = clock;
-    this.#instances = new Instances(parts.database, parts.dictionary, parts.history);
+    this.#instances = new Instances(parts.database, parts.dictionary, parts.history, clock);
   }
 
   #find(tenant: TenantId, id: Iri): EntityRow | undefined {
@@ -282,6 +282,7 @@ export class SqliteHistoryStore implements HistoryStore {
         const place = this.#place(tenant, id, name, instanceId);
         if (!place) return false;
         const old = this.#instances.restore(place.stored);
+        history.forget(place.seq);
         const { instanceId: _, ...changed } = change(old);
         database.run(DELETE_INSTANCE, place.entity, place.name, place.time, place.seq);
         // 5.6.14.4: createdAt stays, modifiedAt is that of the modification.
@@ -303,6 +304,12 @@ export class SqliteHistoryStore implements HistoryStore {
       this.#parts.database.run(DELETE_INSTANCE, place.entity, place.name, place.time, place.seq);
       return true;
     });
+  }
+
+  async deleteExpired(limit: number): Promise<number> {
+    const { commits, history } = this.#parts;
+    if (history.nextExpiry > this.#clock.micros()) return 0;
+    return commits.submit(() => history.sweep(this.#clock.micros(), limit));
   }
 
   #place(tenant: TenantId, id: Iri, name: Iri, instanceId: Iri) {

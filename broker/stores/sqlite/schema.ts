@@ -88,6 +88,14 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX delivery_by_endpoint ON delivery (dead, endpoint, position);
   CREATE INDEX delivery_by_position ON delivery (position);
   `,
+  `
+  -- The few rows of history that expire (4.22), beside the table so that the others do not pay for them.
+  CREATE TABLE transient (
+    seq INTEGER PRIMARY KEY,            -- of the row in history
+    expires INTEGER NOT NULL, entity INTEGER NOT NULL, name INTEGER NOT NULL, time INTEGER NOT NULL
+  );
+  CREATE INDEX transient_by_expiry ON transient (expires);
+  `,
 ];
 
 /** In the file's header, so that a database of another program is recognised: "MIZR". */

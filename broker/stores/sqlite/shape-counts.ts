@@ -13,7 +13,7 @@ export interface Shape {
 const COUNTS = 'SELECT shape, count(*) FROM entity WHERE tenant = ? AND shape IS NOT NULL GROUP BY shape';
 // Named, because the planner would walk the index of shapes and look at every entity.
 const EXPIRED =
-  'SELECT shape, count(*) FROM entity INDEXED BY entity_by_expiry WHERE expires <= ? AND tenant = ? AND shape IS NOT NULL GROUP BY shape';
+  'SELECT key, shape FROM entity INDEXED BY entity_by_expiry WHERE expires <= ? AND tenant = ? AND shape IS NOT NULL';
 
 /** How many entities of each shape a tenant has: counted once, then kept up to date with every write. */
 export class ShapeCounts {
@@ -46,14 +46,23 @@ export class ShapeCounts {
     });
   }
 
-  /** Every shape that occurs, and how many entities have it. @param now what has expired by then does not count */
-  *of(tenant: number, now: number): Generator<[Shape, number], void, undefined> {
+  /**
+   * Shapes that occur, and how many entities have them; one may come twice.
+   * @param now what has expired by then does not count
+   * @param current what is left of an entity of which something has expired
+   */
+  *of(tenant: number, now: number, current: (key: number) => Entity | undefined): Generator<[Shape, number], void, undefined> {
     let counts = this.#counts.get(tenant);
     if (!counts) {
       counts = new Map(this.#database.all(COUNTS, tenant) as [number, number][]);
       this.#counts.set(tenant, counts);
     }
-    const expired = new Map(this.#database.all(EXPIRED, now, tenant) as [number, number][]);
+    const expired = new Map<number, number>();
+    for (const [key, shape] of this.#database.all(EXPIRED, now, tenant) as [number, number][]) {
+      add(expired, shape, 1);
+      const left = current(key);
+      if (left) yield [parseShape(shapeOf(left)), 1];
+    }
     for (const [key, count] of counts) {
       const left = count - (expired.get(key) ?? 0);
       if (left > 0) yield [this.#shape(key), left];
