@@ -27,6 +27,7 @@ import { temporalQueryRoutes } from './api/ngsi-ld/temporal-query.ts';
 import { type Config, refuseOpenWorld } from './config.ts';
 import { allowEverything } from './domain/access.ts';
 import type { Iri, TenantId } from './domain/iri.ts';
+import { JOIN_LIMITS } from './domain/linked.ts';
 import { contextLoader } from './egress/context-loader.ts';
 import { egressGuard } from './egress/guard.ts';
 import { httpNotifier, notifierByScheme } from './egress/http-notifier.ts';
@@ -39,6 +40,7 @@ import { entityOperations } from './operations/entities.ts';
 import { sweepExpired } from './operations/expiry.ts';
 import { historyOperations } from './operations/history.ts';
 import { ingest } from './operations/ingest.ts';
+import { linkedReader } from './operations/linked.ts';
 import { notifications } from './operations/notify/notifications.ts';
 import { periodicNotifications } from './operations/notify/periodic.ts';
 import { subscriptionsInForce } from './operations/notify/subscriptions-in-force.ts';
@@ -112,10 +114,12 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   const subscriptions = subscriptionsInForce({ documents, resolveContext });
   const notifier = notifierByScheme(httpNotifier({ guard, connections: 32 }), mqttNotifier(guard));
   const onError = (error: unknown) => logger.error({ err: error }, 'notifications');
+  const linked = linkedReader({ entities });
   const delivery = notifications({
     feed,
     deliveries,
     subscriptions,
+    linked,
     notifier,
     clock,
     timeoutMs: config.notificationTimeoutMs,
@@ -125,6 +129,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   const periodic = periodicNotifications({
     subscriptions,
     entities,
+    linked,
     notifier,
     clock,
     timeoutMs: config.notificationTimeoutMs,
@@ -203,6 +208,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         jsonDepth: config.jsonDepth,
         batchEntities: config.batchLimit,
         pageEntities: config.pageLimit,
+        joinLevels: JOIN_LIMITS.levels,
+        joinedEntities: JOIN_LIMITS.entities,
         temporalInstances: config.temporalLimit,
         waitingWrites: config.waitingWrites,
         mqttPacketBytes: config.mqttPacketLimitBytes,

@@ -115,3 +115,11 @@ export const VALUE_MEMBER = {
 export function instanceValue(instance: AttributeInstance): JsonValue {
   return (instance as unknown as Record<string, JsonValue>)[VALUE_MEMBER[instance.type]] as JsonValue;
 }
+
+/** The entities that a Relationship or ListRelationship names, in its order; none for any other kind. */
+export function linkTargets(instance: AttributeInstance): readonly Iri[] {
+  if (instance.type === 'Relationship') {
+    return typeof instance.object === 'string' ? [instance.object] : (instance.object as readonly Iri[]);
+  }
+  return instance.type === 'ListRelationship' ? ([instance.objectList].flat(2) as unknown as Iri[]) : [];
+}

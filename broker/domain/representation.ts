@@ -5,9 +5,10 @@ import { isObject, type JsonObject, type JsonValue } from './json.ts';
 import { compactInstances, type InstanceStyle, oneOrAll } from './jsonld/compact.ts';
 import type { Context } from './jsonld/context.ts';
 import { parseLanguages } from './language.ts';
+import type { Projection } from './query/parse/projection.ts';
 
 /** How a client wants entities written. All names are expanded; what is absent is the default. */
-export interface Representation {
+export interface Representation extends Projection {
   /** 4.5.1 to 4.5.4; default normalized. */
   readonly format?: 'normalized' | 'concise' | 'simplified';
   /** As GeoJSON Features (4.5.16, 4.5.17), with this GeoProperty as geometry. */
@@ -18,10 +19,6 @@ export interface Representation {
   readonly lang?: string;
   /** Only these attributes (the `attrs` parameter); id, type and scope are there always. */
   readonly attrs?: readonly Iri[];
-  /** Only these members, nothing else (4.21); "@id" and "@type" for id and type. */
-  readonly pick?: ReadonlySet<Iri>;
-  /** All but these members (4.21). */
-  readonly omit?: ReadonlySet<Iri>;
   /** Only instances with these datasetIds (4.5.5). */
   readonly datasetIds?: readonly (Iri | '@none')[];
 }
@@ -47,8 +44,12 @@ export function representationKey(representation: Representation): string {
   return key;
 }
 
-/** Makes the JSON object of an entity, without @context. */
-export type EntityWriter = (entity: Entity) => JsonObject;
+/**
+ * Makes the JSON object of an entity, without @context.
+ * @param embed if given: what to put in beside (or, simplified, instead of) the id that a Relationship names; undefined for none (4.5.23.2)
+ */
+export type EntityWriter = (entity: Entity, embed?: Embed) => JsonObject;
+export type Embed = (relationship: Iri, target: Iri) => JsonObject | undefined;
 
 /** Prepared once for a @context and a representation, and asked for many entities. */
 export function entityWriter(context: Context, representation: Representation): EntityWriter {
@@ -61,15 +62,17 @@ export function entityWriter(context: Context, representation: Representation): 
   const { geometryProperty } = representation;
   const shows = shownMembers(representation);
   const datasets = representation.datasetIds === undefined ? undefined : new Set<string>(representation.datasetIds);
-  const writeAttributes = (entity: Entity, out: Record<string, JsonValue>): void => {
+  const writeAttributes = (entity: Entity, out: Record<string, JsonValue>, embed: Embed | undefined): void => {
     const { attributes } = entity;
     for (const name in attributes) {
       if (!shows.attribute(name as Iri)) continue;
-      const instances = selected(attributes[name as Iri] ?? [], datasets);
-      if (instances.length > 0) out[context.compact(name as Iri)] = compactInstances(instances, style);
+      const instances = selectedInstances(attributes[name as Iri] ?? [], datasets);
+      if (instances.length === 0) continue;
+      const styleHere = embed === undefined ? style : { ...style, embed: (target: Iri) => embed(name as Iri, target) };
+      out[context.compact(name as Iri)] = compactInstances(instances, styleHere);
     }
   };
-  const writeMembers = (entity: Entity, out: Record<string, JsonValue>): void => {
+  const writeMembers = (entity: Entity, out: Record<string, JsonValue>, embed: Embed | undefined): void => {
     if (shows.type) {
       const { types } = entity;
       out['type'] = types.length === 1 ? context.compact(types[0] as Iri) : types.map((type) => context.compact(type));
@@ -80,19 +83,19 @@ export function entityWriter(context: Context, representation: Representation): 
       out['modifiedAt'] = entity.modifiedAt;
       if (entity.expiresAt !== undefined) out['expiresAt'] = entity.expiresAt;
     }
-    writeAttributes(entity, out);
+    writeAttributes(entity, out, embed);
   };
   if (geometryProperty === undefined) {
-    return (entity) => {
+    return (entity, embed) => {
       const out: Record<string, JsonValue> = {};
       if (shows.id) out['id'] = entity.id;
-      writeMembers(entity, out);
+      writeMembers(entity, out, embed);
       return out;
     };
   }
-  return (entity) => {
+  return (entity, embed) => {
     const properties: Record<string, JsonValue> = {};
-    writeMembers(entity, properties);
+    writeMembers(entity, properties, embed);
     const geometry = featureGeometry(entity, geometryProperty, datasets);
     return shows.id ? { id: entity.id, type: 'Feature', geometry, properties } : { type: 'Feature', geometry, properties };
   };
@@ -129,7 +132,8 @@ export function shownMembers({ attrs, pick, omit }: Representation): Shown {
 
 const EVERYTHING: Shown = { id: true, type: true, scope: true, system: true, attribute: () => true };
 
-function selected(
+/** The instances that a datasetId parameter leaves (4.5.5). */
+export function selectedInstances(
   instances: readonly AttributeInstance[],
   datasets: ReadonlySet<string> | undefined,
 ): readonly AttributeInstance[] {
@@ -138,7 +142,7 @@ function selected(
 
 /** 4.5.16.1: the default instance, or the one that a datasetId selects; null if that is no geometry. */
 function featureGeometry(entity: Entity, name: Iri, datasets: ReadonlySet<string> | undefined): JsonValue {
-  const instances = selected(entity.attributes[name] ?? [], datasets);
+  const instances = selectedInstances(entity.attributes[name] ?? [], datasets);
   const instance = instances.find((one) => one.datasetId === undefined) ?? (datasets === undefined ? undefined : instances[0]);
   return instance?.type === 'GeoProperty' && isObject(instance.value) ? (instance.value as JsonValue) : null;
 }
@@ -147,5 +151,5 @@ function featureGeometry(entity: Entity, name: Iri, datasets: ReadonlySet<string
 export function hasAnyOf(entity: Entity, { attrs, datasetIds }: Representation): boolean {
   if (attrs === undefined) return true;
   const datasets = datasetIds === undefined ? undefined : new Set<string>(datasetIds);
-  return attrs.some((name) => selected(entity.attributes[name] ?? [], datasets).length > 0);
+  return attrs.some((name) => selectedInstances(entity.attributes[name] ?? [], datasets).length > 0);
 }

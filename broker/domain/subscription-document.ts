@@ -2,6 +2,7 @@ import { badRequest } from './errors.ts';
 import { type Iri, isIri, NGSILD_NULL } from './iri.ts';
 import { isObject, type JsonObject, type JsonValue } from './json.ts';
 import type { Context } from './jsonld/context.ts';
+import { JOIN_LIMITS, type Join } from './linked.ts';
 import { parseGeoQuery } from './query/parse/georel.ts';
 import { parseQ } from './query/parse/q.ts';
 import { parseScopes } from './query/parse/scope.ts';
@@ -25,6 +26,8 @@ export interface NotificationParams {
   readonly attributes?: readonly Iri[];
   readonly pick?: readonly string[];
   readonly omit?: readonly string[];
+  /** Linked entities that come with the others (4.5.23). */
+  readonly join?: Join;
   readonly sysAttrs: boolean;
   readonly showChanges: boolean;
 }
@@ -259,6 +262,7 @@ function readNotification(value: JsonValue | undefined, context: Context): Notif
     throw badRequest('notification.attributes goes neither with pick nor with omit, whose older form it is');
   const twice = pick?.find((member) => omit?.includes(member));
   if (twice !== undefined) throw badRequest(`notification: "${twice}" is in pick and in omit`);
+  const join = readJoin(value);
   const showChanges = optionalFlag(value, 'showChanges', 'notification.') ?? false;
   if (showChanges && (format === 'simplified' || format === 'keyValues')) {
     throw badRequest('notification.showChanges cannot be true with the simplified format (5.2.14.1)');
@@ -279,10 +283,25 @@ function readNotification(value: JsonValue | undefined, context: Context): Notif
     format: format === 'keyValues' ? 'simplified' : format,
     sysAttrs: optionalFlag(value, 'sysAttrs', 'notification.') ?? false,
     showChanges,
+    ...(join ? { join } : {}),
     ...(attributes ? { attributes: attributes.map((name) => context.expand(name)) } : {}),
     ...(pick ? { pick } : {}),
     ...(omit ? { omit } : {}),
   };
+}
+
+/** `join` and `joinLevel` (5.2.14.1). */
+function readJoin({ join = '@none', joinLevel = 1 }: JsonObject): Join | undefined {
+  if (typeof joinLevel !== 'number' || !Number.isInteger(joinLevel) || joinLevel < 1 || joinLevel > JOIN_LIMITS.levels) {
+    throw badRequest(
+      `notification.joinLevel must be a whole number from 1 to ${JOIN_LIMITS.levels}, not ${JSON.stringify(joinLevel)}`,
+    );
+  }
+  if (join === '@none') return undefined;
+  if (join !== 'inline' && join !== 'flat') {
+    throw badRequest(`notification.join must be flat, inline or @none, not ${JSON.stringify(join)}`);
+  }
+  return { form: join, level: joinLevel, containedBy: [] };
 }
 
 /** Table 7.2-1. */

@@ -1,11 +1,14 @@
 import { type AccessFunction, type Caller, demand } from '../domain/access.ts';
+import type { Entity } from '../domain/entity.ts';
 import { DomainError, notFound } from '../domain/errors.ts';
 import { DEFAULT_TENANT, type Iri, type TenantId } from '../domain/iri.ts';
+import { JOIN_LIMITS, type Join, type JoinLimits, type LinkedEntities } from '../domain/linked.ts';
 import type { EntityQuery, TypeSelection } from '../domain/query/query.ts';
 import { refuseTooDeep, refuseTooWide } from '../domain/query/too-wide.ts';
 import { typesMatch, typesNamed } from '../domain/query/types.ts';
 import { hasAnyOf, type Representation } from '../domain/representation.ts';
 import type { EntityPage, EntityStore, PageRequest, StoredEntity } from '../ports/entity-store.ts';
+import { linkedReader } from './linked.ts';
 
 // The API renders what these operations answer, and sees the store through this file alone.
 export type { EntityPage, StoredEntity };
@@ -15,7 +18,7 @@ export interface QueryRequest {
   readonly page: PageRequest;
   /** Only what this broker has itself (5.5.13); then a query may be as wide as it wants. */
   readonly local: boolean;
-  /** How many Relationships deep linked entities are joined (4.5.23). Nothing joins yet, so it is 0. */
+  /** How many Relationships deep linked entities are joined (4.5.23) and may be looked at by the query; 0: not at all. */
   readonly joinLevel: number;
 }
 
@@ -32,6 +35,11 @@ export interface QueryOperations {
    * @throws DomainError ResourceNotFound, NonexistentTenant
    */
   retrieveEntity(caller: Caller, id: Iri, types?: TypeSelection, representation?: Representation): Promise<StoredEntity>;
+  /**
+   * 4.5.23: the entities that these link to, as far as the representation shows the Relationships.
+   * @throws DomainError TooComplexQuery (joinLevel), TooManyResults
+   */
+  linkedEntities(caller: Caller, roots: readonly Entity[], representation: Representation, join: Join): Promise<LinkedEntities>;
   /** 4.14: refuses a tenant that was never written to. @throws DomainError NonexistentTenant */
   demandTenant(tenant: TenantId): Promise<void>;
 }
@@ -39,9 +47,12 @@ export interface QueryOperations {
 export interface QueryDependencies {
   readonly entities: EntityStore;
   readonly access: AccessFunction;
+  readonly joinLimits?: JoinLimits;
 }
 
-export function queryOperations({ entities, access }: QueryDependencies): QueryOperations {
+export function queryOperations({ entities, access, joinLimits = JOIN_LIMITS }: QueryDependencies): QueryOperations {
+  const reader = linkedReader({ entities, limits: joinLimits });
+
   /** Only asked when nothing was found, so that it costs nothing where it matters. */
   async function demandTenant(tenant: TenantId): Promise<void> {
     if (tenant !== DEFAULT_TENANT && !(await entities.tenantExists(tenant))) {
@@ -76,6 +87,11 @@ export function queryOperations({ entities, access }: QueryDependencies): QueryO
         throw notFound(`Entity ${id} has none of the attributes that were asked for`);
       }
       return stored;
+    },
+
+    linkedEntities(caller, roots, representation, join) {
+      demand(access, caller, { operation: 'queryEntities', effect: 'read' });
+      return reader.linked(caller.tenant, roots, representation, join);
     },
   };
 }

@@ -172,20 +172,22 @@ describe('4.5: representations of an entity', () => {
   });
 
   it('4.21: pick keeps nothing else, omit keeps the rest, attrs keeps id, type and scope', () => {
-    const pick = parseProjection('id,brand|scope', testContext, 'pick');
-    expect(write({ pick })).toEqual({
+    expect(write(parseProjection({ pick: 'id,brand|scope' }, testContext))).toEqual({
       id: 'urn:ngsi-ld:Car:1',
       scope: '/Madrid',
       brand: { type: 'Property', value: 'Mercedes' },
     });
-    const omitted = write({ omit: parseProjection('type,brand', testContext, 'omit') });
+    const omitted = write(parseProjection({ omit: 'type,brand' }, testContext));
     expect(omitted).toHaveProperty('id');
     expect(omitted).not.toHaveProperty('type');
     expect(omitted).not.toHaveProperty('brand');
     expect(Object.keys(write({ attrs: [name('brand')] }))).toEqual(['id', 'type', 'scope', 'brand']);
-    expect(() => parseProjection('a,,b', testContext, 'pick')).toThrow(/pick: expected the name of a member at 2/);
-    expect(() => parseProjection('a,a', testContext, 'pick')).toThrow(/named twice/);
-    expect(() => parseProjection('a{b}', testContext, 'pick')).toThrow(/linked entities/);
+    expect(() => parseProjection({ pick: 'a,,b' }, testContext)).toThrow(/pick: expected the name of a member at 2/);
+    expect(() => parseProjection({ pick: 'a,a' }, testContext)).toThrow(/named twice/);
+    expect(() => parseProjection({ pick: 'a,b', omit: 'b' }, testContext)).toThrow(/in pick and in omit/);
+    for (const wrong of ['a{b', 'a{{b}', 'a{}', 'a{,b}', 'id{b}', 'a}', 'a;b']) {
+      expect(() => parseProjection({ pick: wrong }, testContext)).toThrow(/^pick: /);
+    }
   });
 
   it('4.5.5: only the instances of the datasetIds asked for, and no attribute that has none', () => {

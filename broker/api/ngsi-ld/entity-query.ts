@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { badRequest, notFound } from '../../domain/errors.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
+import { type Join, type JoinedWriter, joinedWriter } from '../../domain/linked.ts';
 import { parseTypes } from '../../domain/query/parse/types.ts';
 import type { TypeSelection } from '../../domain/query/query.ts';
 import { entityWriter, type Representation, representationKey } from '../../domain/representation.ts';
@@ -16,8 +17,8 @@ import {
   withContext,
 } from '../http/negotiation.ts';
 import { PAGING_LIMITS, type Paging, type PagingLimits, pagingHeaders, pagingOf } from '../http/paging.ts';
-import { bodyOf, contextOf, iriParameter, optionsOf, parameter } from '../http/request.ts';
-import { localOf, readQueryBody, SELECTION_PARAMETERS, selectionOf, selectionText } from './query-parameters.ts';
+import { bodyOf, contextOf, iriParameter, listParameter, optionsOf, parameter } from '../http/request.ts';
+import { joinOf, localOf, readQueryBody, SELECTION_PARAMETERS, selectionOf, selectionText } from './query-parameters.ts';
 import type { Rendering, RenderingCache } from './rendering.ts';
 import {
   REPRESENTATION_OPTIONS,
@@ -44,13 +45,15 @@ interface Prepared {
   readonly media: MediaType;
   readonly context: Context;
   readonly rendering: Rendering;
+  readonly representation: Representation;
+  /** Linked entities come with the others (4.5.23); their answers are made anew each time. */
+  readonly joined: { readonly join: Join; readonly write: JoinedWriter } | undefined;
 }
 interface PreparedQuery extends Prepared {
   readonly paging: Paging;
   readonly request: QueryRequest;
 }
 interface PreparedRetrieve extends Prepared {
-  readonly representation: Representation;
   readonly types: TypeSelection | undefined;
 }
 
@@ -82,17 +85,22 @@ export const entityQueryRoutes =
     function answer(request: FastifyRequest, reply: FastifyReply, context: Context): Promise<FastifyReply> {
       const media = accepted(request, true);
       const prepared = queries(keyOf(request, media, context), () => {
+        const selection = selectionOf(selectionText(request), context, localOf(request));
         const representation = representationOf(
           representationText(request, optionsOf(request, REPRESENTATION_OPTIONS)),
           context,
           media,
+          selection.join?.level,
         );
-        const selection = selectionOf(selectionText(request), context, localOf(request));
         return prepare(request, media, context, representation, selection, pagingOf(request, limits));
       });
       return operations
         .queryEntities(request.caller, prepared.request)
-        .then((page) => sendPage(request, reply, prepared, page));
+        .then((page) =>
+          prepared.joined === undefined
+            ? sendPage(request, reply, prepared, page)
+            : sendJoinedPage(request, reply, prepared, page, prepared.joined),
+        );
     }
 
     app.post(
@@ -118,9 +126,12 @@ export const entityQueryRoutes =
           geometryProperty: parameter(request, 'geometryProperty'),
           options: optionsOf(request, REPRESENTATION_OPTIONS),
         };
-        const representation = representationOf(text, context, media);
+        const representation = representationOf(text, context, media, selection.join?.level);
         const prepared = prepare(request, media, context, representation, selection, pagingOf(request, limits));
-        return sendPage(request, reply, prepared, await operations.queryEntities(request.caller, prepared.request));
+        const page = await operations.queryEntities(request.caller, prepared.request);
+        return prepared.joined === undefined
+          ? sendPage(request, reply, prepared, page)
+          : sendJoinedPage(request, reply, prepared, page, prepared.joined);
       },
     );
 
@@ -134,24 +145,75 @@ export const entityQueryRoutes =
     function retrieve(request: FastifyRequest, reply: FastifyReply, context: Context): Promise<FastifyReply> {
       const media = accepted(request, true);
       const prepared = retrievals(retrievalKeyOf(request, media, context), () => {
+        const join = joinOf({
+          join: parameter(request, 'join'),
+          joinLevel: parameter(request, 'joinLevel'),
+          containedBy: listParameter(request, 'containedBy'),
+        });
         const representation = representationOf(
           representationText(request, optionsOf(request, REPRESENTATION_OPTIONS)),
           context,
           media,
-        );
-        selectionOf(
-          { geo: {}, order: {}, join: parameter(request, 'join'), joinLevel: parameter(request, 'joinLevel') },
-          context,
-          true,
+          join?.level,
         );
         const type = parameter(request, 'type');
         const types = type === undefined ? undefined : parseTypes(type, context);
-        return { media, context, representation, types, rendering: renderingOf(request, media, context, representation) };
+        return { ...prepareWriting(request, media, context, representation, join), types };
       });
       const id = iriParameter(request, 'id');
       return operations
         .retrieveEntity(request.caller, id, prepared.types, prepared.representation)
-        .then((stored) => sendEntity(request, reply, prepared, stored));
+        .then((stored) =>
+          prepared.joined === undefined
+            ? sendEntity(request, reply, prepared, stored)
+            : sendJoinedEntity(request, reply, prepared, stored, prepared.joined),
+        );
+    }
+
+    /** The texts of some entities and of those linked by them, in the form that was asked for. */
+    async function joinedTexts(
+      request: FastifyRequest,
+      { media, context, representation }: Prepared,
+      stored: readonly StoredEntity[],
+      { join, write }: NonNullable<Prepared['joined']>,
+    ): Promise<readonly string[]> {
+      const roots = stored.map(({ entity }) => entity);
+      const linked = await operations.linkedEntities(request.caller, roots, representation, join);
+      const texts = write(roots, linked).map((object) => JSON.stringify(object));
+      const shown = texts.filter((text) => text !== '{}');
+      return media === LD_JSON ? shown.map((text) => withContext(text, context)) : shown;
+    }
+
+    async function sendJoinedPage(
+      request: FastifyRequest,
+      reply: FastifyReply,
+      prepared: PreparedQuery,
+      page: EntityPage,
+      joined: NonNullable<Prepared['joined']>,
+    ): Promise<FastifyReply> {
+      const { media, context, paging } = prepared;
+      const texts = await joinedTexts(request, prepared, page.entities, joined);
+      pagingHeaders(request, reply, paging, page, media);
+      return sendBody(request, reply, { media, context, body: pageText(request, media, context, texts.join(',')) });
+    }
+
+    async function sendJoinedEntity(
+      request: FastifyRequest,
+      reply: FastifyReply,
+      prepared: Prepared,
+      stored: StoredEntity,
+      joined: NonNullable<Prepared['joined']>,
+    ): Promise<FastifyReply> {
+      const { media, context } = prepared;
+      const texts = await joinedTexts(request, prepared, [stored], joined);
+      if (texts.length === 0) throw notFound(`Entity ${stored.id} has none of the members that were asked for`);
+      // 4.5.23.3: the flattened form is an array, also of one.
+      if (joined.join.form === 'flat') {
+        return sendBody(request, reply, { media, context, body: pageText(request, media, context, texts.join(',')) });
+      }
+      const [only] = texts as [string];
+      const body = media === GEO_JSON && !prefersContextInHeader(request) ? withContext(only, context) : only;
+      return sendBody(request, reply, { media, context, body });
     }
 
     function sendPage(request: FastifyRequest, reply: FastifyReply, prepared: PreparedQuery, page: EntityPage): FastifyReply {
@@ -200,14 +262,12 @@ function prepare(
   paging: Paging,
 ): PreparedQuery {
   return {
-    media,
-    context,
+    ...prepareWriting(request, media, context, representation, selection.join),
     paging,
-    rendering: renderingOf(request, media, context, representation),
     request: {
       query: selection.query,
       local: selection.local,
-      joinLevel: 0,
+      joinLevel: selection.join?.level ?? 0,
       page: {
         limit: paging.limit,
         offset: paging.offset,
@@ -215,6 +275,22 @@ function prepare(
         ...(selection.order === undefined ? {} : { order: selection.order }),
       },
     },
+  };
+}
+
+function prepareWriting(
+  request: FastifyRequest,
+  media: MediaType,
+  context: Context,
+  representation: Representation,
+  join: Join | undefined,
+): Prepared {
+  return {
+    media,
+    context,
+    representation,
+    rendering: renderingOf(request, media, context, representation),
+    joined: join && { join, write: joinedWriter(context, representation, join) },
   };
 }
 

@@ -1,8 +1,9 @@
 import type { FastifyRequest } from 'fastify';
-import { badRequest, DomainError, invalidRequest } from '../../domain/errors.ts';
+import { badRequest, invalidRequest } from '../../domain/errors.ts';
 import { type Iri, isIri } from '../../domain/iri.ts';
 import { isObject, type JsonValue } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
+import type { Join } from '../../domain/linked.ts';
 import { type GeoParameters, parseGeoQuery } from '../../domain/query/parse/georel.ts';
 import { type OrderParameters, parseOrder } from '../../domain/query/parse/order.ts';
 import { parseQ } from '../../domain/query/parse/q.ts';
@@ -28,6 +29,7 @@ export interface SelectionText {
   readonly order: OrderParameters;
   readonly join?: string | undefined;
   readonly joinLevel?: string | undefined;
+  readonly containedBy?: readonly string[] | undefined;
 }
 
 /** 5.2.33 as text. */
@@ -42,6 +44,8 @@ export interface Selection {
   readonly order: readonly Order[] | undefined;
   /** local=true, or implied by type=* (Table 6.4.3.2-1). */
   readonly local: boolean;
+  /** Undefined: linked entities are not joined. */
+  readonly join: Join | undefined;
 }
 
 /** The parameters of a URL that {@link selectionText} and {@link localOf} read. */
@@ -78,6 +82,7 @@ export function selectionText(request: FastifyRequest): SelectionText {
     },
     join: text('join'),
     joinLevel: text('joinLevel'),
+    containedBy: listParameter(request, 'containedBy'),
   };
 }
 
@@ -92,10 +97,8 @@ export function selectionOf(text: SelectionText, context: Context, local: boolea
   const every = text.entities?.some((selector) => selector.type === '*') === true;
   if (every && local === false) throw badRequest('type=* means all local entities, so local=false contradicts it');
   const where = conditionOf(text, context);
-  // Linked entities (4.5.23) are joined here one day: the depth goes to the operation, the entities to the rendering.
-  const depth = joinDepth(text);
-  refuseTooDeep(where, depth);
-  if (depth > 0) throw new DomainError('OperationNotSupported', 'Joining linked entities is not supported');
+  const join = joinOf(text);
+  refuseTooDeep(where, join?.level ?? 0);
   const { scopeQ, attrs, datasetId } = text;
   return {
     query: {
@@ -107,17 +110,23 @@ export function selectionOf(text: SelectionText, context: Context, local: boolea
     },
     order: parseOrder(text.order, context),
     local: every || local === true,
+    join,
   };
 }
 
-/** How many Relationships deep linked entities are to be joined; 0: not at all. @throws DomainError BadRequestData */
-function joinDepth({ join = '@none', joinLevel }: SelectionText): number {
+/** How linked entities are to be joined (4.5.23); undefined: not at all. @throws DomainError BadRequestData */
+export function joinOf({
+  join = '@none',
+  joinLevel,
+  containedBy,
+}: Pick<SelectionText, 'join' | 'joinLevel' | 'containedBy'>): Join | undefined {
   if (joinLevel !== undefined && !/^[1-9]\d{0,5}$/.test(joinLevel)) {
     throw badRequest(`joinLevel must be a whole number of 1 or more, not "${joinLevel}"`);
   }
-  if (join === '@none') return 0;
+  const encountered = (containedBy ?? []).map(entityId);
+  if (join === '@none') return undefined;
   if (join !== 'inline' && join !== 'flat') throw badRequest(`join must be flat, inline or @none, not "${join}"`);
-  return Number(joinLevel ?? 1);
+  return { form: join, level: Number(joinLevel ?? 1), containedBy: encountered };
 }
 
 function conditionOf(text: SelectionText, context: Context): Condition | undefined {
@@ -194,6 +203,7 @@ export function readQueryBody(body: JsonValue): QueryBody {
     lang: textMember(body, 'lang'),
     join: textMember(body, 'join'),
     joinLevel: body['joinLevel'] === undefined ? undefined : String(body['joinLevel']),
+    containedBy: listMember(body, 'containedBy'),
     pick: pick?.join(','),
     omit: omit?.join(','),
     geo:

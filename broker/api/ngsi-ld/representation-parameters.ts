@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { badRequest, invalidRequest } from '../../domain/errors.ts';
 import { type Iri, isIri } from '../../domain/iri.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
-import { parseProjection } from '../../domain/query/parse/projection.ts';
+import { parseProjection, projectionDepth } from '../../domain/query/parse/projection.ts';
 import { LOCATION, type Representation } from '../../domain/representation.ts';
 import { GEO_JSON, type MediaType } from '../http/negotiation.ts';
 import { listParameter, parameter } from '../http/request.ts';
@@ -47,17 +47,28 @@ export function representationText(request: FastifyRequest, options: readonly st
   };
 }
 
-/** @throws DomainError BadRequestData, or InvalidRequest for an unknown format */
-export function representationOf(text: RepresentationText, context: Context, media: MediaType): Representation {
+/**
+ * @param joinLevel how deep the request joins linked entities; 0: not at all
+ * @throws DomainError BadRequestData, or InvalidRequest for an unknown format
+ */
+export function representationOf(text: RepresentationText, context: Context, media: MediaType, joinLevel = 0): Representation {
   const { attrs, pick, omit, lang, datasetId, geometryProperty } = text;
   if (geometryProperty !== undefined && media !== GEO_JSON) {
     throw badRequest('geometryProperty is for GeoJSON answers only: ask for application/geo+json');
   }
-  if (pick !== undefined && omit !== undefined) throw badRequest('pick and omit exclude each other');
   if (attrs !== undefined && (pick !== undefined || omit !== undefined)) {
     throw badRequest('attrs does not go with pick or omit, which replace it');
   }
   const format = formatOf(text);
+  const projection = parseProjection({ pick, omit }, context);
+  const depth = projectionDepth(projection);
+  if (depth > joinLevel) {
+    throw badRequest(
+      joinLevel === 0
+        ? 'pick or omit names members of linked entities, which needs the parameter join'
+        : `pick or omit goes over ${depth} relationships, but joinLevel is ${joinLevel}`,
+    );
+  }
   return {
     ...(format === 'normalized' ? {} : { format }),
     ...(media === GEO_JSON
@@ -66,8 +77,7 @@ export function representationOf(text: RepresentationText, context: Context, med
     ...(text.options.includes('sysAttrs') ? { sysAttrs: true } : {}),
     ...(lang === undefined ? {} : { lang }),
     ...(attrs === undefined ? {} : { attrs: attributeNames(attrs, context) }),
-    ...(pick === undefined ? {} : { pick: parseProjection(pick, context, 'pick') }),
-    ...(omit === undefined ? {} : { omit: parseProjection(omit, context, 'omit') }),
+    ...projection,
     ...(datasetId === undefined ? {} : { datasetIds: datasetIdsOf(datasetId) }),
   };
 }

@@ -1,4 +1,12 @@
-import { type AttributeInstance, type Attributes, instanceValue, VALUE_MEMBER } from '../attribute.ts';
+import {
+  type AttributeInstance,
+  type Attributes,
+  instanceValue,
+  type ListRelationship,
+  linkTargets,
+  type Relationship,
+  VALUE_MEMBER,
+} from '../attribute.ts';
 import { isGeometryType } from '../geometry.ts';
 import type { Iri } from '../iri.ts';
 import { isObject, type JsonValue } from '../json.ts';
@@ -16,6 +24,8 @@ export interface InstanceStyle {
   readonly languages?: LanguagePreferences | undefined;
   /** Write instanceId and deletedAt: the temporal representation (4.5.7). */
   readonly temporal?: boolean;
+  /** The entity to write beside or instead of an id that a top-level Relationship names; undefined for none (4.5.23.2). */
+  readonly embed?: ((target: Iri) => JsonValue | undefined) | undefined;
 }
 
 type Json = Record<string, JsonValue>;
@@ -60,6 +70,7 @@ export function compactInstance(instance: AttributeInstance, style: InstanceStyl
       break;
     case 'Relationship':
     case 'ListRelationship':
+      if (style.embed !== undefined) embedTargets(instance, style.embed, out);
       if (instance.objectType !== undefined)
         out['objectType'] = oneOrAll(instance.objectType.map((type) => context.compact(type)));
       break;
@@ -78,6 +89,7 @@ export function compactInstance(instance: AttributeInstance, style: InstanceStyl
   }
   const below: Attributes | undefined = instance.attributes;
   if (below !== undefined) {
+    if (style.embed !== undefined) style = { ...style, embed: undefined };
     for (const name in below) out[context.compact(name as Iri)] = compactInstances(below[name as Iri] ?? [], style);
   }
   return out;
@@ -116,9 +128,34 @@ function simplifiedValue(instance: AttributeInstance, style: InstanceStyle): Jso
       return { vocab: compactValue(instance, style) };
     case 'JsonProperty':
       return { json: instance.json };
+    case 'Relationship':
+    case 'ListRelationship':
+      return style.embed === undefined ? compactValue(instance, style) : replaceTargets(instanceValue(instance), style.embed);
     default:
       return compactValue(instance, style);
   }
+}
+
+/** `entity` (5.2.6) and `entityList` (5.2.37): one entity for one object, an array for several, in their order. */
+function embedTargets(
+  instance: Relationship | ListRelationship,
+  embed: (target: Iri) => JsonValue | undefined,
+  out: Json,
+): void {
+  const found: JsonValue[] = [];
+  for (const target of linkTargets(instance)) {
+    const entity = embed(target);
+    if (entity !== undefined) found.push(entity);
+  }
+  if (found.length === 0) return;
+  if (instance.type === 'ListRelationship') out['entityList'] = found;
+  else out['entity'] = Array.isArray(instance.object) ? found : (found[0] as JsonValue);
+}
+
+/** 4.5.4: in the simplified representation the entity stands where its id did; an id without an entity stays. */
+function replaceTargets(value: JsonValue, embed: (target: Iri) => JsonValue | undefined): JsonValue {
+  if (typeof value === 'string') return embed(value as Iri) ?? value;
+  return Array.isArray(value) ? value.map((item: JsonValue) => replaceTargets(item, embed)) : value;
 }
 
 /** The instance's value: terms of a vocabulary shortened, objects of a list wrapped in the normalized format (4.5.22.2). */

@@ -1,4 +1,4 @@
-import { type AttributeInstance, type Attributes, instanceValue } from '../attribute.ts';
+import { type AttributeInstance, type Attributes, instanceValue, linkTargets } from '../attribute.ts';
 import type { Entity } from '../entity.ts';
 import type { Iri } from '../iri.ts';
 import { isObject, type JsonValue } from '../json.ts';
@@ -118,7 +118,7 @@ function compileLink(linked: NonNullable<AttributePath['linked']>, follow: Follo
   const types = linked.types;
   return (instance, test) => {
     if (follow === undefined) return false;
-    for (const id of objects(instance)) {
+    for (const id of linkTargets(instance)) {
       const entity = follow(id);
       if (entity === undefined) continue;
       if (types !== undefined && !types.some((type) => entity.types.includes(type))) continue;
@@ -126,10 +126,4 @@ function compileLink(linked: NonNullable<AttributePath['linked']>, follow: Follo
     }
     return false;
   };
-}
-
-function objects(instance: AttributeInstance): readonly Iri[] {
-  if (instance.type === 'Relationship') return [instance.object].flat() as Iri[];
-  if (instance.type === 'ListRelationship') return [instance.objectList].flat(2) as unknown as Iri[];
-  return [];
 }

@@ -1,9 +1,12 @@
 import type { Change, Position } from '../../domain/change.ts';
-import { concerns, statusOf } from '../../domain/subscription.ts';
+import { compile } from '../../domain/query/evaluate.ts';
+import type { Follow } from '../../domain/query/path.ts';
+import { concerns, queriesOf, statusOf } from '../../domain/subscription.ts';
 import type { ChangeFeed } from '../../ports/change-feed.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { DeliveryStore, ParkedDelivery } from '../../ports/delivery-store.ts';
-import type { DeliveryResult, Notifier } from '../../ports/notifier.ts';
+import type { DeliveryResult, Notifier, OutgoingNotification } from '../../ports/notifier.ts';
+import type { LinkedReader } from '../linked.ts';
 import { Lane, type Recalled } from './lane.ts';
 import { notificationOf } from './render.ts';
 import type { SubscriptionInForce, SubscriptionsInForce } from './subscriptions-in-force.ts';
@@ -18,6 +21,8 @@ export interface NotificationsOptions {
   readonly feed: ChangeFeed;
   readonly deliveries: DeliveryStore;
   readonly subscriptions: SubscriptionsInForce;
+  /** Reads what joined notifications and queries over linked entities need (4.5.23, 4.9). */
+  readonly linked: LinkedReader;
   readonly notifier: Notifier;
   readonly clock: Clock;
   readonly timeoutMs: number;
@@ -74,7 +79,19 @@ export function notifications(options: NotificationsOptions): Notifications {
     const current = subscriptions.get(subscriber.tenant, subscriber.id);
     const now = clock.micros();
     if (!current || statusOf(current.subscription, now) !== 'active') return { delivered: true };
-    const result = await notifier.deliver(notificationOf(current, change, options.timeoutMs));
+    const { joined, representation } = current.style;
+    let notification: OutgoingNotification;
+    try {
+      const linked =
+        joined === undefined || change.kind === 'deleted'
+          ? undefined
+          : await options.linked.linked(current.tenant, [change.entity], representation, joined.join);
+      notification = notificationOf(current, change, options.timeoutMs, linked);
+    } catch (error) {
+      // More linked entities than the limit, or a store that is gone: later it may be different.
+      return { delivered: false, reason: error instanceof Error ? error.message : String(error) };
+    }
+    const result = await notifier.deliver(notification);
     const { state } = current;
     state.timesSent++;
     state.lastNotification = clock.micros();
@@ -147,13 +164,32 @@ export function notifications(options: NotificationsOptions): Notifications {
     return lane;
   }
 
-  function dispatch(change: Change): void {
+  /** What the subscriptions that a change may concern have to know of linked entities; undefined, and no wait, if none asks for any. */
+  function followsOf(change: Change): Promise<Map<SubscriptionInForce, Follow>> | undefined {
+    const wanted: [SubscriptionInForce, Promise<Follow>][] = [];
+    for (const candidate of subscriptions.index.candidates(change)) {
+      if (!candidate.looksAtLinked) continue;
+      const follow = options.linked.follow(candidate.tenant, candidate.subscription.where, change.entity);
+      if (follow !== undefined) wanted.push([candidate, follow]);
+    }
+    if (wanted.length === 0) return undefined;
+    return Promise.all(wanted.map(async ([candidate, follow]) => [candidate, await follow] as const)).then(
+      (pairs) => new Map(pairs),
+    );
+  }
+
+  function dispatch(change: Change, follows?: ReadonlyMap<SubscriptionInForce, Follow>): void {
     const now = clock.micros();
     const concerned: SubscriptionInForce[] = [];
     for (const candidate of subscriptions.index.candidates(change)) {
       const { subscription } = candidate;
       if (subscription.timeIntervalS !== undefined || statusOf(subscription, now) !== 'active') continue;
-      if (!concerns(subscription, candidate.tests, change)) continue;
+      const follow = follows?.get(candidate);
+      const tests =
+        follow === undefined
+          ? candidate.tests
+          : { ...candidate.tests, conditions: compile(queriesOf(subscription).conditions, follow) };
+      if (!concerns(subscription, tests, change)) continue;
       if (subscription.throttlingS !== undefined) {
         if (candidate.lastMade !== undefined && now - candidate.lastMade < subscription.throttlingS * 1e6) continue;
       }
@@ -186,7 +222,8 @@ export function notifications(options: NotificationsOptions): Notifications {
         wanted = false;
         const changes = await feed.read(readTo, BATCH);
         for (const change of changes) {
-          dispatch(change);
+          const follows = followsOf(change);
+          dispatch(change, follows && (await follows));
           readTo = change.position;
         }
         if (changes.length > 0) wanted = true;

@@ -2,6 +2,7 @@ import { queriesOf, statusOf } from '../../domain/subscription.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { EntityStore, StoredEntity } from '../../ports/entity-store.ts';
 import type { Notifier } from '../../ports/notifier.ts';
+import type { LinkedReader } from '../linked.ts';
 import { periodicNotificationOf } from './render.ts';
 import type { SubscriptionInForce, SubscriptionsInForce } from './subscriptions-in-force.ts';
 
@@ -15,6 +16,7 @@ const MOST_ENTITIES = 1000;
 export function periodicNotifications(options: {
   readonly subscriptions: SubscriptionsInForce;
   readonly entities: EntityStore;
+  readonly linked: LinkedReader;
   readonly notifier: Notifier;
   readonly clock: Clock;
   readonly timeoutMs: number;
@@ -56,14 +58,10 @@ export function periodicNotifications(options: {
     }
     if (found.size === 0) return;
     const now = clock.micros();
-    const result = await notifier.deliver(
-      periodicNotificationOf(
-        entry,
-        [...found.values()].map((stored) => stored.entity),
-        now,
-        options.timeoutMs,
-      ),
-    );
+    const matching = [...found.values()].map((stored) => stored.entity);
+    const { joined, representation } = entry.style;
+    const linked = joined && (await options.linked.linked(entry.tenant, matching, representation, joined.join));
+    const result = await notifier.deliver(periodicNotificationOf(entry, matching, now, options.timeoutMs, linked));
     const { state } = entry;
     state.timesSent++;
     state.lastNotification = clock.micros();

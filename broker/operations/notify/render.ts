@@ -2,11 +2,13 @@ import { createHash } from 'node:crypto';
 import { type AttributeInstance, VALUE_MEMBER } from '../../domain/attribute.ts';
 import type { Change, Position } from '../../domain/change.ts';
 import type { Entity } from '../../domain/entity.ts';
+import { badRequest } from '../../domain/errors.ts';
 import { type Iri, NGSILD_NULL } from '../../domain/iri.ts';
 import type { JsonObject, JsonValue } from '../../domain/json.ts';
 import { compactInstance, compactValue } from '../../domain/jsonld/compact.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
-import { parseProjection } from '../../domain/query/parse/projection.ts';
+import { type Join, type JoinedWriter, joinedWriter, type LinkedEntities } from '../../domain/linked.ts';
+import { parseProjection, projectionDepth } from '../../domain/query/parse/projection.ts';
 import {
   type EntityWriter,
   entityWriter,
@@ -15,7 +17,7 @@ import {
   representationKey,
 } from '../../domain/representation.ts';
 import { attributeTriggers } from '../../domain/subscription.ts';
-import type { SubscriptionDocument } from '../../domain/subscription-document.ts';
+import type { NotificationParams, SubscriptionDocument } from '../../domain/subscription-document.ts';
 import { fromMicros, type Micros } from '../../domain/time.ts';
 import type { OutgoingNotification } from '../../ports/notifier.ts';
 import type { SubscriptionInForce } from './subscriptions-in-force.ts';
@@ -26,6 +28,8 @@ export interface NotificationStyle {
   /** Subscriptions with equal keys get the same text for the same change. */
   readonly key: string;
   readonly write: EntityWriter;
+  /** Linked entities come with the others (4.5.23). */
+  readonly joined: { readonly join: Join; readonly write: JoinedWriter } | undefined;
   /** Whether an attribute is part of the notification (attributes, pick, omit). */
   readonly shows: (name: Iri) => boolean;
   readonly headers: Readonly<Record<string, string>>;
@@ -43,16 +47,16 @@ export function notificationStyle(document: SubscriptionDocument, context: Conte
   const { notification, lang, subscription } = document;
   const { endpoint } = notification;
   const geo = endpoint.accept === 'application/geo+json';
-  const pick = notification.pick && parseProjection(notification.pick.join(','), context, 'notification.pick');
-  const omit = notification.omit && parseProjection(notification.omit.join(','), context, 'notification.omit');
+  const { join } = notification;
+  const projection = notificationProjection(document.notification, context);
+  const { pick, omit } = projection;
   const representation: Representation = {
     format: notification.format,
     ...(geo ? { geometryProperty: LOCATION } : {}),
     sysAttrs: notification.sysAttrs,
     ...(lang === undefined ? {} : { lang }),
     ...(notification.attributes ? { attrs: notification.attributes } : {}),
-    ...(pick ? { pick } : {}),
-    ...(omit ? { omit } : {}),
+    ...projection,
     ...(subscription.datasetIds ? { datasetIds: subscription.datasetIds } : {}),
   };
   const contextText = JSON.stringify(context.source);
@@ -63,6 +67,7 @@ export function notificationStyle(document: SubscriptionDocument, context: Conte
     representation,
     key: `${context.key} ${representationKey(representation)}`,
     write: entityWriter(context, representation),
+    joined: join && { join, write: joinedWriter(context, representation, join) },
     shows: (name) => (attrs?.has(name) ?? true) && (pick?.has(name) ?? true) && !omit?.has(name),
     headers: {
       'Content-Type': endpoint.accept,
@@ -78,9 +83,24 @@ export function notificationStyle(document: SubscriptionDocument, context: Conte
   };
 }
 
+/** What pick and omit of a subscription mean. @throws DomainError BadRequestData if they name members of entities that are not joined */
+function notificationProjection({ pick, omit, join }: NotificationParams, context: Context) {
+  const projection = parseProjection({ pick: pick?.join(','), omit: omit?.join(',') }, context, 'notification.');
+  if (projectionDepth(projection) > (join?.level ?? 0)) {
+    throw badRequest('notification: pick or omit names members of linked entities that join and joinLevel do not reach');
+  }
+  return projection;
+}
+
 /** The notification of one change to one subscriber (5.3.1, 5.8.6). The same change gives the same id, however often it is sent. */
-export function notificationOf(to: SubscriptionInForce, change: Change, timeoutMs: number): OutgoingNotification {
-  return envelope(to, `${change.position}`, change.position, change.at, entityText(to, change), timeoutMs);
+export function notificationOf(
+  to: SubscriptionInForce,
+  change: Change,
+  timeoutMs: number,
+  linked?: LinkedEntities,
+): OutgoingNotification {
+  const entities = linked === undefined ? entityText(to, change) : joinedText(to, change, linked);
+  return envelope(to, `${change.position}`, change.position, change.at, entities, timeoutMs);
 }
 
 /** The notification of a time interval: all entities that match now. */
@@ -89,9 +109,14 @@ export function periodicNotificationOf(
   entities: readonly Entity[],
   now: Micros,
   timeoutMs: number,
+  linked?: LinkedEntities,
 ): OutgoingNotification {
   const { style } = to;
-  const texts = entities.map((entity) => withMember(JSON.stringify(style.write(entity)), style.contextMember));
+  const written =
+    linked === undefined || style.joined === undefined
+      ? entities.map((entity) => style.write(entity))
+      : style.joined.write(entities, linked);
+  const texts = written.map((object) => withMember(JSON.stringify(object), style.contextMember));
   return envelope(to, `t${now}`, undefined, fromMicros(now), texts.join(','), timeoutMs);
 }
 
@@ -131,9 +156,9 @@ const texts = new WeakMap<Change, Map<string, string>>();
 
 function entityText(to: SubscriptionInForce, change: Change): string {
   const { style, notification } = to;
-  const withDeleted = change.attributes.some((attribute) => attribute.kind === 'deleted');
-  if (change.kind === 'deleted' || withDeleted || notification.showChanges) {
-    return withMember(JSON.stringify(changedEntity(to, change)), style.contextMember);
+  if (change.kind === 'deleted' || hasDeleted(change) || notification.showChanges) {
+    const entity = change.kind === 'deleted' ? { ...change.entity, attributes: {} } : change.entity;
+    return withMember(JSON.stringify(changedEntity(to, change, style.write(entity))), style.contextMember);
   }
   let known = texts.get(change);
   if (!known) {
@@ -149,15 +174,28 @@ function entityText(to: SubscriptionInForce, change: Change): string {
   return text;
 }
 
+const hasDeleted = (change: Change) => change.attributes.some((attribute) => attribute.kind === 'deleted');
+
+/** With linked entities the text depends on more than the change, so that no one else can use it. */
+function joinedText(to: SubscriptionInForce, change: Change, linked: LinkedEntities): string {
+  const { style, notification } = to;
+  const [entity = {}, ...others] = style.joined?.write([change.entity], linked) ?? [];
+  const told = hasDeleted(change) || notification.showChanges ? changedEntity(to, change, entity) : entity;
+  return [told, ...others].map((object) => withMember(JSON.stringify(object), style.contextMember)).join(',');
+}
+
 const withMember = (object: string, member: string) =>
   member === '' ? object : object === '{}' ? `{${member}}` : `{${member},${object.slice(1)}`;
 
-/** The entity with what was deleted as NGSI-LD Null, and with previous values if the subscriber wants them (5.8.6). */
-function changedEntity(to: SubscriptionInForce, change: Change): JsonObject {
+/**
+ * The entity with what was deleted as NGSI-LD Null, and with previous values if the subscriber wants them (5.8.6).
+ * @param written the entity as it is written otherwise; changed in place
+ */
+function changedEntity(to: SubscriptionInForce, change: Change, written: JsonObject): JsonObject {
   const { style, subscription, notification } = to;
   const { representation } = style;
   const gone = change.kind === 'deleted';
-  const whole = style.write(gone ? { ...change.entity, attributes: {} } : change.entity) as Record<string, JsonValue>;
+  const whole = written as Record<string, JsonValue>;
   const members = (representation.geometryProperty ? whole['properties'] : whole) as Record<string, JsonValue>;
   if (gone) {
     members['deletedAt'] = change.at;

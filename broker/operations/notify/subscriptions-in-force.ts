@@ -2,6 +2,7 @@ import type { Iri, TenantId } from '../../domain/iri.ts';
 import type { JsonObject, JsonValue } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
 import { compile } from '../../domain/query/evaluate.ts';
+import { linkedPaths } from '../../domain/query/linked.ts';
 import { type EntityTests, queriesOf, type Subscription } from '../../domain/subscription.ts';
 import type { NotificationParams, SubscriptionDocument } from '../../domain/subscription-document.ts';
 import { SubscriptionIndex } from '../../domain/subscription-index.ts';
@@ -27,6 +28,8 @@ export interface SubscriptionInForce {
   readonly subscription: Subscription;
   readonly notification: NotificationParams;
   readonly tests: EntityTests;
+  /** Its q goes to linked entities (4.9), which have to be read for every change. */
+  readonly looksAtLinked: boolean;
   /** The @context of its notifications. */
   readonly context: Context;
   readonly style: NotificationStyle;
@@ -89,6 +92,7 @@ export function subscriptionsInForce(dependencies: {
       subscription: document.subscription,
       notification: document.notification,
       tests: { selectors: queries.selectors.map((query) => compile(query)), conditions: compile(queries.conditions) },
+      looksAtLinked: document.subscription.where !== undefined && linkedPaths(document.subscription.where).length > 0,
       context,
       style: notificationStyle(document, context, tenant),
       state: earlier?.state ?? state ?? { timesSent: 0, timesFailed: 0 },
