@@ -220,7 +220,7 @@ describe('4.5.23: linked entities of a query', () => {
   it('a changed linked entity is seen at once', async () => {
     await using at = await site();
     const name = async () =>
-      ((await at.get('/entities?type=Bench&limit=1&join=inline&format=simplified')).body[0]?.['standsIn'] as Json)['name'];
+      ((await at.get('/entities?type=Bench&limit=1&join=inline&format=simplified')).body.at(0)!['standsIn'] as Json)['name'];
     expect(await name()).toBe('Sad');
     await at.broker.request('PATCH', '/ngsi-ld/v1/entities/urn:x:Park:1', { name: 'Lúka' });
     expect(await name()).toBe('Lúka');
