@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { configurationTable } from '../../broker/config.ts';
+import { conformancePage } from './conformance-page.ts';
 
 const page = `# Configuration
 
@@ -11,3 +12,4 @@ An unknown setting or a bad value stops the start with a message that names it. 
 ${configurationTable()}
 `;
 writeFileSync(join(import.meta.dirname, '../../docs/configuration.md'), page);
+writeFileSync(join(import.meta.dirname, '../../docs/conformance.md'), await conformancePage());
