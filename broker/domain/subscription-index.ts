@@ -3,78 +3,110 @@ import type { Iri, TenantId } from './iri.ts';
 import type { TypeSelection } from './query/query.ts';
 import type { Subscription } from './subscription.ts';
 
-/** Stands for "any type" or "any attribute" in a key. */
+/** Stands for "any type" or "any attribute". */
 const ANY = '*';
 
+/** The subscriptions of one tenant by what they fix: an entity id, or a type and a watched attribute. */
+interface Drawer<S> {
+  readonly byId: Map<string, Set<S>>;
+  readonly byType: Map<string, Map<string, Set<S>>>;
+}
+
+/** Where one subscription lies in its tenant's drawer. */
+interface Keys {
+  readonly ids: ReadonlySet<string>;
+  readonly types: ReadonlySet<string>;
+  readonly names: readonly string[];
+}
+
 /**
- * Finds the subscriptions that a change may concern, by what they fix: an entity id, or a type and a watched attribute. The cost of a
- * change depends on how many subscriptions it concerns, not on how many there are. What it finds still has to be tested with `concerns`.
+ * Finds the subscriptions that a change may concern. The cost of a change depends on how many subscriptions it concerns, not on how many
+ * there are, and is next to nothing for a tenant without any. What it finds still has to be tested with `concerns`.
  */
 export class SubscriptionIndex<S extends { readonly tenant: TenantId; readonly subscription: Subscription }> {
-  readonly #byKey = new Map<string, Set<S>>();
-  readonly #keysOf = new Map<S, readonly string[]>();
+  readonly #drawers = new Map<TenantId, Drawer<S>>();
+  readonly #keysOf = new Map<S, Keys>();
 
   get size(): number {
     return this.#keysOf.size;
   }
 
   add(entry: S): void {
-    const keys = keysOf(entry.tenant, entry.subscription);
+    const keys = keysOf(entry.subscription);
     this.#keysOf.set(entry, keys);
-    for (const key of keys) {
-      const bucket = this.#byKey.get(key);
-      if (bucket) bucket.add(entry);
-      else this.#byKey.set(key, new Set([entry]));
+    let drawer = this.#drawers.get(entry.tenant);
+    if (!drawer) {
+      drawer = { byId: new Map(), byType: new Map() };
+      this.#drawers.set(entry.tenant, drawer);
+    }
+    for (const id of keys.ids) put(drawer.byId, id, entry);
+    for (const type of keys.types) {
+      let names = drawer.byType.get(type);
+      if (!names) {
+        names = new Map();
+        drawer.byType.set(type, names);
+      }
+      for (const name of keys.names) put(names, name, entry);
     }
   }
 
   remove(entry: S): void {
-    for (const key of this.#keysOf.get(entry) ?? []) {
-      const bucket = this.#byKey.get(key);
-      bucket?.delete(entry);
-      if (bucket?.size === 0) this.#byKey.delete(key);
-    }
+    const keys = this.#keysOf.get(entry);
+    const drawer = this.#drawers.get(entry.tenant);
+    if (!keys || !drawer) return;
     this.#keysOf.delete(entry);
+    for (const id of keys.ids) take(drawer.byId, id, entry);
+    for (const type of keys.types) {
+      const names = drawer.byType.get(type);
+      if (!names) continue;
+      for (const name of keys.names) take(names, name, entry);
+      if (names.size === 0) drawer.byType.delete(type);
+    }
+    if (drawer.byId.size === 0 && drawer.byType.size === 0) this.#drawers.delete(entry.tenant);
   }
 
   /** Each candidate once, in no particular order. */
   candidates(change: Change): Iterable<S> {
-    const found = new Set<S>();
-    const take = (key: string) => {
-      const bucket = this.#byKey.get(key);
-      if (bucket) for (const entry of bucket) found.add(entry);
-    };
-    take(idKey(change.tenant, change.id));
-    const names = change.kind === 'updated' ? changedNames(change) : namesOf(change);
-    for (const type of [...change.types, ANY]) {
-      take(typeKey(change.tenant, type, ANY));
-      for (const name of names) take(typeKey(change.tenant, type, name));
-    }
+    const drawer = this.#drawers.get(change.tenant);
+    if (!drawer) return [];
+    const found = new Set<S>(drawer.byId.get(change.id));
+    for (const type of change.types) collect(drawer.byType.get(type), change, found);
+    collect(drawer.byType.get(ANY), change, found);
     return found;
   }
 }
 
-function changedNames(change: Change): ReadonlySet<string> {
-  return new Set(change.attributes.map((attribute) => attribute.name));
+function collect<S>(names: ReadonlyMap<string, ReadonlySet<S>> | undefined, change: Change, found: Set<S>): void {
+  if (!names) return;
+  const add = (name: string) => {
+    for (const entry of names.get(name) ?? []) found.add(entry);
+  };
+  add(ANY);
+  for (const { name } of change.attributes) add(name);
+  // Creating or deleting an entity concerns whoever watches any attribute it has.
+  if (change.kind !== 'updated') for (const name in change.entity.attributes) add(name);
 }
 
-/** Creating or deleting an entity concerns whoever watches any attribute it has. */
-function namesOf(change: Change): ReadonlySet<string> {
-  return new Set([...Object.keys(change.entity.attributes), ...change.attributes.map((attribute) => attribute.name)]);
+function put<S>(map: Map<string, Set<S>>, key: string, entry: S): void {
+  const bucket = map.get(key);
+  if (bucket) bucket.add(entry);
+  else map.set(key, new Set([entry]));
 }
 
-function keysOf(tenant: TenantId, subscription: Subscription): readonly string[] {
-  const keys = new Set<string>();
-  const names = subscription.watchedAttributes ?? [ANY];
+function take<S>(map: Map<string, Set<S>>, key: string, entry: S): void {
+  const bucket = map.get(key);
+  bucket?.delete(entry);
+  if (bucket?.size === 0) map.delete(key);
+}
+
+function keysOf(subscription: Subscription): Keys {
+  const ids = new Set<string>();
+  const types = new Set<string>();
   for (const selector of subscription.entities ?? [{}]) {
-    if ('ids' in selector && selector.ids) {
-      for (const id of selector.ids) keys.add(idKey(tenant, id));
-      continue;
-    }
-    const types = 'types' in selector && selector.types ? needed(selector.types) : [ANY];
-    for (const type of types) for (const name of names) keys.add(typeKey(tenant, type, name));
+    if (selector.ids) for (const id of selector.ids) ids.add(id);
+    else for (const type of selector.types ? needed(selector.types) : [ANY]) types.add(type);
   }
-  return [...keys];
+  return { ids, types, names: subscription.watchedAttributes ?? [ANY] };
 }
 
 /** Types of which an entity must have at least one to be selected. */
@@ -84,6 +116,3 @@ function needed(selection: TypeSelection): readonly Iri[] {
   // All of several are needed, so watching for the first is enough.
   return selection.of[0] ? needed(selection.of[0]) : [];
 }
-
-const idKey = (tenant: TenantId, id: Iri) => `i ${tenant} ${id}`;
-const typeKey = (tenant: TenantId, type: string, name: string) => `t ${tenant} ${type} ${name}`;

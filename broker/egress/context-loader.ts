@@ -1,4 +1,4 @@
-import { Agent } from 'undici';
+import type { Agent } from 'undici';
 import { BUNDLED, bundledContext } from '../../contexts/index.ts';
 import { badRequest, DomainError } from '../domain/errors.ts';
 import { DEFAULT_TENANT } from '../domain/iri.ts';
@@ -40,20 +40,29 @@ export function contextLoader(options: ContextLoaderOptions): ContextLoader & { 
   const memory = new Map<string, Fetched>();
   const failures = new Map<string, { readonly error: DomainError; readonly untilMs: number }>();
   const underWay = new Map<string, Promise<Fetched>>();
-  const agent = new Agent({
-    connections: 4,
-    keepAliveTimeout: 5000,
-    connect: {
-      timeout: timeoutMs,
-      lookup: guard.lookup,
-    },
-  });
+  // Loaded with the first fetch: what is bundled needs no network.
+  let loading: Promise<Agent> | undefined;
+  const loaded = () => {
+    loading ??= import('undici').then(
+      ({ Agent }) =>
+        new Agent({
+          connections: 4,
+          keepAliveTimeout: 5000,
+          connect: {
+            timeout: timeoutMs,
+            lookup: guard.lookup,
+          },
+        }),
+    );
+    return loading;
+  };
 
   async function fetchDocument(url: string, signal: AbortSignal): Promise<Fetched> {
     let target = new URL(url);
     for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
       if (target.protocol !== 'http:' && target.protocol !== 'https:') throw new Error(`${target.protocol} is not fetched`);
       await guard.check(target);
+      const agent = await loaded();
       const response = await agent.request({
         origin: target.origin,
         path: `${target.pathname}${target.search}`,
@@ -159,7 +168,7 @@ export function contextLoader(options: ContextLoaderOptions): ContextLoader & { 
       failures.delete(url);
       await documents.delete('context-cache', DEFAULT_TENANT, url);
     },
-    close: () => agent.destroy(),
+    close: async () => (await loading)?.destroy(),
   };
 }
 

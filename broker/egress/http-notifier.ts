@@ -1,4 +1,4 @@
-import { Agent } from 'undici';
+import type { Agent } from 'undici';
 import type { DeliveryResult, Notifier, OutgoingNotification } from '../ports/notifier.ts';
 import type { EgressGuard } from './guard.ts';
 
@@ -13,20 +13,27 @@ export interface HttpNotifierOptions {
  * has the notification, and sending it again would be a duplicate. Redirects are not followed: they could lead past the egress guard.
  */
 export function httpNotifier({ guard, connections }: HttpNotifierOptions): Notifier {
-  const agent = new Agent({
-    connections,
-    pipelining: 1,
-    keepAliveTimeout: 30_000,
-    maxResponseSize: 1024 * 1024,
-    connect: {
-      lookup: guard.lookup,
-    },
-  });
+  // Loaded with the first notification: a broker without subscribers starts faster.
+  let loading: Promise<Agent> | undefined;
+  const loaded = () => {
+    loading ??= import('undici').then(
+      ({ Agent }) =>
+        new Agent({
+          connections,
+          pipelining: 1,
+          keepAliveTimeout: 30_000,
+          maxResponseSize: 1024 * 1024,
+          connect: { lookup: guard.lookup },
+        }),
+    );
+    return loading;
+  };
   return {
     async deliver(notification: OutgoingNotification): Promise<DeliveryResult> {
       try {
         const url = new URL(notification.uri);
         await guard.check(url);
+        const agent = await loaded();
         const response = await agent.request({
           origin: url.origin,
           path: `${url.pathname}${url.search}`,
@@ -44,7 +51,7 @@ export function httpNotifier({ guard, connections }: HttpNotifierOptions): Notif
         return { delivered: false, reason: reasonOf(error) };
       }
     },
-    close: () => agent.close(),
+    close: async () => (await loading)?.close(),
   };
 }
 

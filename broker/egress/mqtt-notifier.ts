@@ -1,4 +1,4 @@
-import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
+import type { IClientOptions, MqttClient } from 'mqtt';
 import type { DeliveryResult, Notifier, OutgoingNotification } from '../ports/notifier.ts';
 import type { EgressGuard } from './guard.ts';
 
@@ -54,7 +54,7 @@ export function mqttNotifier(guard: EgressGuard): Notifier {
       ...(target.password !== undefined ? { password: target.password } : {}),
     };
     // Concurrent deliveries share the attempt; if it fails it is forgotten, and the next delivery tries anew.
-    const client = connectAsync(target.url, options, false);
+    const client = import('mqtt').then(({ connectAsync }) => connectAsync(target.url, options, false));
     const idle = setTimeout(() => forget(key, true), IDLE_MS).unref();
     connections.set(key, { client, idle });
     try {
