@@ -27,7 +27,7 @@ import { temporalQueryRoutes } from './api/ngsi-ld/temporal-query.ts';
 import { type Config, refuseOpenWorld } from './config.ts';
 import { allowEverything } from './domain/access.ts';
 import type { Iri, TenantId } from './domain/iri.ts';
-import { JOIN_LIMITS } from './domain/linked.ts';
+import { type Limits, setLimits } from './domain/limits.ts';
 import { contextLoader } from './egress/context-loader.ts';
 import { egressGuard } from './egress/guard.ts';
 import { httpNotifier, notifierByScheme } from './egress/http-notifier.ts';
@@ -93,6 +93,16 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   });
   const { entities, history, feed, documents, deliveries } = store;
   const access = allowEverything;
+  const limitsOfDomain: Limits = {
+    queryChars: config.queryChars,
+    queryTerms: config.queryTerms,
+    queryDepth: config.queryDepth,
+    orders: config.queryOrders,
+    patternChars: config.patternChars,
+    positions: config.geometryPositions,
+    contextDepth: config.contextDepth,
+  };
+  setLimits(limitsOfDomain);
 
   const local = config.host === 'localhost' || config.host.startsWith('127.') || config.host === '::1';
   const guard = egressGuard({
@@ -114,7 +124,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   const subscriptions = subscriptionsInForce({ documents, resolveContext });
   const notifier = notifierByScheme(httpNotifier({ guard, connections: 32 }), mqttNotifier(guard));
   const onError = (error: unknown) => logger.error({ err: error }, 'notifications');
-  const linked = linkedReader({ entities });
+  const joinLimits = { levels: config.joinLevels, entities: config.joinedEntities };
+  const linked = linkedReader({ entities, limits: joinLimits });
   const delivery = notifications({
     feed,
     deliveries,
@@ -208,8 +219,14 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         jsonDepth: config.jsonDepth,
         batchEntities: config.batchLimit,
         pageEntities: config.pageLimit,
-        joinLevels: JOIN_LIMITS.levels,
-        joinedEntities: JOIN_LIMITS.entities,
+        joinLevels: config.joinLevels,
+        joinedEntities: config.joinedEntities,
+        urlChars: config.urlLimitChars,
+        ...limitsOfDomain,
+        contextBytes: config.contextLimitBytes,
+        contextMs: config.contextTimeoutMs,
+        notificationMs: config.notificationTimeoutMs,
+        mqttConnections: config.mqttConnections,
         temporalInstances: config.temporalLimit,
         waitingWrites: config.waitingWrites,
         mqttPacketBytes: config.mqttPacketLimitBytes,
@@ -238,14 +255,14 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   const temporal = historyOperations({ history, clock, access, demandTenant, instancesPerAttribute: config.temporalLimit });
   const app = await httpServer({
     logger,
-    limits: { bodyLimitBytes: config.bodyLimitBytes, jsonDepth: config.jsonDepth },
+    limits: { bodyLimitBytes: config.bodyLimitBytes, jsonDepth: config.jsonDepth, urlLimitChars: config.urlLimitChars },
     paging,
     resolveContext,
     observe: figures.observe,
     version: VERSION,
     routes: {
       '/ngsi-ld/v1': [
-        entityQueryRoutes(queryOperations({ entities, access }), renderings, paging),
+        entityQueryRoutes(queryOperations({ entities, access, joinLimits }), renderings, paging),
         entityRoutes(provision),
         attributeRoutes(provision),
         batchRoutes(batchOperations({ entities, clock, access }), { batchLimit: config.batchLimit }),

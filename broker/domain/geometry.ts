@@ -1,5 +1,6 @@
 import { badRequest } from './errors.ts';
 import { isObject } from './json.ts';
+import { limits } from './limits.ts';
 
 /** GeoJSON geometries as 4.7 allows them; positions are [longitude, latitude, altitude?] in WGS 84 degrees. */
 export type Position = readonly [number, number] | readonly [number, number, number];
@@ -14,9 +15,6 @@ export type Geometry =
 /** The geometries that an attribute or a query may carry: all of RFC 7946 except GeometryCollection (4.7.1). */
 export const GEOMETRY_TYPES = ['Point', 'MultiPoint', 'LineString', 'MultiLineString', 'Polygon', 'MultiPolygon'] as const;
 export type GeometryType = (typeof GEOMETRY_TYPES)[number];
-
-/** More positions than a country's border needs; without a limit one geometry could occupy the broker for seconds. */
-export const MAX_POSITIONS = 50_000;
 
 /** Nesting of `coordinates` by type: 0 is one position, 1 a list of positions … */
 const DEPTH: Record<GeometryType, 0 | 1 | 2 | 3> = {
@@ -55,7 +53,7 @@ export function geometryOf(type: GeometryType, coordinates: unknown, what: strin
 }
 
 function checkCoordinates(type: GeometryType, coordinates: unknown, what: string): void {
-  const budget = { left: MAX_POSITIONS };
+  const budget = { left: limits().positions };
   const named = `${what}: the coordinates of a ${type}`;
   checkNested(coordinates, DEPTH[type], named, budget, (positions) => {
     if (type === 'LineString' || type === 'MultiLineString') {
@@ -97,7 +95,7 @@ function checkPosition(value: unknown, named: string, budget: { left: number }):
     throw badRequest(`${named} have the latitude ${latitude}, which is not in -90..90 (the longitude comes first)`);
   }
   budget.left -= 1;
-  if (budget.left < 0) throw badRequest(`${named} have more than ${MAX_POSITIONS} positions`);
+  if (budget.left < 0) throw badRequest(`${named} have more than ${limits().positions} positions`);
 }
 
 function checkRing(ring: readonly Position[], named: string): void {

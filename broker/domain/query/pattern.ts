@@ -1,13 +1,12 @@
 import { RE2JS } from 're2js';
 import { badRequest } from '../errors.ts';
-
-/** Patterns come from outside. Longer ones are refused: nobody needs them, and they cost memory to compile. */
-export const MAX_PATTERN_LENGTH = 1000;
+import { limits } from '../limits.ts';
 
 /** True if the text contains a match of the pattern. */
 export type Pattern = (text: string) => boolean;
 
 const compiled = new Map<string, Pattern>();
+/** Compiled patterns that are kept. */
 const MAX_COMPILED = 500;
 
 /**
@@ -19,8 +18,8 @@ const MAX_COMPILED = 500;
 export function compilePattern(source: string): Pattern {
   const known = compiled.get(source);
   if (known !== undefined) return known;
-  if (source.length > MAX_PATTERN_LENGTH) {
-    throw badRequest(`A pattern has at most ${MAX_PATTERN_LENGTH} characters, and this one has ${source.length}`);
+  if (source.length > limits().patternChars) {
+    throw badRequest(`A pattern has at most ${limits().patternChars} characters, and this one has ${source.length}`);
   }
   let expression: RE2JS;
   try {

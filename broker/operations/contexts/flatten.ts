@@ -1,5 +1,6 @@
 import { badRequest } from '../../domain/errors.ts';
 import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
+import { limits } from '../../domain/limits.ts';
 
 /** https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context.jsonld and its versions. */
 const CORE = /^https?:\/\/uri\.etsi\.org\/ngsi-ld\/v1\/ngsi-ld-core-context(?:-v[\d.]+)?\.jsonld$/;
@@ -8,9 +9,6 @@ export const isCoreContext = (value: unknown): value is string => typeof value =
 
 /** An address on the web, or the path of a context that this broker hosts (5.13). */
 const URL_OR_OURS = /^(?:https?:\/\/|\/ngsi-ld\/v1\/jsonldContexts\/)/;
-
-/** A @context may name another, which names another; more than this is taken for a circle. */
-const MAX_DEPTH = 8;
 
 export interface Flattened {
   /** The objects in order, with every URL replaced by what is there, however deep. */
@@ -36,7 +34,7 @@ async function collect(
   found: { readonly parts: JsonObject[]; namesCore: boolean },
   depth: number,
 ): Promise<void> {
-  if (depth > MAX_DEPTH) throw badRequest('The @context refers to other contexts without end');
+  if (depth > limits().contextDepth) throw badRequest('The @context refers to other contexts without end');
   if (Array.isArray(source)) {
     // What can never be a context is refused before anything is fetched.
     source.forEach(refuseWrongKind);

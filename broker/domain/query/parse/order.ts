@@ -1,6 +1,7 @@
 import { badRequest } from '../../errors.ts';
 import { GEOMETRY_TYPES, type Geometry, geometryOf, isGeometryType } from '../../geometry.ts';
 import type { Context } from '../../jsonld/context.ts';
+import { limits } from '../../limits.ts';
 import type { Order } from '../query.ts';
 import { readCoordinates } from './georel.ts';
 import { parsePath } from './path.ts';
@@ -18,7 +19,6 @@ export interface OrderParameters {
 
 const DIRECTIONS = ['asc', 'desc', 'dist-asc', 'dist-desc'] as const;
 const ENTITY_MEMBERS = ['id', 'type', 'createdAt', 'modifiedAt'] as const;
-const MAX_ORDERS = 20;
 
 /**
  * Reads `orderBy=name,age;desc`. @returns undefined if no order is asked for
@@ -32,7 +32,7 @@ export function parseOrder(parameters: OrderParameters, context: Context): reado
   const scanner = new Scanner(orderBy, 'orderBy');
   const orders: Order[] = [];
   do {
-    if (orders.length >= MAX_ORDERS) throw scanner.error(`more than ${MAX_ORDERS} orderings`);
+    if (orders.length >= limits().orders) throw scanner.error(`more than ${limits().orders} orderings`);
     const start = scanner.at;
     const member = scanner.match(/(?:id|type|createdAt|modifiedAt)(?=$|[;,])/y);
     const by = ENTITY_MEMBERS.find((one) => one === member) ?? parsePath(scanner, context);

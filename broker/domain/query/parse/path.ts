@@ -1,7 +1,8 @@
 import type { Iri } from '../../iri.ts';
 import type { Context } from '../../jsonld/context.ts';
+import { limits } from '../../limits.ts';
 import type { AttributePath } from '../query.ts';
-import { MAX_DEPTH, NAME, type Scanner } from './scanner.ts';
+import { NAME, type Scanner } from './scanner.ts';
 
 /** Members of a JSON value, and language tags, are not names of 4.6.2: everything but what ends them may occur. */
 const MEMBER = /[^.[\]{}=!<>~;|()"\s]+/y;
@@ -15,7 +16,7 @@ const EXPANDED_NAME = /https?:\/\/[^/[\]{}=!<>~;|()",\s]+\/[^.[\]{}=!<>~;|()",\s
  * @throws DomainError BadRequestData with the position
  */
 export function parsePath(scanner: Scanner, context: Context, depth = 0): AttributePath {
-  if (depth > MAX_DEPTH) throw scanner.error(`more than ${MAX_DEPTH} linked entities`);
+  if (depth > limits().queryDepth) throw scanner.error(`more than ${limits().queryDepth} linked entities`);
   const names = [parseName(scanner, context)];
   while (scanner.take('.')) names.push(parseName(scanner, context));
   if (scanner.take('{')) {

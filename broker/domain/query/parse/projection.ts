@@ -1,7 +1,8 @@
 import { badRequest } from '../../errors.ts';
 import type { Iri } from '../../iri.ts';
 import type { Context } from '../../jsonld/context.ts';
-import { MAX_TERMS, NAME, Scanner } from './scanner.ts';
+import { limits } from '../../limits.ts';
+import { NAME, Scanner } from './scanner.ts';
 
 /** What of an entity is shown, and of the entities that its Relationships lead to (4.21). Names are expanded; "@id" and "@type" stand for id and type. */
 export interface Projection {
@@ -59,7 +60,7 @@ function termsOf(scanner: Scanner, context: Context, total: { count: number }, d
     const iri = context.expand(name);
     if (terms.has(iri)) throw scanner.error(`${name} is named twice`, start);
     total.count += 1;
-    if (total.count > MAX_TERMS) throw scanner.error(`more than ${MAX_TERMS} names`);
+    if (total.count > limits().queryTerms) throw scanner.error(`more than ${limits().queryTerms} names`);
     let below: Terms | undefined;
     if (scanner.take('{')) {
       if (iri.startsWith('@')) throw scanner.error(`${name} is no Relationship`, start);

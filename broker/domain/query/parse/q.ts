@@ -1,11 +1,12 @@
 import { type Iri, isIri } from '../../iri.ts';
 import type { Context } from '../../jsonld/context.ts';
+import { limits } from '../../limits.ts';
 import { parseInstant } from '../../time.ts';
 import { isCalendarDate, parseTimeOfDay } from '../compare.ts';
 import { compilePattern } from '../pattern.ts';
 import type { AttributePath, Comparison, Condition, Operand } from '../query.ts';
 import { parsePath, printPath } from './path.ts';
-import { MAX_DEPTH, MAX_TERMS, Scanner } from './scanner.ts';
+import { Scanner } from './scanner.ts';
 
 export interface QOptions {
   /** Short names of attributes whose query values are terms to be expanded (4.9, `expandValues`). */
@@ -60,13 +61,13 @@ class QReader {
   term(depth: number): Condition {
     const { scanner } = this;
     if (scanner.take('(')) {
-      if (depth >= MAX_DEPTH) throw scanner.error(`more than ${MAX_DEPTH} levels of parentheses`);
+      if (depth >= limits().queryDepth) throw scanner.error(`more than ${limits().queryDepth} levels of parentheses`);
       const group = this.any(depth + 1);
       scanner.expect(')', 'after a group');
       return group;
     }
     this.terms += 1;
-    if (this.terms > MAX_TERMS) throw scanner.error(`more than ${MAX_TERMS} conditions`);
+    if (this.terms > limits().queryTerms) throw scanner.error(`more than ${limits().queryTerms} conditions`);
     const path = parsePath(scanner, this.context);
     const operator = OPERATORS.find((one) => scanner.take(one));
     if (operator === undefined) return { kind: 'exists', path };
@@ -99,7 +100,7 @@ class QReader {
       // The clause's examples have a space here.
       scanner.match(/\s+/y);
       of.push(this.value(','));
-      if (of.length > MAX_TERMS) throw scanner.error(`more than ${MAX_TERMS} values in a list`);
+      if (of.length > limits().queryTerms) throw scanner.error(`more than ${limits().queryTerms} values in a list`);
     }
     return { kind: 'list', of };
   }

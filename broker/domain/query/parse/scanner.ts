@@ -1,9 +1,5 @@
 import { badRequest, type DomainError } from '../../errors.ts';
-
-/** Texts of queries come from outside. No query that a person or a program means needs more than these. */
-export const MAX_QUERY_LENGTH = 16_384;
-export const MAX_TERMS = 500;
-export const MAX_DEPTH = 50;
+import { limits } from '../../limits.ts';
 
 /** A text that is read from left to right. What it says of errors names the parameter and the position. */
 export class Scanner {
@@ -15,8 +11,8 @@ export class Scanner {
   constructor(text: string, what: string) {
     this.text = text;
     this.what = what;
-    if (text.length > MAX_QUERY_LENGTH) {
-      throw badRequest(`${what} has ${text.length} characters, which is more than ${MAX_QUERY_LENGTH}`);
+    if (text.length > limits().queryChars) {
+      throw badRequest(`${what} has ${text.length} characters, which is more than ${limits().queryChars}`);
     }
   }
 

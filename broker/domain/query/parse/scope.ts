@@ -1,5 +1,6 @@
+import { limits } from '../../limits.ts';
 import type { ScopeSelection } from '../query.ts';
-import { MAX_TERMS, Scanner } from './scanner.ts';
+import { Scanner } from './scanner.ts';
 
 const LEVEL = /[\p{L}][\p{L}\p{N}_]*|\+/uy;
 
@@ -13,7 +14,7 @@ export function parseScopes(text: string, what = 'scopeQ'): ScopeSelection {
   let terms = 0;
   const scope = (): ScopeSelection => {
     terms += 1;
-    if (terms > MAX_TERMS) throw scanner.error(`more than ${MAX_TERMS} scopes`);
+    if (terms > limits().queryTerms) throw scanner.error(`more than ${limits().queryTerms} scopes`);
     const levels: string[] = [];
     scanner.take('/');
     do {

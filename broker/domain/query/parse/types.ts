@@ -1,7 +1,8 @@
 import { isIri } from '../../iri.ts';
 import type { Context } from '../../jsonld/context.ts';
+import { limits } from '../../limits.ts';
 import type { TypeSelection } from '../query.ts';
-import { MAX_TERMS, Scanner } from './scanner.ts';
+import { Scanner } from './scanner.ts';
 
 /**
  * Reads an entity type selection (4.17): `A`, `A,B`, `A|B`, `(A;B)|C`, `(A|B)`. Types are names or IRIs; an IRI that contains one of `,;|()` can not be
@@ -18,7 +19,7 @@ export function parseTypes(text: string, context: Context, what = 'type'): TypeS
     const name = scanner.match(/[^,;|()\s]+/y);
     if (name === undefined) throw scanner.error('expected an entity type');
     terms += 1;
-    if (terms > MAX_TERMS) throw scanner.error(`more than ${MAX_TERMS} types`);
+    if (terms > limits().queryTerms) throw scanner.error(`more than ${limits().queryTerms} types`);
     if (!NAME_OR_IRI.test(name) && !isIri(name)) throw scanner.error(`${JSON.stringify(name)} is no type name`, start);
     return { kind: 'type', type: context.expand(name) };
   };
