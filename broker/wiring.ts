@@ -234,7 +234,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     };
   }
 
-  const provision = entityOperations({ entities, clock, access });
+  const provision = entityOperations({ entities, history, clock, access });
   const devices = await deviceOperations({ documents, access, resolveContext, checkMapping });
   const intake = deviceIntake({ ingest: ingest({ entities, clock, access }), directory: devices, now: clock.now });
   let mqtt: MqttServer | undefined;

@@ -9,7 +9,7 @@ export {
   updateAttributes,
   type WhichInstances,
 } from './patch/attributes.ts';
-export { asksForDeletion, type Moment, type Patched, type UpdateResult } from './patch/edit.ts';
+export { asksForDeletion, type Moment, type Patched, sameInstance, type UpdateResult } from './patch/edit.ts';
 export { createEntity, createOrReplaceEntity, deleteEntity, replaceEntity } from './patch/entity.ts';
 export { expire, nextExpiry, type Remainder, withoutExpired } from './patch/expiry.ts';
 export { ingestFragment, type Measured } from './patch/ingest.ts';

@@ -59,9 +59,10 @@ export function evolutionWriter(
     }
     for (const name in attributes) {
       const instances = attributes[name as Iri] ?? [];
-      if (!(name === SCOPE ? shows.scope : shows.attribute(name as Iri)) || instances.length === 0) continue;
+      if (!(name === SCOPE ? shows.scope : shows.attribute(name as Iri))) continue;
+      // Without an instance in the span that is covered (6.3.10) it is an empty array, in both forms.
       out[context.compact(name as Iri)] =
-        form === 'normalized'
+        form === 'normalized' || instances.length === 0
           ? instances.map((instance) => compactInstance(instance, style))
           : series(instances, style, property);
     }

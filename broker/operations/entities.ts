@@ -2,7 +2,8 @@ import { type AccessFunction, type Caller, demand } from '../domain/access.ts';
 import type { AttributeInstance } from '../domain/attribute.ts';
 import type { ChangeDraft } from '../domain/change.ts';
 import type { Entity, EntityFragment } from '../domain/entity.ts';
-import type { Iri } from '../domain/iri.ts';
+import { DomainError } from '../domain/errors.ts';
+import type { Iri, TenantId } from '../domain/iri.ts';
 import type { WholeEntity } from '../domain/jsonld/expand.ts';
 import {
   appendAttributes,
@@ -25,6 +26,7 @@ import { refuseTooDeep, refuseTooWide } from '../domain/query/too-wide.ts';
 import { typesMatch } from '../domain/query/types.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { EntityStore, Write } from '../ports/entity-store.ts';
+import type { HistoryStore } from '../ports/history-store.ts';
 import { requireTenant } from './tenants.ts';
 
 /** The entity that an operation is about: its id, and the types that it must have, if the request says (4.17). */
@@ -75,10 +77,12 @@ const PURGE_PAGE = 500;
 
 export function entityOperations(dependencies: {
   readonly entities: EntityStore;
+  /** What only history knows. */
+  readonly history?: HistoryStore;
   readonly clock: Clock;
   readonly access: AccessFunction;
 }): EntityOperations {
-  const { entities, clock, access } = dependencies;
+  const { entities, history, clock, access } = dependencies;
   const moment = (): Moment => ({ at: clock.now(), stamp: clock.stamp() });
 
   /** One write, whose refusal is thrown. */
@@ -98,6 +102,17 @@ export function entityOperations(dependencies: {
     demand(access, caller, { operation, effect: 'write', ids: [id], attributes });
     await requireTenant(entities, caller.tenant);
     await write(caller, id, (current) => decide(ofTypes(current, types), moment()));
+  }
+
+  /** 5.6.5: an entity that only its temporal evolution knows (5.6.11) has attributes that can be deleted, too. */
+  async function endInHistory(
+    tenant: TenantId,
+    id: Iri,
+    name: Iri,
+    { deleteAll, datasetId }: WhichInstances,
+  ): Promise<boolean> {
+    const which = { ...(deleteAll && { all: true }), ...(datasetId !== undefined && { datasetId }) };
+    return (await history?.endAttribute(tenant, id, name, which, clock.now())) ?? false;
   }
 
   return {
@@ -148,8 +163,16 @@ export function entityOperations(dependencies: {
         replaceAttribute(current, target.id, name, instance, now),
       ),
 
-    deleteAttribute: (caller, target, name, which) =>
-      change(caller, 'deleteAttrs', target, [name], (current, now) => deleteAttribute(current, target.id, name, which, now)),
+    async deleteAttribute(caller, target, name, which) {
+      try {
+        await change(caller, 'deleteAttrs', target, [name], (current, now) =>
+          deleteAttribute(current, target.id, name, which, now),
+        );
+      } catch (error) {
+        const missing = error instanceof DomainError && error.type === 'ResourceNotFound';
+        if (!missing || !(await endInHistory(caller.tenant, target.id, name, which))) throw error;
+      }
+    },
 
     async purgeEntities(caller, { query, local }, scope) {
       demand(access, caller, { operation: 'purgeEntity', effect: 'write', ...(query.ids && { ids: query.ids }) });

@@ -5,6 +5,7 @@ import { badRequest, invalidRequest, notFound } from '../domain/errors.ts';
 import type { AggregatedEvolution, Aggregation, HistorySelection, TemporalEvolution, TimeProperty } from '../domain/history.ts';
 import type { Iri, TenantId } from '../domain/iri.ts';
 import type { WholeEntity } from '../domain/jsonld/expand.ts';
+import { asksForDeletion } from '../domain/patch.ts';
 import type { EntityQuery } from '../domain/query/query.ts';
 import { refuseTooDeep, refuseTooWide } from '../domain/query/too-wide.ts';
 import { type Instant, type Micros, toMicros } from '../domain/time.ts';
@@ -94,14 +95,16 @@ export function historyOperations(dependencies: HistoryDependencies): HistoryOpe
     async createOrUpdateTemporal(caller, fragment) {
       const { id, types } = fragment;
       demand(access, caller, { operation: 'upsertTemporal', effect: 'write', ids: [id], types, attributes: namesOf(fragment) });
-      return history.append(caller.tenant, id, fragment, clock.now());
+      const now = clock.now();
+      return history.append(caller.tenant, id, dated(fragment, now), now);
     },
 
     async addTemporalAttributes(caller, id, fragment) {
       demand(access, caller, { operation: 'appendAttrsTemporal', effect: 'write', ids: [id], attributes: namesOf(fragment) });
       const known = await history.evolution(caller.tenant, id, { ...EVERYTHING, attributes: [], limitPerAttribute: 1 });
       if (known === undefined) await missing(caller, `There is no temporal evolution of entity ${id}`);
-      await history.append(caller.tenant, id, fragment, clock.now());
+      const now = clock.now();
+      await history.append(caller.tenant, id, dated(fragment, now), now);
     },
 
     async deleteTemporalAttribute(caller, id, name, which) {
@@ -173,6 +176,17 @@ export function historyOperations(dependencies: HistoryDependencies): HistoryOpe
 }
 
 const EVERYTHING: EvolutionSelection = { filter: { property: 'modifiedAt' } };
+
+/** Instances that say "deleted" and not when were deleted now. */
+function dated(fragment: EntityFragment, now: Instant): EntityFragment {
+  const attributes: Record<Iri, readonly AttributeInstance[]> = {};
+  for (const [name, instances] of Object.entries(fragment.attributes)) {
+    attributes[name as Iri] = instances.map((instance) =>
+      instance.deletedAt === undefined && asksForDeletion(instance) ? { ...instance, deletedAt: now } : instance,
+    );
+  }
+  return { ...fragment, attributes };
+}
 
 function namesOf(fragment: EntityFragment): readonly Iri[] {
   return Object.keys(fragment.attributes) as Iri[];

@@ -10,11 +10,14 @@ import type { Instant } from '../domain/time.ts';
  * provision of 5.6.11 to 5.6.16, which leaves current state alone, and its consumption (5.7.3, 5.7.4). History outlives its entity.
  */
 export interface HistoryStore {
-  /** Adds instances (5.6.11, 5.6.12); every instance gets an instanceId. An instance that is there already (same name, datasetId, observedAt and value) is not added twice. */
+  /**
+   * Adds instances (5.6.11, 5.6.12); every instance gets an instanceId. One with the observedAt of an instance of the same name and datasetId corrects it
+   * (4.8, modifiedAt): an attribute has one value at a time. What is there already in the same words is left alone.
+   */
   append(tenant: TenantId, id: Iri, fragment: EntityFragment, at: Instant): Promise<'created' | 'updated'>;
   /** 5.7.3. undefined: never heard of this entity. An entity of which nothing matches has no attributes. */
   evolution(tenant: TenantId, id: Iri, selection: HistorySelection): Promise<TemporalEvolution | undefined>;
-  /** 5.7.4: evolutions of which at least one instance matches both the query and the selection, in ascending id. */
+  /** 5.7.4: evolutions of which at least one instance matches both the query and the selection, in ascending id unless the page says otherwise. */
   query(tenant: TenantId, query: EntityQuery, selection: HistorySelection, page: HistoryPageRequest): Promise<HistoryPage>;
   aggregate(
     tenant: TenantId,
@@ -24,6 +27,11 @@ export interface HistoryStore {
   ): Promise<AggregatedEvolution | undefined>;
   /** 5.6.16. @returns false if there was none; the same for the methods below */
   deleteEvolution(tenant: TenantId, id: Iri): Promise<boolean>;
+  /**
+   * 4.5.7: records that an attribute was deleted (SCOPE: that the scope was), of an entity that only history knows: its state never was, and it was not
+   * deleted. @returns false if this is not such an entity, or has no such instance, or it is deleted already
+   */
+  endAttribute(tenant: TenantId, id: Iri, name: Iri, which: { datasetId?: Iri; all?: boolean }, at: Instant): Promise<boolean>;
   /** 5.6.13: the instances of one datasetId (undefined: default), or all of them. */
   deleteAttribute(tenant: TenantId, id: Iri, name: Iri, which: { datasetId?: Iri; all?: boolean }): Promise<boolean>;
   /** 5.6.14. */
@@ -44,6 +52,8 @@ export interface HistoryPageRequest {
   readonly limit: number;
   readonly offset?: number;
   readonly after?: Iri;
+  /** Largest id first. */
+  readonly descending?: boolean;
   readonly count?: boolean;
 }
 

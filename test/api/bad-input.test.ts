@@ -190,6 +190,15 @@ describe('headers and addresses that cannot be', () => {
     ['a parameter twice', 'DELETE', `${API}/entities/urn:a:1?type=A&type=B`, {}, 400],
     ['a type selection that is none', 'DELETE', `${API}/entities/urn:a:1?type=((A`, {}, 400],
     ['a method that does not exist here', 'POST', `${API}/entities/urn:a:1`, {}, 405],
+    ['an id that is missing where there is another resource', 'DELETE', `${API}/temporal/entities/`, undefined, 405],
+    [
+      'an attribute that is missing where there is another resource',
+      'DELETE',
+      `${API}/entities/urn:a:1/attrs/`,
+      undefined,
+      405,
+    ],
+    ['an entity id that is missing', 'PUT', `${API}/entities/`, {}, 400],
     ['an address that does not exist', 'POST', `${API}/entity`, {}, 404],
   ] as const)('%s', async (_what, method, url, headers, status) => {
     const answer = await broker.request(method, url, undefined, headers);

@@ -107,7 +107,8 @@ export function historyStoreContract(name: string, open: OpenStores): void {
       const after = { relation: 'after', at: micros(1) } as const;
       const forwards = await store.history.evolution(DEFAULT_TENANT, A, select('observedAt', after, { limitPerAttribute: 3 }));
       expect(values(forwards?.attributes[SPEED])).toEqual([10, 20, 30]);
-      expect(forwards?.attributes).not.toHaveProperty(NAME);
+      // It has instances in the span, and none of them before the cut.
+      expect(forwards?.attributes[NAME]).toEqual([]);
       expect(forwards?.cut).toEqual({ from: micros(1), to: micros(3) });
       const last = select('observedAt', after, { limitPerAttribute: 3, lastN: 5 });
       const backwards = await store.history.evolution(DEFAULT_TENANT, A, last);
@@ -134,6 +135,79 @@ export function historyStoreContract(name: string, open: OpenStores): void {
       expect(values(gone?.attributes[SPEED])).toEqual([0, 10]);
       const all = await history.evolution(DEFAULT_TENANT, A, select('deletedAt'));
       expect(values(all?.attributes[NAME])).toEqual(['urn:ngsi-ld:null']);
+      // A deletion conveys deletedAt: nothing was created or modified then.
+      for (const property of ['modifiedAt', 'createdAt'] as const) {
+        expect(await speeds(history, select(property))).toEqual([0, 10]);
+      }
+    });
+
+    it('4.5.7: an attribute of an entity that only history knows can end, once, and not come back', async () => {
+      await using store = await open();
+      const { entities, history, clock } = store;
+      const other = { datasetId: urn('gps') };
+      const attributes = {
+        [SPEED]: [property(1, { observedAt: minute(1) }), property(2, { observedAt: minute(1), ...other })],
+        [NAME]: [property('A', { observedAt: minute(1) })],
+      };
+      await history.append(DEFAULT_TENANT, A, { types: [CAR], scopes: ['/A'], attributes }, clock.now());
+      clock.advance(5);
+      const end = (name: Iri, which = {}) => history.endAttribute(DEFAULT_TENANT, A, name, which, clock.now());
+      expect([await end(SPEED), await end(SPEED), await end(iri('colour'))]).toEqual([true, false, false]);
+      const ended = (await history.evolution(DEFAULT_TENANT, A, select('deletedAt')))?.attributes;
+      expect(ended).toMatchObject({ [SPEED]: [{ value: 'urn:ngsi-ld:null', deletedAt: clock.now() }] });
+      expect(ended?.[SPEED]?.[0]).not.toHaveProperty('datasetId');
+      expect(await end(SPEED, { datasetId: other.datasetId })).toBe(true);
+      expect([await end(SCOPE), await end(SCOPE)]).toEqual([true, false]);
+      expect((await history.evolution(DEFAULT_TENANT, A, select('deletedAt')))?.attributes[SCOPE]).toMatchObject([
+        { value: [] },
+      ]);
+      expect((await history.evolution(DEFAULT_TENANT, A, select()))?.scopes).toBeUndefined();
+
+      // Not of an entity that exists, nor of one that was deleted: there the entity store knows.
+      await entities.commit([creation(clock, urn('b'), [CAR], { [SPEED]: [property(1)] })]);
+      const endOfB = () => history.endAttribute(DEFAULT_TENANT, urn('b'), SPEED, {}, clock.now());
+      expect(await endOfB()).toBe(false);
+      await entities.commit([deletion(clock, urn('b'))]);
+      expect(await endOfB()).toBe(false);
+    });
+
+    it('4.8: an instance of the same moment and dataset corrects the one that is there, and keeps its instanceId', async () => {
+      await using store = await open();
+      const { history, clock } = store;
+      const append = (...instances: AttributeInstance[]) =>
+        history.append(DEFAULT_TENANT, A, { types: [CAR], attributes: { [SPEED]: instances } }, clock.now());
+      const noon = { observedAt: minute(1) };
+      await append(property(1, noon), property(2, { observedAt: minute(2) }));
+      const [before] = (await history.evolution(DEFAULT_TENANT, A, select()))?.attributes[SPEED] ?? [];
+      clock.advance(5);
+      await append(property(7, noon), property(9, { ...noon, datasetId: urn('gps') }));
+      const after = (await history.evolution(DEFAULT_TENANT, A, select()))?.attributes[SPEED] ?? [];
+      const corrected = after.find(({ instanceId }) => instanceId === before?.instanceId);
+      expect(corrected).toMatchObject({ value: 7, createdAt: before?.createdAt, modifiedAt: clock.now() });
+      expect([...(values(after) ?? [])].sort()).toEqual([2, 7, 9]);
+      clock.advance(5);
+      await append(property(7, noon));
+      const again = (await history.evolution(DEFAULT_TENANT, A, select()))?.attributes[SPEED] ?? [];
+      expect(again.find(({ instanceId }) => instanceId === before?.instanceId)?.modifiedAt).toBe(corrected?.modifiedAt);
+    });
+
+    it('5.7.4.4: pages from the largest id down as well', async () => {
+      await using store = await open();
+      const { history, entities, clock } = store;
+      const reading = property(1, { observedAt: minute(1) });
+      for (const id of ['a', 'c'].map(urn)) {
+        await history.append(DEFAULT_TENANT, id, { types: [CAR], attributes: { [SPEED]: [reading] } }, clock.now());
+      }
+      await entities.commit([creation(clock, urn('b'), [CAR], { [SPEED]: [reading] })]);
+      const ids = async (query: EntityQuery, page: object) =>
+        (await history.query(DEFAULT_TENANT, query, select(), { limit: 2, descending: true, ...page })).evolutions.map(
+          ({ id }) => id,
+        );
+      for (const query of [{}, { types: { kind: 'type', type: CAR } }, { ids: ['a', 'b', 'c'].map(urn) }] as EntityQuery[]) {
+        expect(await ids(query, {})).toEqual([urn('c'), urn('b')]);
+        expect(await ids(query, { after: urn('b') })).toEqual([urn('a')]);
+        expect(await ids(query, { offset: 1, count: true })).toEqual([urn('b'), urn('a')]);
+      }
     });
 
     it('4.22: an instance that expires takes its history along, and what was said for good stays', async () => {
@@ -162,8 +236,10 @@ export function historyStoreContract(name: string, open: OpenStores): void {
       await sweepExpired(entities, history, clock);
       const after = (await history.evolution(DEFAULT_TENANT, A, all))?.attributes;
       expect(Object.keys(after ?? {}).sort()).toEqual([NAME, SPEED]);
+      expect(values(after?.[SPEED])).toEqual([1]);
       // The value that came first was for good: that it is no longer there is worth telling.
-      expect(after?.[SPEED]?.map(({ deletedAt }) => deletedAt !== undefined)).toEqual([false, true]);
+      const ended = (await history.evolution(DEFAULT_TENANT, A, select('deletedAt')))?.attributes;
+      expect(Object.keys(ended ?? {})).toEqual([SPEED]);
       expect(await history.deleteExpired(10)).toBe(0);
     });
 
@@ -252,6 +328,22 @@ export function historyStoreContract(name: string, open: OpenStores): void {
       const late = { relation: 'after', at: start + 15_000_000 } as const;
       expect([await found('Old', early), await found('New', early)]).toEqual([1, 0]);
       expect([await found('Old', late), await found('New', late)]).toEqual([0, 1]);
+
+      // Over both: only what was observed while the scope held, and the scope itself, also if it was set before the span.
+      const all = { relation: 'after', at: start } as const;
+      const during = async (level: string) => {
+        const scopes = { kind: 'scope', levels: [level] } as const;
+        const page = await history.query(DEFAULT_TENANT, { scopes }, select('observedAt', all), { limit: 5 });
+        const attributes = page.evolutions[0]?.attributes;
+        return [values(attributes?.[SPEED]), values(attributes?.[SCOPE])];
+      };
+      expect(await during('Old')).toEqual([[1], [['/Old']]]);
+      expect(await during('New')).toEqual([[2], [['/New']]]);
+      const newest = { kind: 'scope', levels: ['Old'] } as const;
+      const [last] = (
+        await history.query(DEFAULT_TENANT, { scopes: newest }, select('observedAt', all, { lastN: 1 }), { limit: 5 })
+      ).evolutions;
+      expect(values(last?.attributes[SPEED])).toEqual([1]);
     });
 
     it('a late reading goes to history only, and only once', async () => {

@@ -8,10 +8,12 @@ export function refusals(app: FastifyInstance): void {
   app.setErrorHandler((error, request, reply) => refuse(error, request, reply));
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '';
-    if (path.endsWith('/') && allowed(`${path}-`).includes(request.method)) {
+    const methods = allowed(path);
+    // Without its id a path may be another resource (6.3.2: 405), but no method of entities/ changes entities (5.6.17.4, 5.6.18.4: 400).
+    const lacksId = path.endsWith('/') && allowed(`${path}-`).includes(request.method);
+    if (lacksId && (methods.length === 0 || path.endsWith('/v1/entities/'))) {
       return refuse(new DomainError('BadRequestData', `The path ${path} lacks the id of what it is about`), request, reply);
     }
-    const methods = allowed(path);
     if (methods.length === 0)
       return refuse(new DomainError('ResourceNotFound', `There is no resource ${path} here`), request, reply);
     reply.header('allow', methods.join(', '));

@@ -117,11 +117,9 @@ export const temporalQueryRoutes =
       if (order?.some(({ by }) => by !== 'id')) {
         throw new DomainError('BadRequestData', 'Temporal evolutions can only be ordered by id (5.7.4.4)');
       }
-      if (order?.some(({ direction }) => direction !== 'asc')) {
-        throw new DomainError('OperationNotSupported', 'Temporal evolutions are only answered in ascending order of id');
-      }
       const paging = pagingOf(request, limits);
-      const asked: TemporalQuery = { query: what, selection, local, page: paging };
+      const page = order?.[0]?.direction === 'desc' ? { ...paging, descending: true } : paging;
+      const asked: TemporalQuery = { query: what, selection, local, page };
       if (form === 'aggregatedValues') {
         const found = await operations.queryAggregated(request.caller, asked, aggregationOf(temporal));
         pagingHeaders(request, reply, paging, found, media);

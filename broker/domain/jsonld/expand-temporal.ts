@@ -3,10 +3,12 @@ import type { EntityFragment } from '../entity.ts';
 import { badRequest } from '../errors.ts';
 import type { Iri } from '../iri.ts';
 import { isObject, type JsonValue } from '../json.ts';
+import { asksForDeletion } from '../patch.ts';
 import { instant } from '../time.ts';
 import type { Context } from './context.ts';
 import { expandAttributeName, expandEntity } from './expand.ts';
 import { expandInstance } from './expand-attribute.ts';
+import { isNullValue } from './expand-value.ts';
 
 const NGSI_LD = 'https://uri.etsi.org/ngsi-ld/';
 const SCOPE = `${NGSI_LD}scope` as Iri;
@@ -43,12 +45,17 @@ export function expandTemporalInstances(given: JsonValue, name: string, context:
   return items.map((item) => expandTemporalInstance(item, `attribute ${name}`, context));
 }
 
-/** 4.5.7: an instance with deletedAt says that the attribute was deleted then, and has the NGSI-LD Null as its value. */
+/**
+ * 4.5.7, 5.5.4: an instance whose value is the NGSI-LD Null says that the attribute was deleted: at its deletedAt, else at its observedAt, else when it is stored.
+ */
 function expandTemporalInstance(item: JsonValue, what: string, context: Context): AttributeInstance {
-  const deletedAt = isObject(item) ? item['deletedAt'] : undefined;
-  if (deletedAt === undefined) return expandInstance(item, what, context, {});
+  if (!isObject(item)) return expandInstance(item, what, context, {});
+  const deletedAt = item['deletedAt'];
+  if (deletedAt === undefined && !Object.values(item).some(isNullValue)) return expandInstance(item, what, context, {});
   const instance = expandInstance(item, what, context, { nulls: 'everywhere' });
-  return { ...instance, deletedAt: instant(deletedAt, `${what}: deletedAt`) };
+  if (deletedAt !== undefined) return { ...instance, deletedAt: instant(deletedAt, `${what}: deletedAt`) };
+  if (!asksForDeletion(instance)) return expandInstance(item, what, context, {});
+  return instance.observedAt === undefined ? instance : { ...instance, deletedAt: instance.observedAt };
 }
 
 /**

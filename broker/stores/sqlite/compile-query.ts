@@ -119,28 +119,40 @@ function boundingCondition(condition: Condition): GeoCondition | undefined {
   return undefined;
 }
 
-/** Like {@link compileQuery} for temporal queries: also finds entities that only history knows. All of them must still be tested. */
+/**
+ * Like {@link compileQuery} for temporal queries: also finds entities that only history knows. All of them must still be tested.
+ * @param descending largest id first: what is found then lies before an id
+ */
 export function candidatesOverTime(
   query: EntityQuery,
   tenant: number,
   { database, dictionary }: { database: Database; dictionary: Dictionary },
+  descending: boolean,
 ): (after: string, limit: number) => [number, Iri][] {
+  const [listedEver, ever, ofTypeEver] = descending ? DESCENDING : ASCENDING;
   if (query.ids) {
     const wanted = JSON.stringify([...new Set(query.ids)]);
-    return (after, limit) => database.all(LISTED_EVER, tenant, wanted, after, limit) as [number, Iri][];
+    return (after, limit) => database.all(listedEver, tenant, wanted, after, limit) as [number, Iri][];
   }
   const types = query.types && necessaryTypes(query.types)?.map((type) => dictionary.findName(type));
   const [type, ...others] = (types ?? []).filter((key) => key !== undefined);
   // Types that a temporal provision added are known to no index: they are found among all.
   if (types?.length !== 1 || type === undefined || others.length > 0) {
-    return (after, limit) => database.all(EVER, tenant, after, limit) as [number, Iri][];
+    return (after, limit) => database.all(ever, tenant, after, limit) as [number, Iri][];
   }
-  return (after, limit) =>
-    database.all(OF_TYPE_EVER, tenant, type, after, limit, tenant, after, limit, limit) as [number, Iri][];
+  return (after, limit) => database.all(ofTypeEver, tenant, type, after, limit, tenant, after, limit, limit) as [number, Iri][];
 }
-const LISTED_EVER =
-  'SELECT key, id FROM entity WHERE tenant = ? AND id IN (SELECT value FROM json_each(?)) AND id > ? ORDER BY id LIMIT ?';
-const EVER = 'SELECT key, id FROM entity WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?';
-const OF_TYPE_EVER = `SELECT * FROM (SELECT * FROM (SELECT entity, id FROM entity_type WHERE tenant = ? AND type = ? AND id > ? ORDER BY id LIMIT ?)
-  UNION SELECT * FROM (SELECT key, id FROM entity WHERE tenant = ? AND past IS NOT NULL AND id > ? ORDER BY id LIMIT ?))
-  ORDER BY 2 LIMIT ?`;
+
+/** What is listed, all, and what has a type, by id. */
+function everById(after: '>' | '<', direction: 'ASC' | 'DESC'): readonly [string, string, string] {
+  const order = `ORDER BY id ${direction} LIMIT ?`;
+  return [
+    `SELECT key, id FROM entity WHERE tenant = ? AND id IN (SELECT value FROM json_each(?)) AND id ${after} ? ${order}`,
+    `SELECT key, id FROM entity WHERE tenant = ? AND id ${after} ? ${order}`,
+    `SELECT * FROM (SELECT * FROM (SELECT entity, id FROM entity_type WHERE tenant = ? AND type = ? AND id ${after} ? ${order})
+      UNION SELECT * FROM (SELECT key, id FROM entity WHERE tenant = ? AND past IS NOT NULL AND id ${after} ? ${order}))
+      ORDER BY 2 ${direction} LIMIT ?`,
+  ];
+}
+const ASCENDING = everById('>', 'ASC');
+const DESCENDING = everById('<', 'DESC');

@@ -3,7 +3,8 @@ import type { ChangeDraft } from '../../domain/change.ts';
 import type { Entity } from '../../domain/entity.ts';
 import { type Iri, NGSILD_NULL } from '../../domain/iri.ts';
 import { jsonEquals } from '../../domain/json.ts';
-import { type Instant, type Micros, toMicros } from '../../domain/time.ts';
+import { sameInstance } from '../../domain/patch.ts';
+import { fromMicros, type Instant, type Micros, toMicros } from '../../domain/time.ts';
 import { allAttributes } from './change-log.ts';
 import type { Database, Value } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
@@ -19,7 +20,7 @@ const INSERTS = Array.from({ length: ROWS_AT_ONCE + 1 }, (_, rows) => {
 });
 const WIDTH = 11;
 const SAME_MOMENT =
-  'SELECT instance FROM history WHERE entity = ? AND name = ? AND time = ? AND observed = 1 AND deleted IS NULL AND dataset IS ?';
+  'SELECT instance, seq, created FROM history WHERE entity = ? AND name = ? AND time = ? AND observed = 1 AND deleted IS NULL AND dataset IS ? ORDER BY seq DESC';
 const ANY = 'SELECT 1 FROM history WHERE entity = ? AND name = ? AND dataset IS ? AND deleted IS NULL LIMIT 1';
 const REMEMBER = 'INSERT INTO memory (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value';
 /** Sequence numbers are reserved in blocks, so that the last one used need not be written each time. */
@@ -169,15 +170,37 @@ export class HistoryRows {
 
   /** True if history has this reading already: same name, datasetId, observedAt and value. Without observedAt nothing is a duplicate. */
   has(key: number, name: Iri, instance: AttributeInstance): boolean {
-    const { observedAt, datasetId } = instance;
-    if (observedAt === undefined) return false;
+    const value = instanceValue(instance);
+    return this.#sameMoment(key, name, instance).some(([text]) =>
+      jsonEquals(instanceValue(JSON.parse(text) as AttributeInstance), value),
+    );
+  }
+
+  /**
+   * Inside a transaction: stores an instance of temporal provision. It takes the place of the newest instance of its moment, if there is one.
+   * @returns false if that one says the same already
+   */
+  upsert(key: number, name: Iri, instance: AttributeInstance, at: Instant): boolean {
+    const same = instance.deletedAt === undefined ? this.#sameMoment(key, name, instance) : undefined;
+    const [text, seq, created] = same?.[0] ?? [];
+    if (text === undefined || seq === undefined || created === undefined) {
+      this.insert(key, name, { createdAt: at, modifiedAt: at, ...instance }, at);
+      return true;
+    }
+    if (sameInstance({ ...JSON.parse(text), observedAt: instance.observedAt }, instance)) return false;
+    const values = [key, this.#dictionary.name(name), toMicros(instance.observedAt as Instant), seq];
+    this.#database.run('DELETE FROM history WHERE entity = ? AND name = ? AND time = ? AND seq = ?', ...values);
+    this.#transient.forget(seq);
+    this.insert(key, name, { ...instance, createdAt: fromMicros(created), modifiedAt: at }, at, seq);
+    return true;
+  }
+
+  #sameMoment(key: number, name: Iri, { observedAt, datasetId }: AttributeInstance): [string, number, Micros][] {
+    if (observedAt === undefined) return [];
     const nameKey = this.#dictionary.findName(name);
     const dataset = datasetId === undefined ? null : this.#dictionary.findName(datasetId);
-    if (nameKey === undefined || dataset === undefined) return false;
-    const value = instanceValue(instance);
-    return this.#database
-      .all(SAME_MOMENT, key, nameKey, toMicros(observedAt), dataset)
-      .some(([text]) => jsonEquals(instanceValue(JSON.parse(text as string) as AttributeInstance), value));
+    if (nameKey === undefined || dataset === undefined) return [];
+    return this.#database.all(SAME_MOMENT, key, nameKey, toMicros(observedAt), dataset) as [string, number, Micros][];
   }
 
   #sequence(): number {

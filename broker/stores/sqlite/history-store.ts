@@ -14,16 +14,18 @@ import { jsonEquals } from '../../domain/json.ts';
 import { compile } from '../../domain/query/evaluate.ts';
 import type { Condition, EntityQuery } from '../../domain/query/query.ts';
 import type { Stamp } from '../../domain/stamp.ts';
-import type { Instant } from '../../domain/time.ts';
+import type { Instant, Micros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { HistoryPage, HistoryPageRequest, HistoryStore } from '../../ports/history-store.ts';
 import { candidatesOverTime } from './compile-query.ts';
 import type { EntityRow } from './entity-cache.ts';
 import type { EntityRows, Parts, Past } from './entity-rows.ts';
-import { SCOPE } from './history-rows.ts';
+import { SCOPE, tombstone } from './history-rows.ts';
 import { Instances, STORED, spanOf, type TimedInstance } from './instances.ts';
 import { Slices } from './slices.ts';
 
+/** After every id: none begins with this. */
+const LAST_ID = '\u{10ffff}';
 /** Instances of one attribute that a condition is tested on (5.7.4.4, S2 and S3). */
 const TESTED = 100_000;
 const NO_STAMP: Stamp = { at: 0, origin: '' };
@@ -69,9 +71,8 @@ export class SqliteHistoryStore implements HistoryStore {
         }
         for (const name in fragment.attributes) {
           for (const given of fragment.attributes[name as Iri] ?? []) {
-            if (history.has(key, name as Iri, given)) continue;
             const { instanceId: _, stamp: __, ...instance } = given;
-            history.insert(key, name as Iri, { createdAt: at, modifiedAt: at, ...instance } as AttributeInstance, at);
+            history.upsert(key, name as Iri, instance as AttributeInstance, at);
           }
         }
         return known ? 'updated' : 'created';
@@ -86,8 +87,10 @@ export class SqliteHistoryStore implements HistoryStore {
     return row && this.#evolution(row, selection);
   }
 
-  #evolution(row: EntityRow, selection: HistorySelection): TemporalEvolution {
+  /** @param during spans that instances must lie in as well (C.5.16) */
+  #evolution(row: EntityRow, selection: HistorySelection, during?: readonly ScopeSpan[]): TemporalEvolution {
     const { limitPerAttribute, lastN } = selection;
+    const asked = during ? { ...selection, filter: narrowed(selection.filter, during) } : selection;
     const backwards = lastN !== undefined;
     const wanted = Math.min(lastN ?? Number.POSITIVE_INFINITY, limitPerAttribute);
     const mayCut = lastN === undefined || lastN > limitPerAttribute;
@@ -95,7 +98,7 @@ export class SqliteHistoryStore implements HistoryStore {
     // Where the answer must end for all attributes, because one of them was cut there.
     let edge: number | undefined;
     for (const name of selection.attributes ?? this.#instances.names(row.key)) {
-      const instances = this.#instances.read(row.key, name, selection, mayCut ? wanted + 1 : wanted, backwards);
+      const instances = this.#instances.read(row.key, name, asked, mayCut ? wanted + 1 : wanted, backwards);
       if (instances.length > wanted) {
         if (backwards) instances.shift();
         else instances.pop();
@@ -109,10 +112,16 @@ export class SqliteHistoryStore implements HistoryStore {
     let newest = Number.NEGATIVE_INFINITY;
     for (const [name, instances] of found) {
       const kept = edge === undefined ? instances : instances.filter(({ time }) => (backwards ? time >= edge : time <= edge));
+      // It has instances, though not before the cut (6.3.10): it is there, and empty.
+      attributes[name] = [];
       if (kept.length === 0) continue;
       oldest = Math.min(oldest, (kept[0] as TimedInstance).time);
       newest = Math.max(newest, (kept.at(-1) as TimedInstance).time);
-      attributes[name] = kept.map(({ instance }) => instance);
+      const seen = during ? kept.filter(({ time }) => during.some(({ from, to }) => time >= from && time < to)) : kept;
+      attributes[name] = seen.map(({ instance }) => instance);
+    }
+    if (during && selection.attributes?.includes(SCOPE) !== false) {
+      attributes[SCOPE] = during.flatMap(({ instance }) => (instance ? [instance] : []));
     }
     const cut = edge === undefined ? {} : { cut: cutOf(selection, oldest, newest) };
     return { id: row.id, ...summary(row), attributes, ...cut } as TemporalEvolution;
@@ -133,12 +142,13 @@ export class SqliteHistoryStore implements HistoryStore {
     let more = false;
     let count = 0;
     const slices = new Slices();
-    for (const row of this.#candidates(tenantKey, query, page.count ? '' : (page.after ?? ''))) {
+    const descending = page.descending === true;
+    for (const row of this.#candidates(tenantKey, query, page.count ? undefined : page.after, descending)) {
       if (slices.over) await slices.rest();
       const evolution = this.#matching(row, query, test, tested, selection);
       if (!evolution) continue;
       count++;
-      if (page.after !== undefined && row.id <= page.after) continue;
+      if (page.after !== undefined && (descending ? row.id >= page.after : row.id <= page.after)) continue;
       if (skip > 0) skip--;
       else if (evolutions.length < page.limit) evolutions.push(evolution);
       else {
@@ -149,9 +159,14 @@ export class SqliteHistoryStore implements HistoryStore {
     return { evolutions, more, ...(page.count ? { count } : {}) };
   }
 
-  *#candidates(tenant: number, query: EntityQuery, after: string): Generator<EntityRow, void, undefined> {
-    const next = candidatesOverTime(query, tenant, this.#parts);
-    for (let from = after; ; ) {
+  *#candidates(
+    tenant: number,
+    query: EntityQuery,
+    after: string | undefined,
+    descending: boolean,
+  ): Generator<EntityRow, void, undefined> {
+    const next = candidatesOverTime(query, tenant, this.#parts, descending);
+    for (let from = after ?? (descending ? LAST_ID : ''); ; ) {
       const found = next(from, 200);
       for (const [key] of found) {
         const row = this.#rows.byKey(key, false);
@@ -180,22 +195,30 @@ export class SqliteHistoryStore implements HistoryStore {
     }
     const known = summary(row);
     const snapshot = { id: row.id, ...known, attributes, stamp: NO_STAMP } as Entity;
-    const matches = query.scopes
-      ? this.#scopesDuring(row, known, selection.filter).some((scopes) => test({ ...snapshot, scopes }))
-      : test(snapshot);
-    if (!matches) return undefined;
-    const evolution = this.#evolution(row, selection);
-    return Object.keys(evolution.attributes).length === 0 ? undefined : evolution;
+    if (!query.scopes) return test(snapshot) ? this.#something(row, selection) : undefined;
+    const during = this.#scopesDuring(row, known, selection.filter).filter(({ scopes }) => test({ ...snapshot, scopes }));
+    return during.length > 0 ? this.#something(row, selection, during) : undefined;
+  }
+
+  #something(row: EntityRow, selection: HistorySelection, during?: readonly ScopeSpan[]): TemporalEvolution | undefined {
+    const evolution = this.#evolution(row, selection, during);
+    const names = Object.keys(evolution.attributes);
+    return names.length === 0 || (during && names.every((name) => name === SCOPE)) ? undefined : evolution;
   }
 
   /** 4.18, C.5.16: the scopes that the entity had in the span, one after the other; a scope holds until it is replaced. */
-  #scopesDuring(row: EntityRow, known: Past, filter: TemporalFilter): (readonly string[])[] {
-    const told = this.#instances.read(row.key, SCOPE, { filter: { property: 'modifiedAt' } }, TESTED, true);
-    if (told.length === 0) return [known.scopes ?? []];
-    const { from, to } = spanOf(filter);
+  #scopesDuring(row: EntityRow, known: Past, filter: TemporalFilter): ScopeSpan[] {
+    const told = this.#instances.read(row.key, SCOPE, { filter: { property: 'modifiedAt' } }, TESTED, true, true);
+    const span = spanOf(filter);
+    if (told.length === 0) return [{ ...span, scopes: known.scopes ?? [] }];
     return told
-      .filter(({ time }, at) => time < to && (told[at + 1]?.time ?? Number.POSITIVE_INFINITY) > from)
-      .map(({ instance }) => (instance.type === 'Property' ? (instance.value as readonly string[]) : []));
+      .map(({ time, instance }, at) => ({
+        from: time,
+        to: told[at + 1]?.time ?? Number.POSITIVE_INFINITY,
+        scopes: instance.type === 'Property' ? ([instance.value].flat() as readonly string[]) : [],
+        instance,
+      }))
+      .filter(({ from, to }) => from < span.to && to > span.from);
   }
 
   async aggregate(
@@ -253,6 +276,40 @@ export class SqliteHistoryStore implements HistoryStore {
       this.#parts.database.run('DELETE FROM history WHERE entity = ?', row.key);
       this.#rows.writePast(row.tenant, id, row, false, undefined);
       return true;
+    });
+  }
+
+  endAttribute(
+    tenant: TenantId,
+    id: Iri,
+    name: Iri,
+    { datasetId, all }: { datasetId?: Iri; all?: boolean },
+    at: Instant,
+  ): Promise<boolean> {
+    const { commits, history } = this.#parts;
+    return commits.submit(() => {
+      const row = this.#find(tenant, id);
+      if (row === undefined || row.text !== undefined || row.past === undefined) return false;
+      const { deletedAt, scopes, ...known } = JSON.parse(row.past) as Past;
+      if (deletedAt !== undefined) return false;
+      if (name === SCOPE) {
+        if (scopes === undefined || scopes.length === 0) return false;
+        history.insert(row.key, SCOPE, { type: 'Property', value: [], createdAt: at, modifiedAt: at, deletedAt: at }, at);
+        this.#rows.writePast(row.tenant, id, row, true, { ...known, modifiedAt: at });
+        return true;
+      }
+      const last = new Map<Iri | undefined, AttributeInstance>();
+      const everything = { filter: { property: 'modifiedAt' } } as const;
+      for (const { instance } of this.#instances.read(row.key, name, everything, TESTED, true, true)) {
+        last.set(instance.datasetId, instance);
+      }
+      const ending = [...last.values()].filter(
+        (instance) => instance.deletedAt === undefined && (all === true || instance.datasetId === datasetId),
+      );
+      for (const instance of ending) history.insert(row.key, name, tombstone(instance, at), at);
+      if (ending.length > 0)
+        this.#rows.writePast(row.tenant, id, row, true, { ...known, ...(scopes && { scopes }), modifiedAt: at });
+      return ending.length > 0;
     });
   }
 
@@ -326,6 +383,22 @@ export class SqliteHistoryStore implements HistoryStore {
     );
     return found && { entity: row.key, name: nameKey, time: found[1] as number, seq, stored: found };
   }
+}
+
+/** How long an entity had its scopes, and the instance that says so. */
+interface ScopeSpan {
+  readonly from: Micros;
+  readonly to: Micros;
+  readonly scopes: readonly string[];
+  readonly instance?: AttributeInstance;
+}
+
+/** The part of what a filter means that lies in the spans, if they are taken as one. */
+function narrowed(filter: TemporalFilter, during: readonly ScopeSpan[]): TemporalFilter {
+  const { from, to } = spanOf(filter);
+  const at = Math.max(from, Math.min(...during.map((span) => span.from)));
+  const end = Math.min(to, Math.max(...during.map((span) => span.to)));
+  return { property: filter.property, time: { relation: 'between', at, end } };
 }
 
 const DELETE_INSTANCE = 'DELETE FROM history WHERE entity = ? AND name = ? AND time = ? AND seq = ?';

@@ -24,11 +24,14 @@ export function spanOf({ time }: TemporalFilter): { readonly from: Micros; reado
   }
 }
 
+/** 4.5.7: what says "deleted here" conveys deletedAt; it was neither created nor modified then. */
+const ENTERED = ' AND deleted IS NULL';
+
 /** The column that has the temporal property, and what else must hold. observedAt is in the key, the others are looked for. */
 const COLUMN = {
   observedAt: { time: 'time', test: ' AND observed = 1' },
-  createdAt: { time: 'created', test: '' },
-  modifiedAt: { time: 'modified', test: '' },
+  createdAt: { time: 'created', test: ENTERED },
+  modifiedAt: { time: 'modified', test: ENTERED },
   deletedAt: { time: 'deleted', test: '' },
 } as const;
 
@@ -78,17 +81,19 @@ export class Instances {
     }
   }
 
-  /** Instances of one attribute in ascending order of time: the oldest `limit`, or the newest. */
+  /** Instances of one attribute in ascending order of time: the oldest `limit`, or the newest. @param withDeletions those that say "deleted here" as well */
   read(
     entity: number,
     name: Iri,
     { filter, datasetIds }: Pick<HistorySelection, 'filter' | 'datasetIds'>,
     limit: number,
     newest: boolean,
+    withDeletions = false,
   ): TimedInstance[] {
     const nameKey = this.#dictionary.findName(name);
     if (nameKey === undefined) return [];
-    const { time, test } = COLUMN[filter.property];
+    const { time, test: column } = COLUMN[filter.property];
+    const test = withDeletions && column === ENTERED ? '' : column;
     const { from, to } = spanOf(filter);
     const kept = this.#kept(datasetIds);
     const direction = newest ? 'DESC' : 'ASC';

@@ -2,10 +2,13 @@ import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { discoveryRoutes } from '../../../broker/api/ngsi-ld/discovery.ts';
+import { attributeRoutes } from '../../../broker/api/ngsi-ld/entity-attributes.ts';
 import { temporalProvisionRoutes } from '../../../broker/api/ngsi-ld/temporal-provision.ts';
 import { temporalQueryRoutes } from '../../../broker/api/ngsi-ld/temporal-query.ts';
 import { allowEverything } from '../../../broker/domain/access.ts';
+import { DEFAULT_TENANT, type Iri } from '../../../broker/domain/iri.ts';
 import { discoveryOperations } from '../../../broker/operations/discovery.ts';
+import { entityOperations } from '../../../broker/operations/entities.ts';
 import { historyOperations } from '../../../broker/operations/history.ts';
 import { queryOperations } from '../../../broker/operations/query.ts';
 import { openSqliteStore, type SqliteStore } from '../../../broker/stores/sqlite/sqlite-store.ts';
@@ -36,6 +39,7 @@ beforeEach(async () => {
         temporalQueryRoutes(history),
         temporalProvisionRoutes(history),
         discoveryRoutes(discoveryOperations(dependencies)),
+        attributeRoutes(entityOperations({ ...dependencies, history: store.history })),
       ],
     },
     documentation: false,
@@ -183,8 +187,27 @@ describe('5.7.3: retrieving an evolution', () => {
     expect((await call('POST', '/temporal/entities', body)).status).toBe(201);
     const { body: found } = await get(`/temporal/entities/${CAR}?timeproperty=deletedAt`);
     expect(found).toMatchObject({ scope: [{ type: 'Property', value: ['/A', '/A/B'] }], speed: [deleted] });
-    const undated = { ...body, id: `${CAR}0`, speed: [{ ...deleted, deletedAt: undefined }] };
-    expect((await call('POST', '/temporal/entities', undated)).status).toBe(400);
+    // 5.5.4: a deletion need not say when it was; nulls inside of other values are refused as everywhere.
+    const observed = { type: 'Property', value: 'urn:ngsi-ld:null', observedAt: '2026-03-01T06:45:00Z' };
+    const undated = { ...body, id: `${CAR}0`, speed: [speed(0, 10), observed] };
+    expect((await call('POST', '/temporal/entities', undated)).status).toBe(201);
+    const { body: ended } = await get(`/temporal/entities/${CAR}0?timeproperty=deletedAt`);
+    expect(ended).toMatchObject({ speed: [{ ...observed, deletedAt: '2026-03-01T06:45:00Z' }] });
+    const inside = { ...body, id: `${CAR}1`, speed: [{ type: 'Property', value: { a: 'urn:ngsi-ld:null' } }] };
+    expect((await call('POST', '/temporal/entities', inside)).status).toBe(400);
+    expect((await get(`/temporal/entities/${CAR}1`)).status).toBe(404);
+  });
+
+  it('5.6.5: an attribute of an entity that only history knows can be deleted, and what it was stays', async () => {
+    const body = { id: CAR, type: 'Car', speed: [speed(0, 10)] };
+    await call('POST', '/temporal/entities', body);
+    const remove = async (attribute: string) => (await call('DELETE', `/entities/${CAR}/attrs/${attribute}`, undefined)).status;
+    expect([await remove('colour'), await remove('speed'), await remove('speed')]).toEqual([404, 204, 404]);
+    const { body: ended } = await get(`/temporal/entities/${CAR}?timeproperty=deletedAt`);
+    expect(ended).toMatchObject({ speed: [{ value: 'urn:ngsi-ld:null' }] });
+    const { body: before } = await get(`/temporal/entities/${CAR}`);
+    expect((before as { speed: unknown[] }).speed).toHaveLength(1);
+    expect(await store.entities.get(DEFAULT_TENANT, CAR as Iri)).toBeUndefined();
   });
 
   it('4.5.19: aggregated, per period and method', async () => {
