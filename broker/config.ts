@@ -193,7 +193,7 @@ export const SETTINGS = {
     'MIZAR_NOTIFICATION_RETRY_HOURS',
     72,
     [0, 8760],
-    'How long a failing delivery is retried before it goes to the dead-letter list',
+    'How long a failing delivery is retried before it goes to the dead-letter list; 0: it is tried once',
     'hours',
   ),
   egressPrivate: oneOf(

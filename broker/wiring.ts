@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify';
 import pino, { type Logger } from 'pino';
 import { deviceIntake } from '../adapters/intake.ts';
 import { checkMapping } from '../adapters/interpret.ts';
+import { deliveryRoutes } from './api/admin/deliveries.ts';
 import { type HealthReport, operatorRoutes } from './api/admin/health.ts';
 import { metrics } from './api/admin/metrics.ts';
 import { PAGING_LIMITS } from './api/http/paging.ts';
@@ -34,6 +35,7 @@ import { httpNotifier, notifierByScheme } from './egress/http-notifier.ts';
 import { mqttNotifier } from './egress/mqtt-notifier.ts';
 import { batchOperations } from './operations/batch.ts';
 import { contextOperations } from './operations/contexts/operations.ts';
+import { deliveryOperations } from './operations/deliveries.ts';
 import { deviceOperations } from './operations/devices.ts';
 import { discoveryOperations } from './operations/discovery.ts';
 import { entityOperations } from './operations/entities.ts';
@@ -287,6 +289,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       '': [
         provisioningRoutes(devices, VERSION),
         measureRoutes(intake.http),
+        deliveryRoutes(deliveryOperations({ deliveries, resume: delivery.resume, access })),
         operatorRoutes({ health, ready: () => ready, metrics: figures.text }),
       ],
     },

@@ -170,6 +170,31 @@ describe('notifications (5.8.6)', () => {
     expect(new Set(listener.heard.map((one) => one.body.id)).size).toBe(6);
   });
 
+  it('what was given up is listed with the reason, and an operator replays or drops it', async () => {
+    await using broker = await inMemoryBroker({ config: { notificationRetryHours: 0 } });
+    await subscribe(broker);
+    listener.status = 500;
+    await create(broker);
+    const dead = async () => (await broker.request('GET', '/admin/deliveries/dead')).json() as unknown[];
+    const until = Date.now() + 15_000;
+    while ((await dead()).length === 0 && Date.now() < until) await new Promise((wake) => setTimeout(wake, 20));
+    expect(await dead()).toEqual([
+      {
+        subscription: 'urn:ngsi-ld:Subscription:1',
+        sequence: expect.any(Number),
+        attempts: expect.any(Number),
+        reason: 'answered 500',
+      },
+    ]);
+    const other = await broker.request('GET', '/admin/deliveries/dead', undefined, { 'NGSILD-Tenant': 'other' });
+    expect(other.json()).toEqual([]);
+    listener.status = 200;
+    expect((await broker.request('POST', '/admin/deliveries/dead/replay')).json()).toEqual({ replayed: 1 });
+    while (listener.heard.length === 0 && Date.now() < until) await new Promise((wake) => setTimeout(wake, 20));
+    expect(listener.heard).toHaveLength(1);
+    expect(await dead()).toEqual([]);
+  });
+
   it('by default deletions are not told; with the trigger an entity comes as id, type and deletedAt', async () => {
     await using broker = await inMemoryBroker();
     await create(broker);

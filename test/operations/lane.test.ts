@@ -180,6 +180,20 @@ describe('a lane to one endpoint', () => {
     expect([...deliveries.rows.values()]).toMatchObject([{ position: 2, dead: true, attempts: 3, reason: 'answered 400' }]);
   });
 
+  it('a dead delivery that an operator revives goes out when the lane is resumed', async () => {
+    let up = false;
+    const { lane, sent, deliveries, push, until } = trial(() => (up ? OK : { delivered: false, reason: 'answered 500' }), {
+      maxAttempts: 1,
+    });
+    push(1);
+    await until(() => lane.idle && deliveries.rows.size === 1);
+    up = true;
+    await deliveries.park([...deliveries.rows.values()].map((row) => ({ ...row, dead: false, attempts: 0 })));
+    lane.resume();
+    await until(() => lane.idle && sent.length === 1);
+    expect(deliveries.rows.size).toBe(0);
+  });
+
   it('what was parked before a restart goes out before what is new', async () => {
     const before = trial(() => ({ delivered: false, reason: 'down' }));
     [1, 6, 11].forEach(before.push);

@@ -91,6 +91,12 @@ export class Lane<S extends Subscriber> {
     this.#running[strand] ??= this.#run(strand);
   }
 
+  /** Deliveries were parked from outside: send them, before what comes next. */
+  resume(): void {
+    this.#live = false;
+    this.#retryIn(0);
+  }
+
   /** Stops sending. What is under way or waiting is not `done`, and will be read again from the change log. */
   close(): void {
     this.#closed = true;

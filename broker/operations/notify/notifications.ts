@@ -52,6 +52,8 @@ export interface Notifications {
   start(): Promise<void>;
   /** Stops reading, gives what is under way a moment, and remembers the place. */
   stop(): Promise<void>;
+  /** Deliveries were parked in this queue from outside, for example by an operator who replays them. */
+  resume(endpoint: string): void;
   figures(): Promise<NotificationFigures>;
   /** Resolves when every change committed so far is delivered or parked. For tests and for draining. */
   idle(): Promise<void>;
@@ -116,10 +118,8 @@ export function notifications(options: NotificationsOptions): Notifications {
     );
 
   // Enough attempts to fill the retry time at the longest back-off, after the quick first ones.
-  const maxAttempts = Math.max(
-    1,
-    Math.ceil(Math.log2(backOff.longest / backOff.first)) + Math.ceil((options.retryHours * 3_600_000) / backOff.longest),
-  );
+  const attemptsAtLongest = Math.ceil((options.retryHours * 3_600_000) / backOff.longest);
+  const maxAttempts = options.retryHours === 0 ? 1 : Math.ceil(Math.log2(backOff.longest / backOff.first)) + attemptsAtLongest;
 
   /** Parked deliveries lie close together in the log, so one look usually finds many of their changes. */
   async function recall(parked: readonly ParkedDelivery[]): Promise<(Recalled<SubscriptionInForce> | undefined)[]> {
@@ -271,6 +271,10 @@ export function notifications(options: NotificationsOptions): Notifications {
       for (const lane of lanes.values()) lane.close();
       for (const lane of lanes.values()) await lane.settled();
       await save();
+    },
+    resume(endpoint) {
+      if (lanes.has(endpoint)) lanes.get(endpoint)?.resume();
+      else laneOf(endpoint, true);
     },
     async figures() {
       return { delivered, failed, waiting: inMemory, lag: (await feed.head()) - readTo };
