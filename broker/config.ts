@@ -196,6 +196,27 @@ export const SETTINGS = {
     'How long a failing delivery is retried before it goes to the dead-letter list; 0: it is tried once',
     'hours',
   ),
+  sourceTimeoutMs: whole(
+    'MIZAR_SOURCE_TIMEOUT_MS',
+    5000,
+    [100, 600_000],
+    'How long another context source may take to answer; a registration may ask for less',
+    'ms',
+  ),
+  sourceReplyLimitBytes: whole(
+    'MIZAR_SOURCE_REPLY_LIMIT_BYTES',
+    16 * 1024 * 1024,
+    [1024, 1024 ** 3],
+    'Largest reply of another context source',
+    'bytes',
+  ),
+  sourceEntities: whole(
+    'MIZAR_SOURCE_ENTITIES',
+    10_000,
+    [1, 1_000_000],
+    'Most entities that one answer gathers from one context source',
+    'entities',
+  ),
   egressPrivate: oneOf(
     'MIZAR_EGRESS_PRIVATE',
     'auto',

@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify';
 import pino, { type Logger } from 'pino';
 import { deviceIntake } from '../adapters/intake.ts';
 import { checkMapping } from '../adapters/interpret.ts';
+import { httpSource } from '../federation/http-source.ts';
 import { deliveryRoutes } from './api/admin/deliveries.ts';
 import { type HealthReport, operatorRoutes } from './api/admin/health.ts';
 import { metrics } from './api/admin/metrics.ts';
@@ -38,6 +39,10 @@ import { contextOperations } from './operations/contexts/operations.ts';
 import { deliveryOperations } from './operations/deliveries.ts';
 import { deviceOperations } from './operations/devices.ts';
 import { discoveryOperations } from './operations/discovery.ts';
+import { distributedBatch } from './operations/distributed/batch.ts';
+import { distributedEntities } from './operations/distributed/entities.ts';
+import { distributedReads } from './operations/distributed/reads.ts';
+import { sources as contextSources } from './operations/distributed/sources.ts';
 import { entityOperations } from './operations/entities.ts';
 import { sweepExpired } from './operations/expiry.ts';
 import { historyOperations } from './operations/history.ts';
@@ -176,6 +181,16 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     newId: () => `urn:ngsi-ld:Subscription:${randomUUID()}` as Iri,
   });
 
+  const remote = httpSource({ guard, replyLimitBytes: config.sourceReplyLimitBytes, connections: 16 });
+  const sources = contextSources({
+    registrations,
+    source: remote,
+    resolveContext,
+    clock,
+    timeoutMs: config.sourceTimeoutMs,
+    brokerId,
+  });
+
   let ready = false;
   const renderings = renderingCache(config.cacheBytes);
   const paging = { ...PAGING_LIMITS, maxLimit: config.pageLimit };
@@ -231,12 +246,22 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         mqttConnections: config.mqttConnections,
         temporalInstances: config.temporalLimit,
         waitingWrites: config.waitingWrites,
+        sourceReplyBytes: config.sourceReplyLimitBytes,
+        sourceEntities: config.sourceEntities,
         mqttPacketBytes: config.mqttPacketLimitBytes,
       },
     };
   }
 
   const provision = entityOperations({ entities, history, clock, access });
+  const provisionEverywhere = distributedEntities(provision, sources);
+  const everywhere = distributedReads({
+    entities,
+    sources,
+    clock,
+    access,
+    limits: { entities: config.sourceEntities, pages: 100 },
+  });
   const devices = await deviceOperations({ documents, access, resolveContext, checkMapping });
   const intake = deviceIntake({ ingest: ingest({ entities, clock, access }), directory: devices, now: clock.now });
   let mqtt: MqttServer | undefined;
@@ -260,14 +285,15 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     limits: { bodyLimitBytes: config.bodyLimitBytes, jsonDepth: config.jsonDepth, urlLimitChars: config.urlLimitChars },
     paging,
     resolveContext,
+    hasSources: (tenant) => registrations.any(tenant as TenantId),
     observe: figures.observe,
     version: VERSION,
     routes: {
       '/ngsi-ld/v1': [
-        entityQueryRoutes(queryOperations({ entities, access, joinLimits }), renderings, paging),
-        entityRoutes(provision),
-        attributeRoutes(provision),
-        batchRoutes(batchOperations({ entities, clock, access }), { batchLimit: config.batchLimit }),
+        entityQueryRoutes(queryOperations({ entities, access, joinLimits }), renderings, paging, everywhere),
+        entityRoutes(provisionEverywhere),
+        attributeRoutes(provisionEverywhere),
+        batchRoutes(distributedBatch(batchOperations({ entities, clock, access }), sources), { batchLimit: config.batchLimit }),
         discoveryRoutes(discoveryOperations({ entities, access, demandTenant })),
         temporalProvisionRoutes(temporal),
         temporalQueryRoutes(temporal, paging),
@@ -348,6 +374,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       await delivery.stop();
       await notifier.close();
       await loader.close();
+      await remote.close();
       await store.close();
     },
   };

@@ -1,3 +1,4 @@
+import type { Onward } from './distribution.ts';
 import { DomainError } from './errors.ts';
 import type { Iri, TenantId } from './iri.ts';
 
@@ -5,6 +6,8 @@ import type { Iri, TenantId } from './iri.ts';
 export interface Caller {
   readonly tenant: TenantId;
   readonly principal: Principal;
+  /** The request as it may be passed on to other context sources; absent: it concerns this broker alone (4.3.6, 5.5.13). */
+  readonly onward?: Onward;
 }
 
 export type Principal =

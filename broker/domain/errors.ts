@@ -5,8 +5,10 @@
  */
 export type ErrorType =
   | 'AlreadyExists'
+  | 'BadGateway'
   | 'BadRequestData'
   | 'Conflict'
+  | 'GatewayTimeout'
   | 'InternalError'
   | 'InvalidRequest'
   | 'LdContextNotAvailable'

@@ -27,7 +27,12 @@ export interface BatchResult {
   readonly success: readonly Iri[];
   /** Those of `success` that did not exist before. */
   readonly created: readonly Iri[];
-  readonly errors: readonly { readonly entityId: string; readonly error: DomainError }[];
+  readonly errors: readonly {
+    readonly entityId: string;
+    readonly error: DomainError;
+    /** The registration whose source refused it. */
+    readonly registrationId?: Iri;
+  }[];
 }
 
 /**

@@ -117,7 +117,12 @@ export function registrationSubscriptionOperations(dependencies: {
         const before = existing(caller, id);
         const version = (await documents.get(KIND, caller.tenant, id))?.version;
         if (version === undefined) throw notFound(`There is no context source registration subscription ${id}`);
-        const members = patchMembers(before.document.members, fragment);
+        // 5.5.8 replaces members, `notification` as a whole among them.
+        const { notification, ...others } = fragment;
+        const members = patchMembers(
+          notification === undefined ? before.document.members : { ...before.document.members, notification },
+          others,
+        );
         // Names that the fragment does not touch were written under the stored @context.
         const named = ['entities', 'watchedAttributes', 'q', 'geoQ', 'csf', 'notification'].some(
           (name) => fragment[name] !== undefined,

@@ -38,6 +38,8 @@ export interface HttpServerOptions {
   readonly limits?: Partial<HttpLimits>;
   /** Turns what a request names as @context into a table (operations/contexts.ts). */
   readonly resolveContext: ResolveContext;
+  /** Whether a tenant has context source registrations (operations/registry). Default: none has. */
+  readonly hasSources?: (tenant: string) => boolean;
   /** Route modules by path prefix: `{ '/ngsi-ld/v1': [entityRoutes(…)], '': [healthRoutes(…)] }`. */
   readonly routes: Readonly<Record<string, readonly FastifyPluginAsync[]>>;
   readonly paging?: Partial<PagingLimits>;
@@ -75,6 +77,7 @@ export async function httpServer(options: HttpServerOptions): Promise<FastifyIns
   app.setValidatorCompiler(() => () => true);
   app.setSerializerCompiler(() => JSON.stringify);
   app.decorate('resolveContext', options.resolveContext);
+  app.decorate('hasSources', options.hasSources ?? (() => false));
   app.decorate('pagingLimits', { ...PAGING_LIMITS, ...options.paging });
   app.decorateRequest('caller');
   acceptJson(app, limits);

@@ -161,6 +161,12 @@ export function sendBody(
   return reply.header('content-type', answer.media).send(answer.body);
 }
 
+/** 201 with the place of what was created. Set below fastify, which writes all names in lower case: clients are known that look for "Location" literally. */
+export function sendCreated(reply: FastifyReply, location: string): FastifyReply {
+  reply.raw.setHeader('Location', location);
+  return reply.code(201).send();
+}
+
 const asItIs = (payload: unknown): string => payload as string;
 
 /** Adds one link to those that the reply already has (@context, next and previous page). */

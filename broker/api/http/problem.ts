@@ -17,8 +17,10 @@ const ERRORS = 'https://uri.etsi.org/ngsi-ld/errors/';
  */
 const ROWS: Record<ErrorType, { readonly status: number; readonly title: string; readonly as?: ErrorType }> = {
   AlreadyExists: { status: 409, title: 'Already exists' },
+  BadGateway: { status: 502, title: 'Bad gateway', as: 'InternalError' },
   BadRequestData: { status: 400, title: 'Bad request data' },
   Conflict: { status: 409, title: 'Conflict' },
+  GatewayTimeout: { status: 504, title: 'Gateway timeout', as: 'InternalError' },
   InternalError: { status: 500, title: 'Internal error' },
   InvalidRequest: { status: 400, title: 'Invalid request' },
   LdContextNotAvailable: { status: 504, title: '@context not available' },

@@ -6,6 +6,7 @@ import { isObject, type JsonValue } from '../../domain/json.ts';
 import { type ExpandOptions, expandEntity, requireWhole, type WholeEntity } from '../../domain/jsonld/expand.ts';
 import type { BatchItem, BatchOperations, BatchResult } from '../../operations/batch.ts';
 import { refuseLinkBesideJsonLd } from '../http/negotiation.ts';
+import { onwardCaller } from '../http/onward.ts';
 import { toProblem } from '../http/problem.ts';
 import { bodyOf, contextOf, optionsOf } from '../http/request.ts';
 import { sendPlainJson } from './entities.ts';
@@ -28,7 +29,7 @@ export const batchRoutes =
       },
       async (request, reply) => {
         const items = await itemsOf(request, batchLimit, {}, whole);
-        const result = await operations.create(request.caller, items);
+        const result = await operations.create(await onwardCaller(request), items);
         return result.errors.length === 0 ? sendPlainJson(reply, 201, result.success) : partial(reply, result);
       },
     );
@@ -45,7 +46,7 @@ export const batchRoutes =
           throw badRequest('replace and update exclude each other');
         const mode = options.includes('update') ? 'update' : 'replace';
         const items = await itemsOf(request, batchLimit, mode === 'update' ? { nulls: 'members' } : {}, identified);
-        const result = await operations.upsert(request.caller, items, mode);
+        const result = await operations.upsert(await onwardCaller(request), items, mode);
         if (result.errors.length > 0) return partial(reply, result);
         return result.created.length > 0 ? sendPlainJson(reply, 201, [...new Set(result.created)]) : reply.code(204).send();
       },
@@ -60,7 +61,7 @@ export const batchRoutes =
       async (request, reply) => {
         const overwrite = !optionsOf(request, ['noOverwrite']).includes('noOverwrite');
         const items = await itemsOf(request, batchLimit, { nulls: 'members' }, identified);
-        return done(reply, await operations.update(request.caller, items, overwrite));
+        return done(reply, await operations.update(await onwardCaller(request), items, overwrite));
       },
     );
 
@@ -73,7 +74,7 @@ export const batchRoutes =
       async (request, reply) => {
         optionsOf(request, []);
         const items = await itemsOf(request, batchLimit, { nulls: 'everywhere', partial: true }, identified);
-        return done(reply, await operations.merge(request.caller, items, {}));
+        return done(reply, await operations.merge(await onwardCaller(request), items, {}));
       },
     );
 
@@ -88,7 +89,7 @@ export const batchRoutes =
           if (isIri(id)) return { id, content: id };
           return { id: nameOf(id, index), error: badRequest(`Item ${index} is not the id of an entity: an absolute IRI`) };
         });
-        return done(reply, await operations.delete(request.caller, items));
+        return done(reply, await operations.delete(await onwardCaller(request), items));
       },
     );
   };
@@ -152,6 +153,10 @@ const done = (reply: FastifyReply, result: BatchResult): FastifyReply =>
 function partial(reply: FastifyReply, { success, errors }: BatchResult): FastifyReply {
   return sendPlainJson(reply, 207, {
     success,
-    errors: errors.map(({ entityId, error }) => ({ entityId, error: toProblem(error) })),
+    errors: errors.map(({ entityId, error, registrationId }) => ({
+      entityId,
+      error: toProblem(error),
+      ...(registrationId && { registrationId }),
+    })),
   });
 }

@@ -7,16 +7,19 @@ import { type ExpandOptions, expandAttributeName, expandEntity, requireWhole } f
 import type { MergeOptions } from '../../domain/patch.ts';
 import { parseTypes } from '../../domain/query/parse/types.ts';
 import { instant } from '../../domain/time.ts';
-import type { EntityOperations, PurgeScope, Target } from '../../operations/entities.ts';
+import type { DistributedEntityOperations } from '../../operations/distributed/entities.ts';
+import type { PurgeScope, Target } from '../../operations/entities.ts';
+import { onwardCallerIn } from '../http/onward.ts';
 import { contextOf, iriParameter, listParameter, objectOf, optionsOf, parameter, pathSegment } from '../http/request.ts';
 import { EXAMPLE_ENTITY, EXAMPLE_FRAGMENT, entityBody } from './examples.ts';
+import { sendPartialWrite } from './partial.ts';
 import { localOf, selectionOf, selectionText } from './query-parameters.ts';
 
 const tags = ['Entities'];
 
 /** Resources entities/ (6.4) and entities/{entityId} (6.5), as far as they write. */
 export const entityRoutes =
-  (operations: EntityOperations): FastifyPluginAsync =>
+  (operations: DistributedEntityOperations): FastifyPluginAsync =>
   async (app) => {
     app.post(
       '/entities',
@@ -25,9 +28,11 @@ export const entityRoutes =
         schema: { summary: 'Create Entity', tags, body: entityBody(EXAMPLE_ENTITY) },
       },
       async (request, reply) => {
-        const entity = expandEntity(objectOf(request), await contextOf(request));
+        const context = await contextOf(request);
+        const entity = expandEntity(objectOf(request), context);
         requireWhole(entity);
-        await operations.createEntity(request.caller, entity);
+        const partial = await operations.createEntity(onwardCallerIn(request, context), entity);
+        if (partial) return sendPartialWrite(reply, partial);
         return reply.code(201).header('location', locationOf(entity.id)).send();
       },
     );
@@ -41,8 +46,9 @@ export const entityRoutes =
       async (request, reply) => {
         const context = await contextOf(request);
         const target = targetOf(request, context);
-        await operations.replaceEntity(request.caller, target, fragmentOf(request, context, target.id));
-        return reply.code(204).send();
+        const caller = onwardCallerIn(request, context);
+        const partial = await operations.replaceEntity(caller, target, fragmentOf(request, context, target.id));
+        return partial ? sendPartialWrite(reply, partial) : reply.code(204).send();
       },
     );
 
@@ -56,8 +62,9 @@ export const entityRoutes =
         const context = await contextOf(request);
         const target = targetOf(request, context);
         const { expand, merge } = mergeChoices(request, context);
-        await operations.mergeEntity(request.caller, target, fragmentOf(request, context, target.id, expand), merge);
-        return reply.code(204).send();
+        const fragment = fragmentOf(request, context, target.id, expand);
+        const partial = await operations.mergeEntity(onwardCallerIn(request, context), target, fragment, merge);
+        return partial ? sendPartialWrite(reply, partial) : reply.code(204).send();
       },
     );
 
@@ -65,9 +72,10 @@ export const entityRoutes =
       '/entities/:id',
       { config: { clause: '5.6.6', query: ['type', 'local'] }, schema: { summary: 'Delete Entity', tags } },
       async (request, reply) => {
-        const target = targetOf(request, await contextOf(request));
-        await operations.deleteEntity(request.caller, target);
-        return reply.code(204).send();
+        const context = await contextOf(request);
+        const target = targetOf(request, context);
+        const partial = await operations.deleteEntity(onwardCallerIn(request, context), target);
+        return partial ? sendPartialWrite(reply, partial) : reply.code(204).send();
       },
     );
 
@@ -77,8 +85,9 @@ export const entityRoutes =
       async (request, reply) => {
         const context = await contextOf(request);
         const selection = selectionOf(selectionText(request), context, localOf(request));
-        await operations.purgeEntities(request.caller, selection, purgeScope(request, context));
-        return reply.code(204).send();
+        const caller = onwardCallerIn(request, context);
+        const partial = await operations.purgeEntities(caller, selection, purgeScope(request, context));
+        return partial ? sendPartialWrite(reply, partial) : reply.code(204).send();
       },
     );
   };

@@ -2,17 +2,19 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { badRequest } from '../../domain/errors.ts';
 import { isIri } from '../../domain/iri.ts';
 import { type ExpandOptions, expandAttributeBody, expandAttributeName } from '../../domain/jsonld/expand.ts';
-import type { UpdateResult } from '../../domain/patch.ts';
-import type { EntityOperations } from '../../operations/entities.ts';
+import type { DistributedEntityOperations } from '../../operations/distributed/entities.ts';
+import type { PartialWrite } from '../../operations/distributed/writes.ts';
+import { onwardCallerIn } from '../http/onward.ts';
 import { contextOf, flag, objectOf, optionsOf, parameter } from '../http/request.ts';
-import { fragmentOf, sendPlainJson, targetOf } from './entities.ts';
+import { fragmentOf, targetOf } from './entities.ts';
 import { EXAMPLE_ATTRIBUTE, EXAMPLE_FRAGMENT, entityBody } from './examples.ts';
+import { sendPartialUpdate } from './partial.ts';
 
 const tags = ['Attributes'];
 
 /** Resources entities/{entityId}/attrs/ (6.6) and entities/{entityId}/attrs/{attrId} (6.7). */
 export const attributeRoutes =
-  (operations: EntityOperations): FastifyPluginAsync =>
+  (operations: DistributedEntityOperations): FastifyPluginAsync =>
   async (app) => {
     app.post(
       '/entities/:id/attrs',
@@ -25,7 +27,7 @@ export const attributeRoutes =
         const context = await contextOf(request);
         const target = targetOf(request, context);
         const fragment = fragmentOf(request, context, target.id);
-        return updated(reply, await operations.appendAttributes(request.caller, target, fragment, overwrite));
+        return updated(reply, await operations.appendAttributes(onwardCallerIn(request, context), target, fragment, overwrite));
       },
     );
 
@@ -40,7 +42,7 @@ export const attributeRoutes =
         const context = await contextOf(request);
         const target = targetOf(request, context);
         const fragment = fragmentOf(request, context, target.id, { nulls: 'members' });
-        return updated(reply, await operations.updateAttributes(request.caller, target, fragment));
+        return updated(reply, await operations.updateAttributes(onwardCallerIn(request, context), target, fragment));
       },
     );
 
@@ -51,9 +53,8 @@ export const attributeRoutes =
         schema: { summary: 'Partial Attribute Update', tags, body: entityBody(EXAMPLE_ATTRIBUTE) },
       },
       async (request, reply) => {
-        const { target, name, instance } = await attributeRequest(request, { partial: true, nulls: 'members' });
-        await operations.partialUpdate(request.caller, target, name, instance);
-        return reply.code(204).send();
+        const { caller, target, name, instance } = await attributeRequest(request, { partial: true, nulls: 'members' });
+        return updated(reply, await operations.partialUpdate(caller, target, name, instance));
       },
     );
 
@@ -64,9 +65,8 @@ export const attributeRoutes =
         schema: { summary: 'Replace Attribute', tags, body: entityBody({ type: 'Property', ...EXAMPLE_ATTRIBUTE }) },
       },
       async (request, reply) => {
-        const { target, name, instance } = await attributeRequest(request, {});
-        await operations.replaceAttribute(request.caller, target, name, instance);
-        return reply.code(204).send();
+        const { caller, target, name, instance } = await attributeRequest(request, {});
+        return updated(reply, await operations.replaceAttribute(caller, target, name, instance));
       },
     );
 
@@ -85,11 +85,11 @@ export const attributeRoutes =
         if (datasetId !== undefined && datasetId !== '@none' && !isIri(datasetId)) {
           throw badRequest('The parameter datasetId must be an absolute IRI, or @none for the default instance');
         }
-        await operations.deleteAttribute(request.caller, target, name, {
+        const partial = await operations.deleteAttribute(onwardCallerIn(request, context), target, name, {
           deleteAll: flag(request, 'deleteAll'),
           ...(isIri(datasetId) && { datasetId }),
         });
-        return reply.code(204).send();
+        return updated(reply, partial);
       },
     );
   };
@@ -103,12 +103,16 @@ async function attributeRequest(request: FastifyRequest, options: ExpandOptions)
   if (term === 'scope' || name.endsWith('/ngsi-ld/scope')) {
     throw badRequest('scope is not an attribute: it is changed with the entity, or deleted');
   }
-  return { target, name, instance: expandAttributeBody(objectOf(request), term, context, options) };
+  return {
+    caller: onwardCallerIn(request, context),
+    target,
+    name,
+    instance: expandAttributeBody(objectOf(request), term, context, options),
+  };
 }
 
 const attributeTerm = (request: FastifyRequest): string => (request.params as { attribute: string }).attribute;
 
-/** 204, or 207 with the names as IRIs, because a partial success has no @context (6.3.6). */
-function updated(reply: FastifyReply, result: UpdateResult): FastifyReply {
-  return result.notUpdated.length === 0 ? reply.code(204).send() : sendPlainJson(reply, 207, result);
-}
+/** 204, or 207 with an UpdateResult (5.2.18). */
+const updated = (reply: FastifyReply, partial: PartialWrite | undefined): FastifyReply =>
+  partial ? sendPartialUpdate(reply, partial) : reply.code(204).send();

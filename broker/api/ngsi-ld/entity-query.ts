@@ -1,11 +1,15 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
-import { badRequest, notFound } from '../../domain/errors.ts';
+import type { Caller } from '../../domain/access.ts';
+import type { Entity } from '../../domain/entity.ts';
+import { badRequest, DomainError, notFound } from '../../domain/errors.ts';
+import type { Iri } from '../../domain/iri.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
 import { type Join, type JoinedWriter, joinedWriter } from '../../domain/linked.ts';
 import { parseTypes } from '../../domain/query/parse/types.ts';
 import type { TypeSelection } from '../../domain/query/query.ts';
 import { entityWriter, type Representation, representationKey } from '../../domain/representation.ts';
-import type { EntityPage, QueryOperations, QueryRequest, StoredEntity } from '../../operations/query.ts';
+import type { DistributedReads } from '../../operations/distributed/reads.ts';
+import type { EntityPage, QueryOperations, QueryRequest } from '../../operations/query.ts';
 import {
   accepted,
   contextMember,
@@ -16,6 +20,7 @@ import {
   sendBody,
   withContext,
 } from '../http/negotiation.ts';
+import { onwardCallerIn, warn } from '../http/onward.ts';
 import { PAGING_LIMITS, type Paging, type PagingLimits, pagingHeaders, pagingOf } from '../http/paging.ts';
 import { bodyOf, contextOf, iriParameter, listParameter, optionsOf, parameter } from '../http/request.ts';
 import { joinOf, localOf, readQueryBody, SELECTION_PARAMETERS, selectionOf, selectionText } from './query-parameters.ts';
@@ -68,7 +73,12 @@ const REMEMBERED_PAGE_BYTES = 16 * 1024 * 1024;
  * The text of each entity comes from the cache; a page is joined from texts and sent as one buffer.
  */
 export const entityQueryRoutes =
-  (operations: QueryOperations, cache: RenderingCache, limits: PagingLimits = PAGING_LIMITS): FastifyPluginAsync =>
+  (
+    operations: QueryOperations,
+    cache: RenderingCache,
+    limits: PagingLimits = PAGING_LIMITS,
+    distributed?: DistributedReads,
+  ): FastifyPluginAsync =>
   async (app) => {
     const queries = remember<PreparedQuery>(REMEMBERED_REQUESTS);
     const retrievals = remember<PreparedRetrieve>(REMEMBERED_REQUESTS);
@@ -94,6 +104,12 @@ export const entityQueryRoutes =
         );
         return prepare(request, media, context, representation, selection, pagingOf(request, limits));
       });
+      const caller = onwardCallerIn(request, context);
+      if (caller.onward !== undefined) return answerFromAll(request, reply, prepared, caller);
+      return answerLocally(request, reply, prepared);
+    }
+
+    function answerLocally(request: FastifyRequest, reply: FastifyReply, prepared: PreparedQuery): Promise<FastifyReply> {
       return operations
         .queryEntities(request.caller, prepared.request)
         .then((page) =>
@@ -101,6 +117,29 @@ export const entityQueryRoutes =
             ? sendPage(request, reply, prepared, page)
             : sendJoinedPage(request, reply, prepared, page, prepared.joined),
         );
+    }
+
+    /** The tenant has context sources: those that are concerned take part. */
+    async function answerFromAll(
+      request: FastifyRequest,
+      reply: FastifyReply,
+      prepared: PreparedQuery,
+      caller: Caller,
+    ): Promise<FastifyReply> {
+      const gathered = await distributed?.queryEntities(caller, prepared.request, prepared.representation);
+      if (gathered === undefined) return answerLocally(request, reply, prepared);
+      const { media, context, rendering, paging, joined } = prepared;
+      warn(reply, gathered.warnings);
+      const { entities } = gathered.found;
+      const texts = joined
+        ? await joinedTexts(request, prepared, entities, joined)
+        : entities.map((entity) => rendering.write(entity)).filter((text) => text !== '{}');
+      pagingHeaders(request, reply, paging, gathered.found, media);
+      return sendBody(request, reply, {
+        media,
+        context,
+        body: Buffer.from(pageText(request, media, context, texts.join(','))),
+      });
     }
 
     app.post(
@@ -128,10 +167,9 @@ export const entityQueryRoutes =
         };
         const representation = representationOf(text, context, media, selection.join?.level);
         const prepared = prepare(request, media, context, representation, selection, pagingOf(request, limits));
-        const page = await operations.queryEntities(request.caller, prepared.request);
-        return prepared.joined === undefined
-          ? sendPage(request, reply, prepared, page)
-          : sendJoinedPage(request, reply, prepared, page, prepared.joined);
+        const caller = onwardCallerIn(request, context);
+        if (caller.onward !== undefined) return answerFromAll(request, reply, prepared, caller);
+        return answerLocally(request, reply, prepared);
       },
     );
 
@@ -161,12 +199,14 @@ export const entityQueryRoutes =
         return { ...prepareWriting(request, media, context, representation, join), types };
       });
       const id = iriParameter(request, 'id');
+      const caller = onwardCallerIn(request, context);
+      if (caller.onward !== undefined) return retrieveFromAll(request, reply, prepared, id, caller);
       return operations
         .retrieveEntity(request.caller, id, prepared.types, prepared.representation)
         .then((stored) =>
           prepared.joined === undefined
-            ? sendEntity(request, reply, prepared, stored)
-            : sendJoinedEntity(request, reply, prepared, stored, prepared.joined),
+            ? sendEntity(request, reply, prepared, id, cache.text(prepared.rendering, stored))
+            : sendJoinedEntity(request, reply, prepared, stored.entity, prepared.joined),
         );
     }
 
@@ -174,10 +214,9 @@ export const entityQueryRoutes =
     async function joinedTexts(
       request: FastifyRequest,
       { media, context, representation }: Prepared,
-      stored: readonly StoredEntity[],
+      roots: readonly Entity[],
       { join, write }: NonNullable<Prepared['joined']>,
     ): Promise<readonly string[]> {
-      const roots = stored.map(({ entity }) => entity);
       const linked = await operations.linkedEntities(request.caller, roots, representation, join);
       const texts = write(roots, linked).map((object) => JSON.stringify(object));
       const shown = texts.filter((text) => text !== '{}');
@@ -192,7 +231,8 @@ export const entityQueryRoutes =
       joined: NonNullable<Prepared['joined']>,
     ): Promise<FastifyReply> {
       const { media, context, paging } = prepared;
-      const texts = await joinedTexts(request, prepared, page.entities, joined);
+      const roots = page.entities.map(({ entity }) => entity);
+      const texts = await joinedTexts(request, prepared, roots, joined);
       pagingHeaders(request, reply, paging, page, media);
       return sendBody(request, reply, { media, context, body: pageText(request, media, context, texts.join(',')) });
     }
@@ -201,12 +241,12 @@ export const entityQueryRoutes =
       request: FastifyRequest,
       reply: FastifyReply,
       prepared: Prepared,
-      stored: StoredEntity,
+      root: Entity,
       joined: NonNullable<Prepared['joined']>,
     ): Promise<FastifyReply> {
       const { media, context } = prepared;
-      const texts = await joinedTexts(request, prepared, [stored], joined);
-      if (texts.length === 0) throw notFound(`Entity ${stored.id} has none of the members that were asked for`);
+      const texts = await joinedTexts(request, prepared, [root], joined);
+      if (texts.length === 0) throw notFound(`Entity ${root.id} has none of the members that were asked for`);
       // 4.5.23.3: the flattened form is an array, also of one.
       if (joined.join.form === 'flat') {
         return sendBody(request, reply, { media, context, body: pageText(request, media, context, texts.join(',')) });
@@ -214,6 +254,27 @@ export const entityQueryRoutes =
       const [only] = texts as [string];
       const body = media === GEO_JSON && !prefersContextInHeader(request) ? withContext(only, context) : only;
       return sendBody(request, reply, { media, context, body });
+    }
+
+    async function retrieveFromAll(
+      request: FastifyRequest,
+      reply: FastifyReply,
+      prepared: PreparedRetrieve,
+      id: Iri,
+      caller: Caller,
+    ): Promise<FastifyReply> {
+      const { types, representation, rendering, joined } = prepared;
+      const gathered = await distributed?.retrieveEntity(caller, id, types, representation);
+      if (gathered === undefined) {
+        const stored = await operations.retrieveEntity(request.caller, id, types, representation);
+        return joined
+          ? sendJoinedEntity(request, reply, prepared, stored.entity, joined)
+          : sendEntity(request, reply, prepared, id, cache.text(rendering, stored));
+      }
+      warn(reply, gathered.warnings);
+      if (gathered.found instanceof DomainError) throw gathered.found;
+      if (joined) return sendJoinedEntity(request, reply, prepared, gathered.found, joined);
+      return sendEntity(request, reply, prepared, id, rendering.write(gathered.found));
     }
 
     function sendPage(request: FastifyRequest, reply: FastifyReply, prepared: PreparedQuery, page: EntityPage): FastifyReply {
@@ -237,11 +298,11 @@ export const entityQueryRoutes =
       return reply;
     }
 
-    function sendEntity(request: FastifyRequest, reply: FastifyReply, prepared: Prepared, stored: StoredEntity): FastifyReply {
-      const { media, context, rendering } = prepared;
-      let body = cache.text(rendering, stored);
+    function sendEntity(request: FastifyRequest, reply: FastifyReply, prepared: Prepared, id: Iri, text: string): FastifyReply {
+      const { media, context } = prepared;
+      let body = text;
       // 4.21: nothing is left of it, as if it were not there.
-      if (body === '{}') throw notFound(`Entity ${stored.id} has none of the members that were asked for`);
+      if (body === '{}') throw notFound(`Entity ${id} has none of the members that were asked for`);
       if (media === GEO_JSON && !prefersContextInHeader(request)) body = withContext(body, context);
       return sendBody(request, reply, { media, context, body });
     }

@@ -5,7 +5,7 @@ import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts'
 import type { Context } from '../../domain/jsonld/context.ts';
 import type { RegistrationSubscriptionOperations } from '../../operations/registration-subscriptions.ts';
 import type { SubscriptionView } from '../../operations/subscriptions.ts';
-import { accepted, LD_JSON, type MediaType, sendBody, withContext } from '../http/negotiation.ts';
+import { accepted, LD_JSON, type MediaType, sendBody, sendCreated, withContext } from '../http/negotiation.ts';
 import { pagingHeaders, pagingOf } from '../http/paging.ts';
 import { bodyOf, contextOf, iriParameter } from '../http/request.ts';
 import { subscriptionBody } from './subscriptions.ts';
@@ -24,10 +24,7 @@ export const registrationSubscriptionRoutes =
         throw badRequest(`The id of a Subscription must be a URI, not ${JSON.stringify(body['id'])}`);
       }
       const id = await operations.createRegistrationSubscription(request.caller, body, await contextOf(request));
-      return reply
-        .code(201)
-        .header('location', `${BASE}/${encodeURIComponent(id).replaceAll('%3A', ':')}`)
-        .send();
+      return sendCreated(reply, `${BASE}/${encodeURIComponent(id).replaceAll('%3A', ':')}`);
     });
 
     const query = {
@@ -79,6 +76,14 @@ function objectBody(body: JsonValue): JsonObject {
 }
 
 function bodyText(view: SubscriptionView, context: Context, media: MediaType): string {
-  const text = JSON.stringify(subscriptionBody(view, context));
+  const { notificationTrigger, jsonldContext, ...body } = subscriptionBody(view, context);
+  const { members } = view.document;
+  // Triggers are about entities; here they are shown only to who gave them.
+  const shown = {
+    ...body,
+    ...(members['notificationTrigger'] === undefined ? {} : { notificationTrigger }),
+    ...(members['jsonldContext'] === undefined ? {} : { jsonldContext }),
+  };
+  const text = JSON.stringify(shown);
   return media === LD_JSON ? withContext(text, context) : text;
 }

@@ -7,7 +7,7 @@ import { parseQ } from '../../domain/query/parse/q.ts';
 import { attributesOf } from '../../domain/registration.ts';
 import type { RegistrationOperations, RegistrationSelection } from '../../operations/registrations.ts';
 import { registrationBody } from '../../operations/registry/representation.ts';
-import { accepted, LD_JSON, sendBody, withContext } from '../http/negotiation.ts';
+import { accepted, LD_JSON, sendBody, sendCreated, withContext } from '../http/negotiation.ts';
 import { pagingHeaders, pagingOf } from '../http/paging.ts';
 import { bodyOf, contextOf, iriParameter, optionsOf, parameter } from '../http/request.ts';
 import { selectionOf, selectionText } from './query-parameters.ts';
@@ -31,10 +31,7 @@ export const registrationRoutes =
         throw badRequest(`The id of a context source registration must be a URI, not ${JSON.stringify(body['id'])}`);
       }
       const id = await operations.registerContextSource(request.caller, body, await contextOf(request));
-      return reply
-        .code(201)
-        .header('location', `/ngsi-ld/v1/csourceRegistrations/${encodeURIComponent(id).replaceAll('%3A', ':')}`)
-        .send();
+      return sendCreated(reply, `/ngsi-ld/v1/csourceRegistrations/${encodeURIComponent(id).replaceAll('%3A', ':')}`);
     });
 
     const query = {
@@ -50,8 +47,9 @@ export const registrationRoutes =
       const shown = all.slice(paging.offset, paging.offset + paging.limit);
       const more = paging.offset + shown.length < all.length;
       pagingHeaders(request, reply, paging, paging.count ? { more, count: all.length } : { more }, media);
-      const texts = shown.map(({ entry, information }) => {
-        const text = JSON.stringify(registrationBody(entry, context, { information, sysAttrs }));
+      // 5.10.2.5 would like the matching information only; registrants' own clients look for all of it, which it allows.
+      const texts = shown.map(({ entry }) => {
+        const text = JSON.stringify(registrationBody(entry, context, { sysAttrs }));
         return media === LD_JSON ? withContext(text, context) : text;
       });
       return sendBody(request, reply, { media, context, body: `[${texts.join(',')}]` });

@@ -153,7 +153,7 @@ function bodyOf(to: RegistrationSubscription, found: readonly Matching[], reason
     triggerReason: reason,
     data: found.map(({ entry, information }) => ({
       ...(inside ? { '@context': source } : {}),
-      ...registrationBody(entry, to.context, { information }),
+      ...registrationBody(entry, to.context, { information, typeLists: true }),
     })),
   };
 }

@@ -5,11 +5,18 @@ import type { EntityInfo, RegistrationInfo } from '../../domain/registration.ts'
 import { fromMicros } from '../../domain/time.ts';
 import type { RegistrationInForce } from './registrations-in-force.ts';
 
-/** A registration as 5.2.9 shows it, in the terms of `context`. `information`: only these elements (5.10.2.5). */
+/**
+ * A registration as 5.2.9 shows it, in the terms of `context`. `information`: only these elements (5.10.2.5); `typeLists`: entity types always as a list, one
+ * of the two forms of 5.2.8, instead of as they were given.
+ */
 export function registrationBody(
   { document, registration, state }: RegistrationInForce,
   context: Context,
-  { information, sysAttrs = false }: { information?: readonly RegistrationInfo[]; sysAttrs?: boolean } = {},
+  {
+    information,
+    sysAttrs = false,
+    typeLists = false,
+  }: { information?: readonly RegistrationInfo[]; sysAttrs?: boolean; typeLists?: boolean } = {},
 ): JsonObject {
   const members: Record<string, JsonValue> = {};
   for (const [name, value] of Object.entries(document.members)) {
@@ -17,7 +24,7 @@ export function registrationBody(
   }
   const received = document.members['information'] as readonly JsonObject[];
   const shown = registration.information.flatMap((info, at) =>
-    information === undefined || information.includes(info) ? [infoBody(info, received[at] ?? {}, context)] : [],
+    information === undefined || information.includes(info) ? [infoBody(info, received[at] ?? {}, context, typeLists)] : [],
   );
   return {
     id: document.id,
@@ -33,18 +40,20 @@ export function registrationBody(
   };
 }
 
-function infoBody(info: RegistrationInfo, received: JsonObject, context: Context): JsonObject {
+function infoBody(info: RegistrationInfo, received: JsonObject, context: Context, typeLists: boolean): JsonObject {
   const properties = (received['propertyNames'] as string[] | undefined)?.length ?? 0;
   const names = (info.attributes ?? []).map((iri) => context.compact(iri));
   return {
-    ...(info.entities ? { entities: info.entities.map((entity, at) => entityBody(entity, received, at, context)) } : {}),
+    ...(info.entities
+      ? { entities: info.entities.map((entity, at) => entityBody(entity, received, at, context, typeLists)) }
+      : {}),
     ...(received['propertyNames'] ? { propertyNames: names.slice(0, properties) } : {}),
     ...(received['relationshipNames'] ? { relationshipNames: names.slice(properties) } : {}),
   };
 }
 
-function entityBody(entity: EntityInfo, received: JsonObject, at: number, context: Context): JsonObject {
+function entityBody(entity: EntityInfo, received: JsonObject, at: number, context: Context, typeLists: boolean): JsonObject {
   const given = (received['entities'] as JsonObject[])[at];
   const types = entity.types?.map((type) => context.compact(type));
-  return { ...given, ...(types ? { type: Array.isArray(given?.['type']) ? types : (types[0] ?? '') } : {}) };
+  return { ...given, ...(types ? { type: typeLists || Array.isArray(given?.['type']) ? types : (types[0] ?? '') } : {}) };
 }

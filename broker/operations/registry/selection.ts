@@ -28,6 +28,8 @@ export interface RegistrationSelection {
   readonly temporal?: TemporalFilter;
   /** Context source filter (csf). */
   readonly filter?: Condition;
+  /** A registration that says nothing about a space may have something there: asking a source is not discovering it. */
+  readonly anySpace?: true;
 }
 
 const NGSI_LD = 'https://uri.etsi.org/ngsi-ld/';
@@ -37,10 +39,10 @@ export function selectedInformation(
   { document, registration }: RegistrationInForce,
   selection: RegistrationSelection,
 ): readonly RegistrationInfo[] {
-  const { matches, where, scopes, temporal, filter } = selection;
+  const { matches, where, scopes, temporal, filter, anySpace } = selection;
   if (temporal ? !intervalMatches(registration, temporal) : isTemporal(registration)) return [];
   if (scopes && registration.scopes && !scopesMatch(scopes, registration.scopes)) return [];
-  if (!geoConditions(where).every((condition) => spaceMatches(registration, condition, false))) return [];
+  if (!geoConditions(where).every((condition) => spaceMatches(registration, condition, anySpace === true))) return [];
   if (filter && !compileCondition(filter)(propertiesOf(document.members))) return [];
   const found = new Set(matches.flatMap((match) => matchingInformation(registration, match)));
   return registration.information.filter((info) => found.has(info));

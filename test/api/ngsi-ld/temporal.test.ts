@@ -8,6 +8,7 @@ import { temporalQueryRoutes } from '../../../broker/api/ngsi-ld/temporal-query.
 import { allowEverything } from '../../../broker/domain/access.ts';
 import { DEFAULT_TENANT, type Iri } from '../../../broker/domain/iri.ts';
 import { discoveryOperations } from '../../../broker/operations/discovery.ts';
+import { localEntities } from '../../../broker/operations/distributed/entities.ts';
 import { entityOperations } from '../../../broker/operations/entities.ts';
 import { historyOperations } from '../../../broker/operations/history.ts';
 import { queryOperations } from '../../../broker/operations/query.ts';
@@ -39,7 +40,7 @@ beforeEach(async () => {
         temporalQueryRoutes(history),
         temporalProvisionRoutes(history),
         discoveryRoutes(discoveryOperations(dependencies)),
-        attributeRoutes(entityOperations({ ...dependencies, history: store.history })),
+        attributeRoutes(localEntities(entityOperations({ ...dependencies, history: store.history }))),
       ],
     },
     documentation: false,

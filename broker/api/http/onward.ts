@@ -1,0 +1,60 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Caller } from '../../domain/access.ts';
+import type { JsonValue } from '../../domain/json.ts';
+import type { Context } from '../../domain/jsonld/context.ts';
+import { contextOf, parameter } from './request.ts';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Whether a tenant has any context source registration. Costs one look-up. */
+    readonly hasSources: (tenant: string) => boolean;
+  }
+}
+
+const BASE = '/ngsi-ld/v1/';
+
+/**
+ * The caller, with the request as it may be passed on to other context sources: not with local=true (6.3.18), and not if there are none.
+ * @param context the @context of the request; default: the one it means, or that of the first element of its body
+ */
+export function onwardCaller(request: FastifyRequest, context?: Context): Caller | Promise<Caller> {
+  const { caller } = request;
+  if (!request.server.hasSources(caller.tenant) || parameter(request, 'local') === 'true') return caller;
+  const body = request.body as JsonValue | undefined;
+  const known = context ?? contextOf(request, Array.isArray(body) ? body[0] : body);
+  return known instanceof Promise ? known.then((found) => withRequest(request, found)) : withRequest(request, known);
+}
+
+/** {@link onwardCaller} where the @context is known already. */
+export function onwardCallerIn(request: FastifyRequest, context: Context): Caller {
+  const { caller } = request;
+  if (!request.server.hasSources(caller.tenant) || parameter(request, 'local') === 'true') return caller;
+  return withRequest(request, context);
+}
+
+function withRequest(request: FastifyRequest, context: Context): Caller {
+  const { caller, headers, method, url } = request;
+  const end = url.indexOf('?');
+  const path = end < 0 ? url : url.slice(0, end);
+  const via = headers['via'];
+  const onward = {
+    context,
+    via:
+      via === undefined
+        ? []
+        : String(via)
+            .split(',')
+            .map((entry) => entry.trim()),
+    headers,
+    method,
+    path: path.startsWith(BASE) ? path.slice(BASE.length) : path,
+    query: request.query as Record<string, string>,
+    ...(request.body === undefined ? {} : { body: request.body as JsonValue }),
+  };
+  return { ...caller, onward };
+}
+
+/** NGSILD-Warning (6.3.17): one value for each thing that was not as it should be. */
+export function warn(reply: FastifyReply, warnings: readonly string[]): void {
+  if (warnings.length > 0) reply.header('NGSILD-Warning', warnings.join(', '));
+}

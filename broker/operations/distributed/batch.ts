@@ -1,0 +1,155 @@
+import type { Caller } from '../../domain/access.ts';
+import { splitWrite } from '../../domain/distribution.ts';
+import type { EntityFragment } from '../../domain/entity.ts';
+import { DomainError, type ErrorType } from '../../domain/errors.ts';
+import { type Iri, isIri } from '../../domain/iri.ts';
+import { isObject, type JsonValue } from '../../domain/json.ts';
+import type { BatchItem, BatchOperations, BatchResult } from '../batch.ts';
+import type { RegistrationInForce } from '../registry/registrations-in-force.ts';
+import { type Sources, sourceError } from './sources.ts';
+import { loop, partOf } from './writes.ts';
+
+interface Part {
+  readonly index: number;
+  readonly body: JsonValue;
+}
+
+/**
+ * The operations of batch.ts, carried out here and at the context sources that they concern: each source gets one batch with what it covers of each entity.
+ * An entity is successful if all of its parts are.
+ */
+export function distributedBatch(local: BatchOperations, sources: Sources): BatchOperations {
+  async function distribute<T>(
+    caller: Caller,
+    operation: string,
+    items: readonly BatchItem<T>[],
+    scopeOf: (content: T) => { id: Iri; types?: readonly Iri[] | undefined; attributes?: readonly Iri[] },
+    reduce: (content: T, names: readonly Iri[]) => T,
+    here: (items: readonly BatchItem<T>[]) => Promise<BatchResult>,
+  ): Promise<BatchResult> {
+    const { onward } = caller;
+    const known = onward ? sources.inForce(caller).filter(({ registration }) => registration.mode !== 'auxiliary') : [];
+    if (onward === undefined || known.length === 0 || !Array.isArray(onward.body)) return here(items);
+    const bodies = onward.body as readonly JsonValue[];
+    const bySource = new Map<RegistrationInForce, Part[]>();
+    const rest: BatchItem<T>[] = [];
+    const errors: { entityId: string; error: DomainError; registrationId?: Iri }[] = [];
+    for (const [index, item] of items.entries()) {
+      if ('error' in item) {
+        rest.push(item);
+        continue;
+      }
+      const { id, types, attributes } = scopeOf(item.content);
+      const split = splitWrite(known, operation, {
+        id,
+        attributes,
+        ...(types ? { types: { kind: 'any', of: types.map((type) => ({ kind: 'type', type })) } } : {}),
+      });
+      for (const { source, refused, attributes: names } of split.shares) {
+        if (refused) {
+          errors.push({
+            entityId: id,
+            registrationId: source.id,
+            error: new DomainError(
+              'Conflict',
+              `Registration ${source.id} covers this, but its source does not offer ${operation}`,
+            ),
+          });
+          continue;
+        }
+        const raw = bodies[index] ?? null;
+        const body = names && isObject(raw) ? partOf(raw, new Set(names), onward.context.expand) : raw;
+        const parts = bySource.get(source) ?? [];
+        bySource.set(source, parts);
+        parts.push({ index, body });
+      }
+      if (split.local === 'none') continue;
+      const all = split.local === undefined || split.local.length === attributes?.length;
+      rest.push(all ? item : { id: item.id, content: reduce(item.content, split.local ?? []) });
+    }
+    if (bySource.size > 0 && sources.isLoop(caller)) throw loop(sources, caller);
+    const query = Object.entries(onward.query).filter(([name]) => name !== 'local');
+    const created = new Set<Iri>();
+
+    const ask = async ([source, parts]: [RegistrationInForce, Part[]]) => {
+      const reply = await sources.ask(caller, source, {
+        method: onward.method,
+        path: onward.path,
+        query,
+        body: parts.map(({ body }) => body),
+      });
+      const failed = (entityId: string, error: DomainError) => void errors.push({ entityId, error, registrationId: source.id });
+      if (reply.kind === 'answered' && reply.status === 207 && isObject(reply.body)) {
+        for (const one of (reply.body['errors'] as readonly JsonValue[] | undefined) ?? []) {
+          if (isObject(one)) failed(String(one['entityId']), problemOf(one['error'], source));
+        }
+      } else if (reply.kind !== 'answered' || reply.status >= 300) {
+        for (const { index } of parts) failed(items[index]?.id ?? '', sourceError(reply, source));
+      } else if (reply.status === 201 && Array.isArray(reply.body)) {
+        for (const id of reply.body) if (isIri(id)) created.add(id);
+      }
+    };
+    const [result] = await Promise.all([
+      rest.length > 0 ? here(rest) : { success: [], created: [], errors: [] },
+      ...[...bySource].map(ask),
+    ]);
+    const proxied = new Set(known.filter(({ registration }) => registration.mode !== 'inclusive'));
+    const elsewhere = new Set(
+      [...bySource].flatMap(([source, parts]) => (proxied.has(source) ? parts.map(({ index }) => items[index]?.id) : [])),
+    );
+    // What a proxied registration holds elsewhere need not be here as well.
+    const ours = result.errors.filter(({ entityId, error }) => error.type !== 'ResourceNotFound' || !elsewhere.has(entityId));
+    const all = [...ours, ...errors];
+    const failedIds = new Set(all.map(({ entityId }) => entityId));
+    const success = items.flatMap((item) => ('content' in item && !failedIds.has(item.id) ? [item.id as Iri] : []));
+    return { success, created: [...new Set([...result.created, ...created])].filter((id) => !failedIds.has(id)), errors: all };
+  }
+
+  const ofFragment = (fragment: EntityFragment & { id: Iri }) => ({
+    id: fragment.id,
+    types: fragment.types,
+    attributes: Object.keys(fragment.attributes) as Iri[],
+  });
+  const reduceFragment = <F extends EntityFragment>(fragment: F, names: readonly Iri[]): F => ({
+    ...fragment,
+    attributes: Object.fromEntries(Object.entries(fragment.attributes).filter(([name]) => names.includes(name as Iri))),
+  });
+
+  return {
+    create: (caller, items) =>
+      distribute(caller, 'createBatch', items, ofFragment, reduceFragment, (rest) => local.create(caller, rest)),
+    upsert: (caller, items, mode) =>
+      distribute(caller, 'upsertBatch', items, ofFragment, reduceFragment, (rest) => local.upsert(caller, rest, mode)),
+    update: (caller, items, overwrite) =>
+      distribute(caller, 'updateBatch', items, ofFragment, reduceFragment, (rest) => local.update(caller, rest, overwrite)),
+    merge: (caller, items, options) =>
+      distribute(caller, 'mergeBatch', items, ofFragment, reduceFragment, (rest) => local.merge(caller, rest, options)),
+    delete: (caller, items) =>
+      distribute(
+        caller,
+        'deleteBatch',
+        items,
+        (id) => ({ id }),
+        (id) => id,
+        (rest) => local.delete(caller, rest),
+      ),
+  };
+}
+
+/** An error that a source told about one entity of a batch. */
+function problemOf(given: JsonValue | undefined, source: RegistrationInForce): DomainError {
+  const problem = isObject(given) ? given : {};
+  const known: readonly ErrorType[] = [
+    'AlreadyExists',
+    'BadRequestData',
+    'Conflict',
+    'LoopDetected',
+    'ResourceNotFound',
+    'OperationNotSupported',
+  ];
+  const type = known.find((one) => String(problem['type']).endsWith(`/${one}`)) ?? 'BadGateway';
+  return new DomainError(
+    type,
+    `The context source of registration ${source.id}: ${String(problem['detail'] ?? problem['title'] ?? 'failed')}`,
+  );
+}

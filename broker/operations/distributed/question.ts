@@ -1,0 +1,131 @@
+import type { Onward } from '../../domain/distribution.ts';
+import type { Iri } from '../../domain/iri.ts';
+import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
+import { compilePattern } from '../../domain/query/pattern.ts';
+import type { EntityInfo, Registration, RegistrationInfo } from '../../domain/registration.ts';
+import type { Question } from './sources.ts';
+
+type Pairs = readonly (readonly [string, string])[];
+
+/** Parameters that ask for something else than which entities: how the answer looks is settled here, after merging. */
+const FILTERS = ['q', 'georel', 'geometry', 'coordinates', 'geoproperty', 'scopeQ', 'expandValues', 'jsonKeys', 'datasetId'];
+/** What goes only to sources that have entities as a whole (5.7.2.4): the filters of split entities are applied to the merged ones. */
+const KEPT_WHEN_SPLIT = ['expandValues', 'jsonKeys', 'datasetId'];
+
+/** The attributes to ask a source for: those wanted that it is registered for. undefined: all. */
+export function attributesFor(
+  information: readonly RegistrationInfo[],
+  wanted: readonly Iri[] | undefined,
+): readonly Iri[] | undefined {
+  if (information.some(({ attributes }) => attributes === undefined)) return wanted;
+  const registered = [...new Set(information.flatMap(({ attributes }) => attributes ?? []))];
+  return wanted === undefined ? registered : registered.filter((name) => wanted.includes(name));
+}
+
+/** What is asked of one source for a query: the client's query, narrowed to what is registered (4.3.6.1). undefined: it cannot have anything. */
+export function queryFor(
+  onward: Onward,
+  registration: Registration,
+  information: readonly RegistrationInfo[],
+  wanted: readonly Iri[] | undefined,
+  split: boolean,
+): Question | undefined {
+  const { context } = onward;
+  const text = textOf(onward);
+  const attributes = attributesFor(information, wanted);
+  if (attributes !== undefined && attributes.length === 0) return undefined;
+  const infos = information.some(({ entities }) => entities === undefined)
+    ? []
+    : information.flatMap(({ entities }) => entities ?? []);
+  const ids = idsFor(text['id']?.split(','), infos);
+  if (ids !== undefined && ids.length === 0) return undefined;
+  const types =
+    infos.length > 0 && infos.every((info) => info.types) ? [...new Set(infos.flatMap((info) => info.types ?? []))] : undefined;
+  const patterns = [...new Set(infos.map(({ idPattern }) => idPattern))];
+  const idPattern = text['idPattern'] ?? (ids === undefined && patterns.length === 1 ? patterns[0] : undefined);
+  const type = text['type'] ?? types?.map((one) => context.compact(one)).join(',');
+  const pairs: Pairs = [
+    ...(type === undefined ? [] : [['type', type] as const]),
+    ...(ids === undefined ? [] : [['id', ids.join(',')] as const]),
+    ...(idPattern === undefined || ids !== undefined ? [] : [['idPattern', idPattern] as const]),
+    ...(attributes === undefined ? [] : [['attrs', attributes.map((name) => context.compact(name)).join(',')] as const]),
+    ...FILTERS.flatMap((name) =>
+      text[name] === undefined || (split && !KEPT_WHEN_SPLIT.includes(name)) ? [] : [[name, text[name]] as const],
+    ),
+  ];
+  const byPost =
+    onward.method === 'POST'
+      ? registration.operations.includes('queryBatch')
+      : !registration.operations.includes('queryEntity');
+  const query = [['options', 'sysAttrs']] as const;
+  return byPost
+    ? { method: 'POST', path: 'entityOperations/query', query, body: bodyFrom(pairs) }
+    : { method: 'GET', path: 'entities', query: [...pairs, ...query] };
+}
+
+/** The ids to ask for: those of the client that the source may have, or those registered; undefined: any. */
+function idsFor(asked: readonly string[] | undefined, infos: readonly EntityInfo[]): readonly string[] | undefined {
+  if (asked === undefined) {
+    const ids = infos.map(({ id }) => id);
+    return ids.length > 0 && ids.every((id) => id !== undefined) ? [...new Set(ids as Iri[])] : undefined;
+  }
+  if (infos.length === 0) return asked;
+  return asked.filter((one) =>
+    infos.some(({ id, idPattern }) =>
+      id !== undefined ? id === one : idPattern === undefined || compilePattern(idPattern)(one),
+    ),
+  );
+}
+
+/** The query as texts, whether it came as URL or as body (5.2.23). */
+function textOf({ method, query, body }: Onward): Readonly<Record<string, string>> {
+  if (method !== 'POST' || !isObject(body)) return query;
+  const text: Record<string, string> = {};
+  const list = (value: JsonValue | undefined) =>
+    Array.isArray(value) ? value.join(',') : typeof value === 'string' ? value : undefined;
+  const put = (name: string, value: string | undefined) => {
+    if (value !== undefined && value !== '') text[name] = value;
+  };
+  const selectors = (Array.isArray(body['entities']) ? body['entities'] : []).filter(isObject);
+  const all = (name: string) =>
+    selectors.length > 0 && selectors.every((one) => one[name] !== undefined)
+      ? selectors.map((one) => list(one[name])).join(',')
+      : undefined;
+  put('type', all('type'));
+  put('id', all('id'));
+  if (selectors.length === 1) put('idPattern', list(selectors[0]?.['idPattern']));
+  for (const name of ['q', 'scopeQ', 'expandValues', 'jsonKeys', 'datasetId']) put(name, list(body[name]));
+  const geoQ = body['geoQ'];
+  if (isObject(geoQ)) {
+    for (const name of ['georel', 'geometry', 'geoproperty']) put(name, list(geoQ[name]));
+    const { coordinates } = geoQ;
+    put('coordinates', typeof coordinates === 'string' ? coordinates : JSON.stringify(coordinates));
+  }
+  return text;
+}
+
+/** The same as the body of a query by POST. */
+function bodyFrom(pairs: Pairs): JsonObject {
+  const text = Object.fromEntries(pairs);
+  const { type, id, idPattern, attrs, georel, geometry, coordinates, geoproperty } = text;
+  const selector = {
+    ...(type === undefined ? {} : { type }),
+    ...(id === undefined ? {} : { id: id.split(',').length === 1 ? id : id.split(',') }),
+    ...(idPattern === undefined ? {} : { idPattern }),
+  };
+  const body: Record<string, JsonValue> = { type: 'Query' };
+  if (Object.keys(selector).length > 0) body['entities'] = [selector];
+  if (attrs !== undefined) body['attrs'] = attrs.split(',');
+  for (const name of ['q', 'scopeQ']) if (text[name] !== undefined) body[name] = text[name];
+  for (const name of ['expandValues', 'jsonKeys', 'datasetId'])
+    if (text[name] !== undefined) body[name] = text[name].split(',');
+  if (georel !== undefined && geometry !== undefined && coordinates !== undefined) {
+    body['geoQ'] = {
+      georel,
+      geometry,
+      coordinates: JSON.parse(coordinates) as JsonValue,
+      ...(geoproperty === undefined ? {} : { geoproperty }),
+    };
+  }
+  return body;
+}

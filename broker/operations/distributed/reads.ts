@@ -1,0 +1,236 @@
+import { type AccessFunction, type Caller, demand } from '../../domain/access.ts';
+import { mergeVersions, type Version } from '../../domain/distribution.ts';
+import type { Entity } from '../../domain/entity.ts';
+import { badRequest, DomainError, notFound } from '../../domain/errors.ts';
+import type { Iri } from '../../domain/iri.ts';
+import { isObject, type JsonValue } from '../../domain/json.ts';
+import { compile } from '../../domain/query/evaluate.ts';
+import { parseQ } from '../../domain/query/parse/q.ts';
+import type { EntityQuery, TypeSelection } from '../../domain/query/query.ts';
+import { refuseTooDeep, refuseTooWide } from '../../domain/query/too-wide.ts';
+import { typesMatch } from '../../domain/query/types.ts';
+import { matchingInformation, type RegistrationInfo } from '../../domain/registration.ts';
+import { hasAnyOf, type Representation } from '../../domain/representation.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { SourceReply } from '../../ports/context-source.ts';
+import type { EntityStore } from '../../ports/entity-store.ts';
+import { concerned as concernedOf, type QueryRequest } from '../query.ts';
+import type { RegistrationInForce } from '../registry/registrations-in-force.ts';
+import { selectedInformation } from '../registry/selection.ts';
+import { matchOf } from './entities.ts';
+import { attributesFor, queryFor } from './question.ts';
+import { remoteEntity } from './remote-entity.ts';
+import { type Question, type Sources, warningOf } from './sources.ts';
+
+/** What was found, and what was not as it should be (6.3.17). */
+export interface Gathered<T> {
+  readonly found: T;
+  readonly warnings: readonly string[];
+}
+
+export interface DistributedPage {
+  readonly entities: readonly Entity[];
+  readonly more: boolean;
+  readonly count?: number;
+}
+
+/** Reading entities that may be spread over several brokers (4.3.6.7, 5.7.1, 5.7.2). */
+export interface DistributedReads {
+  /** 5.7.1. @returns undefined if no source is concerned: then it is a local matter. `found` undefined: nobody has it. */
+  retrieveEntity(
+    caller: Caller,
+    id: Iri,
+    types: TypeSelection | undefined,
+    representation: Representation,
+  ): Promise<Gathered<Entity | DomainError> | undefined>;
+  /** 5.7.2. @returns undefined if no source is concerned. @throws DomainError BadRequestData: an order, which only a local query has */
+  queryEntities(
+    caller: Caller,
+    request: QueryRequest,
+    representation: Representation,
+  ): Promise<Gathered<DistributedPage> | undefined>;
+}
+
+/** More entities are not gathered for one answer; what is left out is warned of. */
+export interface ReadLimits {
+  readonly entities: number;
+  /** Pages asked of one source. */
+  readonly pages: number;
+}
+
+export function distributedReads(dependencies: {
+  readonly entities: EntityStore;
+  readonly sources: Sources;
+  readonly clock: Clock;
+  readonly access: AccessFunction;
+  readonly limits: ReadLimits;
+}): DistributedReads {
+  const { entities, sources, clock, access, limits } = dependencies;
+
+  /** The entities in a reply, and its warnings. */
+  async function read(caller: Caller, source: RegistrationInForce, reply: SourceReply): Promise<Gathered<readonly Entity[]>> {
+    const behind = reply.kind === 'answered' ? reply.warnings : [];
+    const warning = warningOf(reply, source);
+    if (warning !== undefined) return { found: [], warnings: [...behind, warning] };
+    if (reply.kind !== 'answered' || reply.status === 404 || reply.body === undefined) return { found: [], warnings: behind };
+    const invalid = (what: string) =>
+      warningOf({ kind: 'answered', status: 200, invalid: what, warnings: [] }, source) as string;
+    try {
+      const found: Entity[] = [];
+      for (const one of [reply.body].flat() as readonly JsonValue[]) {
+        if (!isObject(one)) throw badRequest('there is something that is no entity in the reply');
+        found.push(remoteEntity(one, await sources.contextOf(caller, one), clock.now()));
+      }
+      return { found, warnings: behind };
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      return { found: [], warnings: [...behind, invalid(error.message)] };
+    }
+  }
+
+  /** Everything that a source has for a question, page after page. */
+  async function gather(caller: Caller, source: RegistrationInForce, question: Question): Promise<Gathered<readonly Entity[]>> {
+    const found: Entity[] = [];
+    const warnings: string[] = [];
+    let next: Question | undefined = question;
+    for (let page = 0; next !== undefined; page++) {
+      if (page >= limits.pages || found.length >= limits.entities) {
+        warnings.push(`199 ${source.id} "has more than ${found.length} entities, of which no more were asked for"`);
+        break;
+      }
+      const reply: SourceReply = await sources.ask(caller, source, next);
+      const part = await read(caller, source, reply);
+      found.push(...part.found);
+      warnings.push(...part.warnings);
+      next = reply.kind === 'answered' && reply.next && part.found.length > 0 ? { ...next, ...reply.next } : undefined;
+    }
+    return { found, warnings };
+  }
+
+  return {
+    async retrieveEntity(caller, id, types, representation) {
+      const { onward } = caller;
+      if (onward === undefined || sources.isLoop(caller)) return undefined;
+      demand(access, caller, { operation: 'retrieveEntity', effect: 'read', ids: [id] });
+      const wanted = wantedAttributes(representation);
+      const concerned = sources.inForce(caller, ['retrieveEntity']).flatMap((source) => {
+        const match = { ids: [id], ...(types ? { types } : {}), ...(wanted ? { attributes: wanted } : {}) };
+        const information = matchingInformation(source.registration, match);
+        return information.length === 0 ? [] : [{ source, attributes: attributesFor(information, wanted) }];
+      });
+      if (concerned.length === 0) return undefined;
+      const path = `entities/${encodeURIComponent(id).replaceAll('%3A', ':')}`;
+      const [local, ...remote] = await Promise.all([
+        entities.get(caller.tenant, id),
+        ...concerned.map(({ source, attributes }) =>
+          gather(caller, source, {
+            method: 'GET',
+            path,
+            query: [
+              ...(attributes ? [['attrs', attributes.map((name) => onward.context.compact(name)).join(',')] as const] : []),
+              ['options', 'sysAttrs'],
+            ],
+          }),
+        ),
+      ]);
+      const versions: Version[] = local ? [{ entity: local.entity, auxiliary: false }] : [];
+      for (const [at, { found }] of remote.entries()) {
+        const auxiliary = concerned[at]?.source.registration.mode === 'auxiliary';
+        for (const entity of found) if (entity.id === id) versions.push({ entity, auxiliary });
+      }
+      const warnings = remote.flatMap((one) => one.warnings);
+      const merged = mergeVersions(versions, clock.micros());
+      if (merged === undefined)
+        return { found: notFound(`Entity ${id} does not exist, neither here nor at the sources that were asked`), warnings };
+      if (types !== undefined && !typesMatch(types, merged.types))
+        return { found: notFound(`Entity ${id} is not of the type that was asked for`), warnings };
+      if (!hasAnyOf(merged, representation))
+        return { found: notFound(`Entity ${id} has none of the attributes that were asked for`), warnings };
+      return { found: merged, warnings };
+    },
+
+    async queryEntities(caller, { query, page, local, joinLevel }, representation) {
+      const { onward } = caller;
+      if (onward === undefined || local || sources.isLoop(caller)) return undefined;
+      const wanted = query.anyAttribute ?? wantedAttributes(representation);
+      const concerned = concernedBy(caller, query, wanted);
+      if (concerned.length === 0) return undefined;
+      refuseTooWide(query, local);
+      refuseTooDeep(query.where, joinLevel);
+      demand(access, caller, { operation: 'queryEntities', effect: 'read', ...concernedOf(query) });
+      if (page.order !== undefined)
+        throw badRequest('An order needs local=true, because other context sources take part (5.7.2.4)');
+      const split =
+        onward.query['splitEntities'] === 'true' || (isObject(onward.body) && onward.body['splitEntities'] === true);
+      const questions = concerned.flatMap(({ source, information }) => {
+        const question = queryFor(onward, source.registration, information, wanted, split);
+        return question === undefined ? [] : [{ source, question }];
+      });
+      const end = (page.offset ?? 0) + page.limit;
+      const remote = await Promise.all(questions.map(({ source, question }) => gather(caller, source, question)));
+      const { where: _, scopes: __, anyAttribute: ___, ...broad } = query;
+      const ours = await entities.query(caller.tenant, split ? broad : query, {
+        limit: split ? limits.entities : end + 1,
+        count: page.count === true && !split,
+      });
+      const versions = new Map<Iri, Version[]>();
+      const add = (entity: Entity, auxiliary: boolean) => {
+        const known = versions.get(entity.id);
+        if (known === undefined) versions.set(entity.id, [{ entity, auxiliary }]);
+        else known.push({ entity, auxiliary });
+      };
+      for (const { entity } of ours.entities) add(entity, false);
+      for (const [at, { found }] of remote.entries()) {
+        const auxiliary = questions[at]?.source.registration.mode === 'auxiliary';
+        for (const entity of found) add(entity, auxiliary);
+      }
+      const test = compile(
+        split ? query : { ...(query.types ? { types: query.types } : {}), ...(query.ids ? { ids: query.ids } : {}) },
+      );
+      const merged = [...versions.values()].flatMap((some) => {
+        const entity = mergeVersions(some, clock.micros());
+        return entity !== undefined && test(entity) ? [entity] : [];
+      });
+      merged.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+      const found = merged.slice(page.offset ?? 0, end);
+      const beyond = split ? 0 : Math.max(0, (ours.count ?? 0) - ours.entities.length);
+      return {
+        found: {
+          entities: found,
+          more: merged.length > end,
+          ...(page.count ? { count: merged.length + beyond } : {}),
+        },
+        warnings: remote.flatMap((one) => one.warnings),
+      };
+    },
+  };
+
+  function concernedBy(
+    caller: Caller,
+    query: EntityQuery,
+    wanted: readonly Iri[] | undefined,
+  ): readonly { source: RegistrationInForce; information: readonly RegistrationInfo[] }[] {
+    const { onward } = caller;
+    const csf = onward?.query['csf'] ?? (isObject(onward?.body) ? onward.body['csf'] : undefined);
+    const filter = typeof csf === 'string' && onward ? parseQ(csf, onward.context, { what: 'csf' }) : undefined;
+    const selectors = query.anyOf ?? [{}];
+    const selection = {
+      matches: selectors.map((selector) => ({ ...matchOf(query), ...selector, ...(wanted ? { attributes: wanted } : {}) })),
+      anySpace: true as const,
+      ...(query.where ? { where: query.where } : {}),
+      ...(query.scopes ? { scopes: query.scopes } : {}),
+      ...(filter ? { filter } : {}),
+    };
+    return sources.inForce(caller, ['queryEntity', 'queryBatch']).flatMap((source) => {
+      const information = selectedInformation(source, selection);
+      return information.length === 0 ? [] : [{ source, information }];
+    });
+  }
+}
+
+/** The attributes that the answer will show; undefined: any. */
+function wantedAttributes({ attrs, pick }: Representation): readonly Iri[] | undefined {
+  if (attrs !== undefined) return attrs;
+  const picked = [...(pick ?? [])].filter((name) => !name.startsWith('@') && !name.endsWith('/ngsi-ld/scope'));
+  return picked.length > 0 ? picked : undefined;
+}

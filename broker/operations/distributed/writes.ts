@@ -1,0 +1,133 @@
+import type { Caller } from '../../domain/access.ts';
+import { splitWrite, type WriteScope, type WriteShare } from '../../domain/distribution.ts';
+import { DomainError } from '../../domain/errors.ts';
+import type { Iri } from '../../domain/iri.ts';
+import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
+import type { UpdateResult } from '../../domain/patch.ts';
+import type { RegistrationInForce } from '../registry/registrations-in-force.ts';
+import { type Sources, sourceError } from './sources.ts';
+
+/** What was not done of a write to one entity: by this broker, or by the source of a registration. */
+export interface Failure {
+  readonly error: DomainError;
+  readonly registrationId?: Iri;
+  /** undefined: the entity as a whole. */
+  readonly attributes: readonly Iri[] | undefined;
+}
+
+/** A write of which some parts were done and others not (5.2.16 to 5.2.19). */
+export interface PartialWrite {
+  readonly id: Iri;
+  /** Something was done. */
+  readonly success: boolean;
+  readonly updated: readonly Iri[];
+  readonly failures: readonly Failure[];
+}
+
+/** The same operation here, on what is left for this broker. */
+export type LocalWrite = (rest: readonly Iri[] | undefined) => Promise<UpdateResult | undefined>;
+
+/**
+ * Carries out a write to one entity here and at the sources that it concerns (4.3.6, 5.6).
+ * @param operation its name in 4.20
+ * @param create    the entity may be created, so that what a source covers as a whole is not for this broker
+ * @returns undefined if all of it was done
+ * @throws DomainError if there was one target only, and it failed; LoopDetected
+ */
+export async function distributeWrite(
+  sources: Sources,
+  caller: Caller,
+  operation: string,
+  scope: WriteScope,
+  local: LocalWrite,
+): Promise<PartialWrite | undefined> {
+  const known = sources.inForce(caller).filter(({ registration }) => registration.mode !== 'auxiliary');
+  const split = splitWrite(known, operation, scope);
+  if (split.shares.length === 0) return localOnly(scope, await local(scope.attributes));
+  if (sources.isLoop(caller)) throw loop(sources, caller);
+  const failures: Failure[] = [];
+  const updated = new Set<Iri>();
+  let done = 0;
+  const succeed = (names: readonly Iri[] | undefined) => {
+    done += 1;
+    for (const name of names ?? []) updated.add(name);
+  };
+  const proxied = split.shares.some(({ source }) => source.registration.mode !== 'inclusive');
+
+  async function forward(share: WriteShare<RegistrationInForce>): Promise<void> {
+    const { source, attributes } = share;
+    const failed = (error: DomainError) => void failures.push({ error, registrationId: source.id, attributes });
+    if (share.refused) {
+      failed(new DomainError('Conflict', `Registration ${source.id} covers this, but its source does not offer ${operation}`));
+      return;
+    }
+    const reply = await sources.ask(caller, source, questionOf(caller, attributes, scope.attributes));
+    if (reply.kind === 'answered' && reply.status < 300 && reply.status !== 207) succeed(attributes);
+    else failed(sourceError(reply, source));
+  }
+
+  async function here(): Promise<void> {
+    if (split.local === 'none') return;
+    try {
+      const result = await local(split.local);
+      succeed(result ? result.updated : split.local);
+      for (const { attributeName, reason } of result?.notUpdated ?? []) {
+        failures.push({ error: new DomainError('BadRequestData', reason), attributes: [attributeName] });
+      }
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      // What a proxied registration holds elsewhere need not be here as well.
+      if (error.type === 'ResourceNotFound' && proxied) return;
+      failures.push({ error, attributes: split.local });
+    }
+  }
+
+  await Promise.all([...split.shares.map(forward), here()]);
+  if (failures.length === 0) return undefined;
+  if (done === 0 && failures.length === 1) throw failures[0]?.error;
+  return { id: scope.id, success: done > 0, updated: [...updated], failures };
+}
+
+function localOnly({ id }: WriteScope, result: UpdateResult | undefined): PartialWrite | undefined {
+  if (result === undefined || result.notUpdated.length === 0) return undefined;
+  return {
+    id,
+    success: true,
+    updated: result.updated,
+    failures: result.notUpdated.map(({ attributeName, reason }) => ({
+      error: new DomainError('BadRequestData', reason),
+      attributes: [attributeName],
+    })),
+  };
+}
+
+export function loop(sources: Sources, caller: Caller): DomainError {
+  return new DomainError('LoopDetected', `The request has been at ${sources.alias(caller.tenant)} before (Via)`);
+}
+
+/** The request as it came, with the attributes of the body that are meant for this source. */
+function questionOf(caller: Caller, share: readonly Iri[] | undefined, all: readonly Iri[] | undefined) {
+  const { onward } = caller;
+  if (onward === undefined) throw new DomainError('InternalError', 'A local request was to be passed on');
+  const query = Object.entries(onward.query).filter(([name]) => name !== 'local');
+  const body =
+    onward.body === undefined ||
+    share === undefined ||
+    share.length === all?.length ||
+    !isObject(onward.body) ||
+    /attrs\/[^/]+$/.test(onward.path)
+      ? onward.body
+      : partOf(onward.body, new Set(share), onward.context.expand);
+  return { method: onward.method, path: onward.path, query, ...(body === undefined ? {} : { body }) };
+}
+
+const NOT_ATTRIBUTES = new Set(['id', 'type', '@id', '@type', '@context', 'scope', 'expiresAt', 'createdAt', 'modifiedAt']);
+
+/** An entity as the client wrote it, with only some of its attributes. */
+export function partOf(body: JsonObject, names: ReadonlySet<Iri>, expand: (term: string) => Iri): JsonObject {
+  const part: Record<string, JsonValue> = {};
+  for (const [name, value] of Object.entries(body)) {
+    if (NOT_ATTRIBUTES.has(name) || names.has(expand(name))) part[name] = value;
+  }
+  return part;
+}
