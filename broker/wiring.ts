@@ -42,7 +42,6 @@ import { discoveryOperations } from './operations/discovery.ts';
 import { distributedBatch } from './operations/distributed/batch.ts';
 import { distributedEntities } from './operations/distributed/entities.ts';
 import { distributedReads } from './operations/distributed/reads.ts';
-import { sources as contextSources } from './operations/distributed/sources.ts';
 import { entityOperations } from './operations/entities.ts';
 import { sweepExpired } from './operations/expiry.ts';
 import { historyOperations } from './operations/history.ts';
@@ -52,10 +51,7 @@ import { notifications } from './operations/notify/notifications.ts';
 import { periodicNotifications } from './operations/notify/periodic.ts';
 import { subscriptionsInForce } from './operations/notify/subscriptions-in-force.ts';
 import { queryOperations } from './operations/query.ts';
-import { registrationSubscriptionOperations } from './operations/registration-subscriptions.ts';
-import { registrationOperations } from './operations/registrations.ts';
-import { registrationNotifications } from './operations/registry/notify.ts';
-import { registrationsInForce } from './operations/registry/registrations-in-force.ts';
+import { contextSourceRegistry } from './operations/registry.ts';
 import { subscriptionOperations } from './operations/subscriptions.ts';
 import { requireTenant } from './operations/tenants.ts';
 import type { Clock } from './ports/clock.ts';
@@ -154,42 +150,20 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     onError,
   });
 
-  const registrations = registrationsInForce(documents);
-  const registrationNotices = registrationNotifications({
-    registrations,
-    notifier,
-    clock,
-    timeoutMs: config.notificationTimeoutMs,
-  });
-  const registry = registrationOperations({
+  const registry = contextSourceRegistry({
     documents,
     entities,
-    registrations,
     resolveContext,
     clock,
     access,
-    newId: () => `urn:ngsi-ld:ContextSourceRegistration:${randomUUID()}` as Iri,
-    onChange: registrationNotices.changed,
-  });
-  const registrationSubscriptions = registrationSubscriptionOperations({
-    documents,
-    notifications: registrationNotices,
-    resolveContext,
-    temporalFilter: temporalFilterOf,
-    clock,
-    access,
-    newId: () => `urn:ngsi-ld:Subscription:${randomUUID()}` as Iri,
-  });
-
-  const remote = httpSource({ guard, replyLimitBytes: config.sourceReplyLimitBytes, connections: 16 });
-  const sources = contextSources({
-    registrations,
-    source: remote,
-    resolveContext,
-    clock,
-    timeoutMs: config.sourceTimeoutMs,
+    notifier,
+    notificationTimeoutMs: config.notificationTimeoutMs,
+    source: httpSource({ guard, replyLimitBytes: config.sourceReplyLimitBytes, connections: 16 }),
+    sourceTimeoutMs: config.sourceTimeoutMs,
     brokerId,
+    temporalFilter: temporalFilterOf,
   });
+  const { sources } = registry;
 
   let ready = false;
   const renderings = renderingCache(config.cacheBytes);
@@ -285,7 +259,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     limits: { bodyLimitBytes: config.bodyLimitBytes, jsonDepth: config.jsonDepth, urlLimitChars: config.urlLimitChars },
     paging,
     resolveContext,
-    hasSources: (tenant) => registrations.any(tenant as TenantId),
+    hasSources: registry.hasSources,
     observe: figures.observe,
     version: VERSION,
     routes: {
@@ -298,8 +272,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         temporalProvisionRoutes(temporal),
         temporalQueryRoutes(temporal, paging),
         contextRoutes(contexts),
-        registrationRoutes(registry),
-        registrationSubscriptionRoutes(registrationSubscriptions),
+        registrationRoutes(registry.registrations),
+        registrationSubscriptionRoutes(registry.subscriptions),
         subscriptionRoutes(
           subscriptionOperations({
             documents,
@@ -322,20 +296,12 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   });
 
   await subscriptions.load();
-  await registrations.load();
-  await registrationSubscriptions.load();
+  await registry.load();
   await delivery.start();
   periodic.start();
   const stopTrimming = trimByAge(store, config.changeRetentionHours, onError);
   const sweeping = sweepEvery(1000, () => sweepExpired(entities, history, clock), onError);
-  const sweepingRegistrations = sweepEvery(
-    1000,
-    async () => {
-      await registry.sweepExpired();
-      await registrations.flush();
-    },
-    onError,
-  );
+  const sweepingRegistrations = sweepEvery(1000, registry.sweep, onError);
 
   return {
     app,
@@ -369,12 +335,10 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       await app.close();
       await mqtt?.close(config.drainTimeoutMs / 2);
       periodic.stop();
-      registrationNotices.stop();
-      await registrations.flush();
+      await registry.stop();
       await delivery.stop();
       await notifier.close();
       await loader.close();
-      await remote.close();
       await store.close();
     },
   };
