@@ -124,7 +124,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   });
   const resolveContext = contexts.resolve;
 
-  const subscriptions = subscriptionsInForce({ documents, resolveContext });
+  const subscriptions = subscriptionsInForce({ documents, resolveContext, core: contexts.core });
   const notifier = notifierByScheme(httpNotifier({ guard, connections: 32 }), mqttNotifier(guard));
   const onError = (error: unknown) => logger.error({ err: error }, 'notifications');
   const joinLimits = { levels: config.joinLevels, entities: config.joinedEntities };

@@ -2,6 +2,7 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { type AccessFunction, type Caller, demand } from '../domain/access.ts';
 import type { Device, DeviceSession, KnownDevice, ServiceGroup } from '../domain/device.ts';
 import { ProvisioningError, readDevice, readGroup } from '../domain/device-document.ts';
+import { DomainError } from '../domain/errors.ts';
 import type { TenantId } from '../domain/iri.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { Context } from '../domain/jsonld/context.ts';
@@ -60,6 +61,8 @@ export interface DeviceOperations extends DeviceDirectory {
   onRevoked(listener: (session: DeviceSession) => void): void;
 }
 
+/** How long a start waits for the @contexts of devices. */
+const START_WAIT_MS = 1000;
 /** 192 random bits; 32 characters that need no escaping in topics and URLs. */
 const TOKEN_BYTES = 24;
 /** How a key is called where it must not be shown. */
@@ -86,9 +89,11 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
   for (const { tenant, body } of await documents.list('service-group', undefined)) {
     index.putGroup(tenant, body['subservice'] as string, body as unknown as ServiceGroup);
   }
-  for (const { tenant, body } of await documents.list('device', undefined)) {
-    await put(tenant, body['subservice'] as string, body as unknown as Device);
-  }
+  // A server of @contexts that does not answer delays the start by this much at most.
+  const loading = (await documents.list('device', undefined)).map(({ tenant, body }) =>
+    put(tenant, body['subservice'] as string, body as unknown as Device),
+  );
+  await Promise.race([Promise.all(loading), new Promise((wake) => setTimeout(wake, START_WAIT_MS).unref())]);
 
   /** The key's hash, from the key itself or from the key id that listings show. */
   function keyHashOf(apikey: string): string {
@@ -98,14 +103,19 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
 
   async function put(tenant: TenantId, path: string, device: Device): Promise<KnownDevice> {
     const group = groupOf(tenant, path, device);
-    try {
-      const context = await resolveContext(device.jsonLdContext ?? group?.jsonLdContext);
-      return index.putDevice(tenant, path, device, group, (term) => context.expand(term));
-    } catch (error) {
-      // Its messages are refused until the names can be known: stored under other names they would be lost for good.
-      const known = index.putDevice(tenant, path, device, group, () => {
+    // Its messages are refused until the names can be known: stored under other names they would be lost for good.
+    const refused = (error: unknown) =>
+      index.putDevice(tenant, path, device, group, () => {
         throw error;
       });
+    try {
+      const resolving = resolveContext(device.jsonLdContext ?? group?.jsonLdContext);
+      if (resolving instanceof Promise)
+        refused(new DomainError('LdContextNotAvailable', 'The @context of this device is being loaded'));
+      const context = await resolving;
+      return index.putDevice(tenant, path, device, group, (term) => context.expand(term));
+    } catch (error) {
+      const known = refused(error);
       withoutContext.add(known.identity);
       retry ??= setTimeout(retryContexts, retryMs);
       retry.unref();

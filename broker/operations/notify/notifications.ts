@@ -81,6 +81,7 @@ export function notifications(options: NotificationsOptions): Notifications {
     const current = subscriptions.get(subscriber.tenant, subscriber.id);
     const now = clock.micros();
     if (!current || statusOf(current.subscription, now) !== 'active') return { delivered: true };
+    if (current.contextMissing) return { delivered: false, reason: 'the @context of its notifications cannot be reached yet' };
     const { joined, representation } = current.style;
     let notification: OutgoingNotification;
     try {

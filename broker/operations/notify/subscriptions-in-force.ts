@@ -32,6 +32,8 @@ export interface SubscriptionInForce {
   readonly looksAtLinked: boolean;
   /** The @context of its notifications. */
   readonly context: Context;
+  /** The @context could not be reached since the start: notifications wait. */
+  readonly contextMissing: boolean;
   readonly style: NotificationStyle;
   readonly state: NotificationState;
   /** Throttling looks at this: when the last notification was made, sent or not. */
@@ -60,8 +62,13 @@ export interface SubscriptionsInForce {
 export function subscriptionsInForce(dependencies: {
   readonly documents: DocumentStore;
   readonly resolveContext: (source: JsonValue) => Promise<Context> | Context;
+  /** Stands in at start for a @context that cannot be reached; nothing is sent with it. */
+  readonly core: Context;
+  /** How long a start waits for @contexts that are not at hand, and how often they are tried again. */
+  readonly waitMs?: number;
+  readonly retryMs?: number;
 }): SubscriptionsInForce {
-  const { documents, resolveContext } = dependencies;
+  const { documents, resolveContext, core, waitMs = 1000, retryMs = 30_000 } = dependencies;
   const index = new SubscriptionIndex<SubscriptionInForce>();
   const byTenant = new Map<TenantId, Map<string, SubscriptionInForce>>();
   const listeners: ((entry: SubscriptionInForce, what: 'put' | 'removed') => void)[] = [];
@@ -76,12 +83,12 @@ export function subscriptionsInForce(dependencies: {
     return entry;
   }
 
-  async function put(
+  function put(
     tenant: TenantId,
     document: SubscriptionDocument,
+    context: Context | undefined,
     state?: NotificationState,
-  ): Promise<SubscriptionInForce> {
-    const context = await resolveContext(document.notificationContext);
+  ): SubscriptionInForce {
     const queries = queriesOf(document.subscription);
     const earlier = drop(tenant, document.id);
     const notified = earlier?.lastMade ?? state?.lastNotification;
@@ -93,8 +100,9 @@ export function subscriptionsInForce(dependencies: {
       notification: document.notification,
       tests: { selectors: queries.selectors.map((query) => compile(query)), conditions: compile(queries.conditions) },
       looksAtLinked: document.subscription.where !== undefined && linkedPaths(document.subscription.where).length > 0,
-      context,
-      style: notificationStyle(document, context, tenant),
+      context: context ?? core,
+      contextMissing: context === undefined,
+      style: notificationStyle(document, context ?? core, tenant),
       state: earlier?.state ?? state ?? { timesSent: 0, timesFailed: 0 },
       stateChanged: false,
       ...(notified === undefined ? {} : { lastMade: notified }),
@@ -107,6 +115,22 @@ export function subscriptionsInForce(dependencies: {
     return entry;
   }
 
+  /** The @context is there: unless the subscription was changed meanwhile, it speaks now. */
+  function supply(tenant: TenantId, document: SubscriptionDocument, context: Context): void {
+    const entry = get(tenant, document.id);
+    if (entry?.document === document && entry.contextMissing) put(tenant, document, context);
+  }
+
+  function retry(tenant: TenantId, document: SubscriptionDocument): void {
+    setTimeout(() => {
+      if (get(tenant, document.id)?.document !== document) return;
+      Promise.resolve(resolveContext(document.notificationContext)).then(
+        (found) => supply(tenant, document, found),
+        () => retry(tenant, document),
+      );
+    }, retryMs).unref();
+  }
+
   return {
     index,
     get,
@@ -114,7 +138,7 @@ export function subscriptionsInForce(dependencies: {
     *all() {
       for (const tenantMap of byTenant.values()) yield* tenantMap.values();
     },
-    put: (tenant, document) => put(tenant, document),
+    put: async (tenant, document) => put(tenant, document, await resolveContext(document.notificationContext)),
     remove(tenant, id) {
       const entry = drop(tenant, id);
       if (entry) for (const listener of listeners) listener(entry, 'removed');
@@ -126,9 +150,19 @@ export function subscriptionsInForce(dependencies: {
           stored.body as unknown as NotificationState,
         ]),
       );
-      for (const stored of await documents.list('subscription', undefined)) {
-        await put(stored.tenant, stored.body as unknown as SubscriptionDocument, states.get(`${stored.tenant} ${stored.id}`));
-      }
+      const loading = (await documents.list('subscription', undefined)).map((stored) => {
+        const document = stored.body as unknown as SubscriptionDocument;
+        const state = states.get(`${stored.tenant} ${stored.id}`);
+        const context = resolveContext(document.notificationContext);
+        if (!(context instanceof Promise)) return void put(stored.tenant, document, context, state);
+        // In force at once, so that it misses no change; a dead server of @contexts delays its notifications and nothing else.
+        put(stored.tenant, document, undefined, state);
+        return context.then(
+          (found) => supply(stored.tenant, document, found),
+          () => retry(stored.tenant, document),
+        );
+      });
+      await Promise.race([Promise.all(loading), new Promise((wake) => setTimeout(wake, waitMs).unref())]);
     },
     async flush() {
       for (const entry of this.all()) {
