@@ -1,3 +1,4 @@
+import { parseVersion, type Version } from './conformance.ts';
 import { badRequest } from './errors.ts';
 import { type Iri, isIri, NGSILD_NULL } from './iri.ts';
 import { isObject, type JsonObject, type JsonValue } from './json.ts';
@@ -43,6 +44,8 @@ export interface SubscriptionDocument {
   readonly notification: NotificationParams;
   /** The @context of notifications: `jsonldContext`, else that of the subscription. */
   readonly notificationContext: JsonValue;
+  /** Notifications are amended to conform to this version of the specification (4.3.6.8). */
+  readonly conformance?: Version;
   readonly lang?: string;
 }
 
@@ -102,7 +105,12 @@ export function readSubscription(body: JsonObject, context: Context, id: Iri): S
   const jsonldContext = optionalText(members, 'jsonldContext');
   if (jsonldContext !== undefined && !isIri(jsonldContext)) throw badRequest('jsonldContext must be the URI of a @context');
   const lang = optionalText(members, 'lang');
-  for (const name of ['description', 'subscriptionName', 'ngsildConformance']) optionalText(members, name);
+  for (const name of ['description', 'subscriptionName']) optionalText(members, name);
+  const version = optionalText(members, 'ngsildConformance');
+  const conformance = version === undefined ? undefined : parseVersion(version);
+  if (version !== undefined && conformance === undefined) {
+    throw badRequest(`ngsildConformance must be a version of the form major.minor, such as 1.5, not "${version}" (5.2.12)`);
+  }
   const csf = optionalText(members, 'csf');
   // Read again where context sources are chosen; what cannot be read is refused now.
   if (csf !== undefined) parseQ(csf, context, { what: 'csf' });
@@ -115,6 +123,7 @@ export function readSubscription(body: JsonObject, context: Context, id: Iri): S
     notification,
     notificationContext: jsonldContext ?? context.source,
     ...(lang === undefined ? {} : { lang }),
+    ...(conformance === undefined ? {} : { conformance }),
   };
 }
 

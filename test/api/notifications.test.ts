@@ -241,6 +241,20 @@ describe('notifications (5.8.6)', () => {
     });
   });
 
+  it('ngsildConformance: entities as an earlier version has them (4.3.6.8), for the subscriber that asked for it only', async () => {
+    await using broker = await inMemoryBroker();
+    await subscribe(broker, { id: 'urn:s:a', ngsildConformance: '1.5' }, { showChanges: true });
+    await subscribe(broker, { id: 'urn:s:b' }, { showChanges: true });
+    const colour = (vocab: string) => ({ colour: { type: 'VocabProperty', vocab } });
+    await create(broker, room(colour('red')));
+    await patch(broker, colour('blue'));
+    await broker.broker.notifications.idle();
+    const last = (id: string) =>
+      listener.heard.filter((one) => one.body.subscriptionId === id).at(-1)?.body.data[0]?.['colour'];
+    expect(last('urn:s:a')).toEqual({ type: 'Property', value: 'blue', previousValue: 'red' });
+    expect(last('urn:s:b')).toEqual({ type: 'VocabProperty', vocab: 'blue', previousVocab: 'red' });
+  });
+
   it('throttling drops what comes too soon after the last notification', async () => {
     await using broker = await inMemoryBroker();
     await subscribe(broker, { throttling: 3600 });
@@ -318,6 +332,11 @@ describe('subscriptions (5.8.1 to 5.8.5)', () => {
       'an unknown trigger',
       { entities: [{ type: 'A' }], notificationTrigger: ['never'], notification: endpoint },
       'notificationTrigger',
+    ],
+    [
+      'a version that is none',
+      { entities: [{ type: 'A' }], ngsildConformance: 'new', notification: endpoint },
+      'ngsildConformance',
     ],
     ['broken q', { entities: [{ type: 'A' }], q: 'a==', notification: endpoint }, 'q'],
     ['throttling of 0', { entities: [{ type: 'A' }], throttling: 0, notification: endpoint }, 'throttling'],

@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { isBefore, OUR_VERSION, parseVersion, type Version } from '../../domain/conformance.ts';
 import { badRequest, DomainError, invalidRequest } from '../../domain/errors.ts';
 import { isObject, type JsonValue } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
@@ -131,12 +132,28 @@ const LINKS = new WeakMap<Context, string>();
 
 /** True if a GeoJSON answer shall carry its @context in a header instead of its body (6.3.6, `Prefer: body=json`). */
 export function prefersContextInHeader(request: FastifyRequest): boolean {
-  const prefer = request.headers['prefer'];
-  return prefer !== undefined && /(?:^|[,;\s])body\s*=\s*"?json"?\s*(?:$|[,;])/i.test(String(prefer));
+  return preference(request, 'body')?.toLowerCase() === 'json';
 }
 
-/** The version of NGSI-LD that our answers conform to (4.3.6.8). */
-const CONFORMANT_VERSION = '1.9.1';
+/** A preference with its value; parameters behind it do not change which it is (RFC 7240, clause 2). */
+const PREFERENCES =
+  /\s*([^\s,;="]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,;"]*)))?(?:\s*;(?:[^,"]|"(?:[^"\\]|\\.)*")*)?\s*(?:,|$)/gy;
+
+/** The value of a preference of the Prefer header, whose names have no case; of several the first holds. */
+function preference(request: FastifyRequest, name: string): string | undefined {
+  const header = request.headers['prefer'];
+  if (header === undefined) return undefined;
+  for (const [, token, quoted, bare] of String(header).matchAll(PREFERENCES)) {
+    if (token?.toLowerCase() === name) return quoted ?? bare;
+  }
+  return undefined;
+}
+
+/** The version of NGSI-LD that the client understands (6.3.6, `Prefer: ngsi-ld=1.5`); undefined if it says none, or nothing that is one. */
+export function preferredVersion(request: FastifyRequest): Version | undefined {
+  const text = preference(request, 'ngsi-ld');
+  return text === undefined ? undefined : parseVersion(text.trim());
+}
 
 /**
  * Sends a finished body with the headers of 6.3.6. `body` is complete JSON text: for application/ld+json, and GeoJSON unless
@@ -145,15 +162,23 @@ const CONFORMANT_VERSION = '1.9.1';
 export function sendBody(
   request: FastifyRequest,
   reply: FastifyReply,
-  answer: { readonly media: MediaType; readonly context: Context; readonly body: string | Buffer; readonly status?: number },
+  answer: {
+    readonly media: MediaType;
+    readonly context: Context;
+    readonly body: string | Buffer;
+    readonly status?: number;
+    /** False: the body is as it is now, also for clients that prefer an earlier version (4.3.6.8). */
+    readonly fallbacks?: false;
+  },
 ): FastifyReply {
   if (answer.status !== undefined) reply.code(answer.status);
   if (answer.media === JSON_TYPE || (answer.media === GEO_JSON && prefersContextInHeader(request))) {
     if (answer.context.link !== undefined) appendLink(reply, contextLink(answer.context));
   }
-  const prefer = request.headers['prefer'];
-  if (prefer !== undefined && String(prefer).includes('ngsi-ld=')) {
-    reply.header('preference-applied', `ngsi-ld=${CONFORMANT_VERSION}`);
+  const wanted = preferredVersion(request);
+  if (wanted !== undefined) {
+    const conformant = answer.fallbacks !== false && isBefore(wanted, OUR_VERSION) ? wanted : OUR_VERSION;
+    reply.header('preference-applied', `ngsi-ld=${conformant.join('.')}`);
   }
   // A buffer goes out as it is. Text too if fastify is told that it is serialized already (it would add a charset, which JSON does not have);
   // node then writes header and text in one piece, which for small answers is faster than a buffer.

@@ -1,8 +1,10 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller } from '../../domain/access.ts';
+import { conformTo } from '../../domain/conformance.ts';
 import type { Entity } from '../../domain/entity.ts';
 import { badRequest, DomainError, notFound } from '../../domain/errors.ts';
 import type { Iri } from '../../domain/iri.ts';
+import type { JsonValue } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
 import { type Join, type JoinedWriter, joinedWriter } from '../../domain/linked.ts';
 import { parseTypes } from '../../domain/query/parse/types.ts';
@@ -16,6 +18,7 @@ import {
   GEO_JSON,
   LD_JSON,
   type MediaType,
+  preferredVersion,
   prefersContextInHeader,
   sendBody,
   withContext,
@@ -234,7 +237,7 @@ export const entityQueryRoutes =
       const roots = page.entities.map(({ entity }) => entity);
       const texts = await joinedTexts(request, prepared, roots, joined);
       pagingHeaders(request, reply, paging, page, media);
-      return sendBody(request, reply, { media, context, body: pageText(request, media, context, texts.join(',')) });
+      return sendEntities(request, reply, { media, context, body: pageText(request, media, context, texts.join(',')) });
     }
 
     async function sendJoinedEntity(
@@ -249,11 +252,11 @@ export const entityQueryRoutes =
       if (texts.length === 0) throw notFound(`Entity ${root.id} has none of the members that were asked for`);
       // 4.5.23.3: the flattened form is an array, also of one.
       if (joined.join.form === 'flat') {
-        return sendBody(request, reply, { media, context, body: pageText(request, media, context, texts.join(',')) });
+        return sendEntities(request, reply, { media, context, body: pageText(request, media, context, texts.join(',')) });
       }
       const [only] = texts as [string];
       const body = media === GEO_JSON && !prefersContextInHeader(request) ? withContext(only, context) : only;
-      return sendBody(request, reply, { media, context, body });
+      return sendEntities(request, reply, { media, context, body });
     }
 
     async function retrieveFromAll(
@@ -291,10 +294,11 @@ export const entityQueryRoutes =
         .map((entity) => cache.text(rendering, entity))
         .filter((text) => text !== '{}')
         .join(',');
-      const body = Buffer.from(pageText(request, media, context, texts));
+      const text = pageText(request, media, context, texts);
+      const body = repeatable ? Buffer.from(text) : text;
       pagingHeaders(request, reply, paging, page, media);
-      sendBody(request, reply, { media, context, body });
-      if (repeatable) pages.keep(page, body, reply);
+      sendEntities(request, reply, { media, context, body });
+      if (repeatable) pages.keep(page, body as Buffer, reply);
       return reply;
     }
 
@@ -304,9 +308,23 @@ export const entityQueryRoutes =
       // 4.21: nothing is left of it, as if it were not there.
       if (body === '{}') throw notFound(`Entity ${id} has none of the members that were asked for`);
       if (media === GEO_JSON && !prefersContextInHeader(request)) body = withContext(body, context);
-      return sendBody(request, reply, { media, context, body });
+      return sendEntities(request, reply, { media, context, body });
     }
   };
+
+/** 4.3.6.8, 5.7.1.4, 5.7.2.4: to a client that prefers an earlier version go entities as that has them; 203 says that they were altered. */
+function sendEntities(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  answer: { readonly media: MediaType; readonly context: Context; readonly body: string | Buffer },
+): FastifyReply {
+  const wanted = typeof answer.body === 'string' ? preferredVersion(request) : undefined;
+  if (wanted === undefined) return sendBody(request, reply, answer);
+  const payload = JSON.parse(answer.body as string) as JsonValue;
+  const conformant = conformTo(payload, wanted);
+  if (conformant === payload) return sendBody(request, reply, answer);
+  return sendBody(request, reply, { ...answer, body: JSON.stringify(conformant), status: 203 });
+}
 
 function pageText(request: FastifyRequest, media: MediaType, context: Context, texts: string): string {
   if (media !== GEO_JSON) return `[${texts}]`;

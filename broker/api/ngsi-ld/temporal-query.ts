@@ -169,6 +169,7 @@ function send(request: FastifyRequest, reply: FastifyReply, context: Context, me
     media,
     context,
     body: media === LD_JSON && text.startsWith('{') ? withContext(text, context) : text,
+    fallbacks: false,
   });
 }
 

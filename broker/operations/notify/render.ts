@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type AttributeInstance, VALUE_MEMBER } from '../../domain/attribute.ts';
 import type { Change, Position } from '../../domain/change.ts';
+import { conformTo } from '../../domain/conformance.ts';
 import type { Entity } from '../../domain/entity.ts';
 import { badRequest } from '../../domain/errors.ts';
 import { type Iri, NGSILD_NULL } from '../../domain/iri.ts';
@@ -28,6 +29,8 @@ export interface NotificationStyle {
   /** Subscriptions with equal keys get the same text for the same change. */
   readonly key: string;
   readonly write: EntityWriter;
+  /** Makes entities what an earlier version of the specification would have (5.8.6, ngsildConformance). */
+  readonly amend: (entity: JsonObject) => JsonObject;
   /** Linked entities come with the others (4.5.23). */
   readonly joined: { readonly join: Join; readonly write: JoinedWriter } | undefined;
   /** Whether an attribute is part of the notification (attributes, pick, omit). */
@@ -44,7 +47,7 @@ const CONTEXT_RELATION = 'http://www.w3.org/ns/json-ld#context';
 
 /** @param context the @context of the notifications, resolved */
 export function notificationStyle(document: SubscriptionDocument, context: Context, tenant: string): NotificationStyle {
-  const { notification, lang, subscription } = document;
+  const { notification, lang, subscription, conformance } = document;
   const { endpoint } = notification;
   const geo = endpoint.accept === 'application/geo+json';
   const { join } = notification;
@@ -65,8 +68,9 @@ export function notificationStyle(document: SubscriptionDocument, context: Conte
   const attrs = notification.attributes && new Set(notification.attributes);
   return {
     representation,
-    key: `${context.key} ${representationKey(representation)}`,
+    key: `${context.key} ${conformance?.join('.') ?? ''} ${representationKey(representation)}`,
     write: entityWriter(context, representation),
+    amend: conformance === undefined ? (entity) => entity : (entity) => conformTo(entity, conformance) as JsonObject,
     joined: join && { join, write: joinedWriter(context, representation, join) },
     shows: (name) => (attrs?.has(name) ?? true) && (pick?.has(name) ?? true) && !omit?.has(name),
     headers: {
@@ -116,7 +120,7 @@ export function periodicNotificationOf(
     linked === undefined || style.joined === undefined
       ? entities.map((entity) => style.write(entity))
       : style.joined.write(entities, linked);
-  const texts = written.map((object) => withMember(JSON.stringify(object), style.contextMember));
+  const texts = written.map((object) => entityJson(object, style));
   return envelope(to, `t${now}`, undefined, fromMicros(now), texts.join(','), timeoutMs);
 }
 
@@ -158,7 +162,7 @@ function entityText(to: SubscriptionInForce, change: Change): string {
   const { style, notification } = to;
   if (change.kind === 'deleted' || hasDeleted(change) || notification.showChanges) {
     const entity = change.kind === 'deleted' ? { ...change.entity, attributes: {} } : change.entity;
-    return withMember(JSON.stringify(changedEntity(to, change, style.write(entity))), style.contextMember);
+    return entityJson(changedEntity(to, change, style.write(entity)), style);
   }
   let known = texts.get(change);
   if (!known) {
@@ -168,7 +172,7 @@ function entityText(to: SubscriptionInForce, change: Change): string {
   const key = `${style.key} ${style.contextMember}`;
   let text = known.get(key);
   if (text === undefined) {
-    text = withMember(JSON.stringify(style.write(change.entity)), style.contextMember);
+    text = entityJson(style.write(change.entity), style);
     known.set(key, text);
   }
   return text;
@@ -181,8 +185,11 @@ function joinedText(to: SubscriptionInForce, change: Change, linked: LinkedEntit
   const { style, notification } = to;
   const [entity = {}, ...others] = style.joined?.write([change.entity], linked) ?? [];
   const told = hasDeleted(change) || notification.showChanges ? changedEntity(to, change, entity) : entity;
-  return [told, ...others].map((object) => withMember(JSON.stringify(object), style.contextMember)).join(',');
+  return [told, ...others].map((object) => entityJson(object, style)).join(',');
 }
+
+const entityJson = (entity: JsonObject, style: NotificationStyle): string =>
+  withMember(JSON.stringify(style.amend(entity)), style.contextMember);
 
 const withMember = (object: string, member: string) =>
   member === '' ? object : object === '{}' ? `{${member}}` : `{${member},${object.slice(1)}`;
