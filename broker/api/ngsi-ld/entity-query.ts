@@ -138,7 +138,7 @@ export const entityQueryRoutes =
         ? await joinedTexts(request, prepared, entities, joined)
         : entities.map((entity) => rendering.write(entity)).filter((text) => text !== '{}');
       pagingHeaders(request, reply, paging, gathered.found, media);
-      return sendBody(request, reply, {
+      return sendEntities(request, reply, {
         media,
         context,
         body: Buffer.from(pageText(request, media, context, texts.join(','))),
