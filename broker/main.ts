@@ -23,7 +23,7 @@ if (process.argv.includes('--help') || process.argv.includes('-h')) {
 }
 
 try {
-  const { startBroker } = await import('./wiring.ts');
+  const { startBroker } = await import('./start.ts');
   const broker = await startBroker(readConfig());
   let stopping = false;
   const stop = (signal: string) => {

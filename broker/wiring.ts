@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -26,7 +26,7 @@ import { subscriptionRoutes } from './api/ngsi-ld/subscriptions.ts';
 import { temporalFilterOf } from './api/ngsi-ld/temporal-parameters.ts';
 import { temporalProvisionRoutes } from './api/ngsi-ld/temporal-provision.ts';
 import { temporalQueryRoutes } from './api/ngsi-ld/temporal-query.ts';
-import { type Config, refuseOpenWorld } from './config.ts';
+import type { Config } from './config.ts';
 import { allowEverything } from './domain/access.ts';
 import type { Iri, TenantId } from './domain/iri.ts';
 import { type Limits, setLimits } from './domain/limits.ts';
@@ -59,8 +59,10 @@ import { openSqliteStore, type SqliteStore } from './stores/sqlite/sqlite-store.
 import { systemClock } from './stores/system-clock.ts';
 import { httpServer } from './transport/http.ts';
 import { type MqttServer, mqttServer } from './transport/mqtt.ts';
+import { rememberedId, sweepEvery, trimByAge } from './upkeep.ts';
 
-const VERSION = (JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as { version: string }).version;
+export const VERSION = (JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as { version: string })
+  .version;
 
 /** A broker, put together and not listening yet. */
 export interface Broker {
@@ -299,7 +301,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   await registry.load();
   await delivery.start();
   periodic.start();
-  const stopTrimming = trimByAge(store, config.changeRetentionHours, onError);
+  const stopTrimming = trimByAge(feed, config.changeRetentionHours, onError);
   const sweeping = sweepEvery(1000, () => sweepExpired(entities, history, clock), onError);
   const sweepingRegistrations = sweepEvery(1000, registry.sweep, onError);
 
@@ -342,90 +344,4 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       await store.close();
     },
   };
-}
-
-/** Starts a broker for good: listens, says where, and answers with what stops it. */
-export async function startBroker(config: Config): Promise<{ stop(signal: string): Promise<void> }> {
-  refuseOpenWorld(config);
-  const broker = await buildBroker(config);
-  const { url, mqttUrl } = await broker.listen();
-  if (process.stdout.isTTY) greet(config, url, mqttUrl);
-  broker.logger.info(
-    { version: VERSION, node: process.version, http: url, mqtt: mqttUrl, dataDir: config.dataDir },
-    `Mizar listens at ${url}: API at /ngsi-ld/v1, documentation at /docs`,
-  );
-  return {
-    async stop(signal) {
-      broker.logger.info({ signal }, 'draining');
-      const late = setTimeout(() => {
-        broker.logger.warn('draining took too long; ending anyway, nothing acknowledged is lost');
-        process.exit(1);
-      }, config.drainTimeoutMs);
-      await broker.close();
-      clearTimeout(late);
-      broker.logger.info('stopped');
-    },
-  };
-}
-
-/** For the person who has just started it in a terminal; a supervisor gets log lines only. */
-function greet(config: Config, url: string, mqttUrl: string | undefined): void {
-  const rows = [
-    ['NGSI-LD API', `${url}/ngsi-ld/v1`],
-    ['browse the APIs', `${url}/docs`],
-    ['health, figures', `${url}/health  ${url}/metrics`],
-    ['MQTT for devices', mqttUrl ?? 'off (MIZAR_MQTT=false)'],
-    ['data', config.dataDir],
-    ['try it', 'npm run demo   (in a second terminal)'],
-    ['settings', 'npm start -- --help'],
-  ];
-  console.log(`\n  Mizar ${VERSION}\n\n${rows.map(([what, where]) => `  ${what!.padEnd(18)}${where}`).join('\n')}\n`);
-}
-
-/** The broker's name in stamps: must stay the same for the life of its data. */
-function rememberedId(dataDir: string): string {
-  const made = `broker-${randomUUID().slice(0, 8)}`;
-  if (dataDir === ':memory:') return made;
-  const file = join(dataDir, 'broker-id');
-  if (existsSync(file)) return readFileSync(file, 'utf8').trim();
-  writeFileSync(file, `${made}\n`);
-  return made;
-}
-
-/** Repeats a task, each time so long after the last one ended. @returns stop */
-function sweepEvery(ms: number, task: () => Promise<unknown>, onError: (error: unknown) => void): () => void {
-  let timer: NodeJS.Timeout;
-  let stopped = false;
-  const again = () => {
-    timer = setTimeout(() => {
-      task()
-        .catch(onError)
-        .finally(() => {
-          if (!stopped) again();
-        });
-    }, ms).unref();
-  };
-  again();
-  return () => {
-    stopped = true;
-    clearTimeout(timer);
-  };
-}
-
-/** Trims the change log to its age, by looking once a minute where it was so many hours ago. @returns stop */
-function trimByAge(store: SqliteStore, hours: number, onError: (error: unknown) => void): () => void {
-  const marks: { readonly at: number; readonly head: number }[] = [];
-  const timer = setInterval(() => {
-    const now = Date.now();
-    store.feed
-      .head()
-      .then(async (head) => {
-        marks.push({ at: now, head });
-        let old: (typeof marks)[number] | undefined;
-        while (marks[0] && marks[0].at <= now - hours * 3_600_000) old = marks.shift();
-        if (old) await store.feed.trim(old.head);
-      })
-      .catch(onError);
-  }, 60_000).unref();
-  return () => clearInterval(timer);
 }
