@@ -18,6 +18,7 @@ import { contextRoutes } from './api/ngsi-ld/contexts.ts';
 import { discoveryRoutes } from './api/ngsi-ld/discovery.ts';
 import { entityRoutes } from './api/ngsi-ld/entities.ts';
 import { attributeRoutes } from './api/ngsi-ld/entity-attributes.ts';
+import { entityMapRoutes } from './api/ngsi-ld/entity-maps.ts';
 import { entityQueryRoutes } from './api/ngsi-ld/entity-query.ts';
 import { registrationSubscriptionRoutes } from './api/ngsi-ld/registration-subscriptions.ts';
 import { registrationRoutes } from './api/ngsi-ld/registrations.ts';
@@ -28,6 +29,7 @@ import { temporalProvisionRoutes } from './api/ngsi-ld/temporal-provision.ts';
 import { temporalQueryRoutes } from './api/ngsi-ld/temporal-query.ts';
 import type { Config } from './config.ts';
 import { allowEverything } from './domain/access.ts';
+import { ENTITY_MAP_LIMITS } from './domain/entity-map.ts';
 import type { Iri, TenantId } from './domain/iri.ts';
 import { type Limits, setLimits } from './domain/limits.ts';
 import { contextLoader } from './egress/context-loader.ts';
@@ -43,6 +45,7 @@ import { distributedBatch } from './operations/distributed/batch.ts';
 import { distributedEntities } from './operations/distributed/entities.ts';
 import { distributedReads } from './operations/distributed/reads.ts';
 import { entityOperations } from './operations/entities.ts';
+import { entityMapOperations } from './operations/entity-maps.ts';
 import { sweepExpired } from './operations/expiry.ts';
 import { historyOperations } from './operations/history.ts';
 import { ingest } from './operations/ingest.ts';
@@ -220,6 +223,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         contextMs: config.contextTimeoutMs,
         notificationMs: config.notificationTimeoutMs,
         mqttConnections: config.mqttConnections,
+        entityMapEntities: ENTITY_MAP_LIMITS.entities,
+        entityMaps: ENTITY_MAP_LIMITS.maps,
         temporalInstances: config.temporalLimit,
         waitingWrites: config.waitingWrites,
         sourceReplyBytes: config.sourceReplyLimitBytes,
@@ -256,6 +261,13 @@ export async function buildBroker(config: Config, replacements: Replacements = {
 
   const demandTenant = (tenant: TenantId) => requireTenant(entities, tenant);
   const temporal = historyOperations({ history, clock, access, demandTenant, instancesPerAttribute: config.temporalLimit });
+  const queries = queryOperations({ entities, access, joinLimits });
+  const entityMaps = entityMapOperations({
+    documents,
+    clock,
+    access,
+    newId: () => `urn:ngsi-ld:EntityMap:${randomUUID()}` as Iri,
+  });
   const app = await httpServer({
     logger,
     limits: { bodyLimitBytes: config.bodyLimitBytes, jsonDepth: config.jsonDepth, urlLimitChars: config.urlLimitChars },
@@ -266,13 +278,14 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     version: VERSION,
     routes: {
       '/ngsi-ld/v1': [
-        entityQueryRoutes(queryOperations({ entities, access, joinLimits }), renderings, paging, everywhere),
+        entityQueryRoutes(queries, renderings, paging, everywhere, entityMaps),
+        entityMapRoutes(entityMaps, queries, temporal),
         entityRoutes(provisionEverywhere),
         attributeRoutes(provisionEverywhere),
         batchRoutes(distributedBatch(batchOperations({ entities, clock, access }), sources), { batchLimit: config.batchLimit }),
         discoveryRoutes(discoveryOperations({ entities, access, demandTenant })),
         temporalProvisionRoutes(temporal),
-        temporalQueryRoutes(temporal, paging),
+        temporalQueryRoutes(temporal, paging, entityMaps),
         contextRoutes(contexts),
         registrationRoutes(registry.registrations),
         registrationSubscriptionRoutes(registry.subscriptions),

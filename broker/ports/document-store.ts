@@ -10,6 +10,8 @@ export type DocumentKind =
   | 'registration-subscription'
   | 'context'
   | 'context-cache'
+  | 'entity-map'
+  | 'snapshot'
   | 'service-group'
   | 'device'
   | 'mapping'

@@ -55,12 +55,12 @@ export function pagingHeaders(
   request: FastifyRequest,
   reply: FastifyReply,
   paging: Paging,
-  page: { readonly more: boolean; readonly count?: number },
+  page: { readonly more: boolean; readonly count?: number; readonly nextOffset?: number },
   media: MediaType,
 ): void {
   if (page.count !== undefined) reply.header('NGSILD-Results-Count', String(page.count));
   if (paging.limit === 0) return;
-  if (page.more) appendLink(reply, pageLink(request, paging, paging.offset + paging.limit, 'next', media));
+  if (page.more) appendLink(reply, pageLink(request, paging, page.nextOffset ?? paging.offset + paging.limit, 'next', media));
   if (paging.offset > 0) appendLink(reply, pageLink(request, paging, Math.max(0, paging.offset - paging.limit), 'prev', media));
 }
 

@@ -11,6 +11,7 @@ import { parseTypes } from '../../domain/query/parse/types.ts';
 import type { TypeSelection } from '../../domain/query/query.ts';
 import { entityWriter, type Representation, representationKey } from '../../domain/representation.ts';
 import type { DistributedReads } from '../../operations/distributed/reads.ts';
+import type { EntityMapOperations } from '../../operations/entity-maps.ts';
 import type { EntityPage, QueryOperations, QueryRequest } from '../../operations/query.ts';
 import {
   accepted,
@@ -26,7 +27,10 @@ import {
 import { onwardCallerIn, warn } from '../http/onward.ts';
 import { PAGING_LIMITS, type Paging, type PagingLimits, pagingHeaders, pagingOf } from '../http/paging.ts';
 import { bodyOf, contextOf, iriParameter, listParameter, optionsOf, parameter } from '../http/request.ts';
+import { type EntityMapText, entityMapText, mappedRetrieval, readEntityMapText } from './entity-map-use.ts';
+import { type FindEntities, mappedEntities } from './mapped-query.ts';
 import { joinOf, localOf, readQueryBody, SELECTION_PARAMETERS, selectionOf, selectionText } from './query-parameters.ts';
+import { remember, sentPages } from './remembered.ts';
 import type { Rendering, RenderingCache } from './rendering.ts';
 import {
   REPRESENTATION_OPTIONS,
@@ -56,6 +60,7 @@ interface Prepared {
   readonly representation: Representation;
   /** Linked entities come with the others (4.5.23); their answers are made anew each time. */
   readonly joined: { readonly join: Join; readonly write: JoinedWriter } | undefined;
+  readonly mapped: EntityMapText;
 }
 interface PreparedQuery extends Prepared {
   readonly paging: Paging;
@@ -81,6 +86,8 @@ export const entityQueryRoutes =
     cache: RenderingCache,
     limits: PagingLimits = PAGING_LIMITS,
     distributed?: DistributedReads,
+    /** Without them no EntityMap is ever in use (5.5.14). */
+    entityMaps?: EntityMapOperations,
   ): FastifyPluginAsync =>
   async (app) => {
     const queries = remember<PreparedQuery>(REMEMBERED_REQUESTS);
@@ -105,11 +112,46 @@ export const entityQueryRoutes =
           media,
           selection.join?.level,
         );
-        return prepare(request, media, context, representation, selection, pagingOf(request, limits));
+        return prepare(request, media, context, representation, selection, pagingOf(request, limits), entityMapText(request));
       });
-      const caller = onwardCallerIn(request, context);
+      return answerPrepared(request, reply, prepared);
+    }
+
+    function answerPrepared(request: FastifyRequest, reply: FastifyReply, prepared: PreparedQuery): Promise<FastifyReply> {
+      const caller = onwardCallerIn(request, prepared.context);
+      if (entityMaps !== undefined && usesMap(request, prepared))
+        return answerMapped(request, reply, prepared, caller, entityMaps);
       if (caller.onward !== undefined) return answerFromAll(request, reply, prepared, caller);
       return answerLocally(request, reply, prepared);
+    }
+
+    const usesMap = (request: FastifyRequest, { mapped }: Prepared): boolean =>
+      mapped.entityMap || request.headers['ngsild-entitymap'] !== undefined;
+
+    /** The page of an EntityMap (5.5.9.3), with its entities checked against the query again, wherever they are. */
+    async function answerMapped(
+      request: FastifyRequest,
+      reply: FastifyReply,
+      prepared: PreparedQuery,
+      caller: Caller,
+      maps: EntityMapOperations,
+    ): Promise<FastifyReply> {
+      const { media, context, rendering, paging, joined, mapped, representation } = prepared;
+      const find: FindEntities = async (asked) => {
+        const gathered = caller.onward && (await distributed?.queryEntities(caller, asked, representation));
+        if (gathered !== undefined) {
+          warn(reply, gathered.warnings);
+          return gathered.found;
+        }
+        const page = await operations.queryEntities(request.caller, asked);
+        return { ...page, entities: page.entities.map(({ entity }) => entity) };
+      };
+      const page = await mappedEntities(request, reply, maps, mapped, prepared.request, paging, find);
+      const texts = joined
+        ? await joinedTexts(request, prepared, page.items, joined)
+        : page.items.map((entity) => rendering.write(entity)).filter((text) => text !== '{}');
+      pagingHeaders(request, reply, paging, page, media);
+      return sendBody(request, reply, { media, context, body: pageText(request, media, context, texts.join(',')) });
     }
 
     function answerLocally(request: FastifyRequest, reply: FastifyReply, prepared: PreparedQuery): Promise<FastifyReply> {
@@ -169,10 +211,9 @@ export const entityQueryRoutes =
           options: optionsOf(request, REPRESENTATION_OPTIONS),
         };
         const representation = representationOf(text, context, media, selection.join?.level);
-        const prepared = prepare(request, media, context, representation, selection, pagingOf(request, limits));
-        const caller = onwardCallerIn(request, context);
-        if (caller.onward !== undefined) return answerFromAll(request, reply, prepared, caller);
-        return answerLocally(request, reply, prepared);
+        const mapped = readEntityMapText(body.entityMap === true, body.entityMapLifetime);
+        const prepared = prepare(request, media, context, representation, selection, pagingOf(request, limits), mapped);
+        return answerPrepared(request, reply, prepared);
       },
     );
 
@@ -199,9 +240,11 @@ export const entityQueryRoutes =
         );
         const type = parameter(request, 'type');
         const types = type === undefined ? undefined : parseTypes(type, context);
-        return { ...prepareWriting(request, media, context, representation, join), types };
+        return { ...prepareWriting(request, media, context, representation, join, entityMapText(request)), types };
       });
       const id = iriParameter(request, 'id');
+      if (entityMaps !== undefined && usesMap(request, prepared))
+        return retrieveMapped(request, reply, prepared, id, entityMaps);
       const caller = onwardCallerIn(request, context);
       if (caller.onward !== undefined) return retrieveFromAll(request, reply, prepared, id, caller);
       return operations
@@ -257,6 +300,25 @@ export const entityQueryRoutes =
       const [only] = texts as [string];
       const body = media === GEO_JSON && !prefersContextInHeader(request) ? withContext(only, context) : only;
       return sendEntities(request, reply, { media, context, body });
+    }
+
+    /** 5.7.1.4: an answer that names the EntityMap. What there is not gets none. */
+    async function retrieveMapped(
+      request: FastifyRequest,
+      reply: FastifyReply,
+      prepared: PreparedRetrieve,
+      id: Iri,
+      maps: EntityMapOperations,
+    ): Promise<FastifyReply> {
+      const { types, representation, rendering, joined, mapped } = prepared;
+      const caller = onwardCallerIn(request, prepared.context);
+      const gathered = caller.onward && (await distributed?.retrieveEntity(caller, id, types, representation));
+      if (gathered !== undefined) warn(reply, gathered.warnings);
+      const found = gathered?.found ?? (await operations.retrieveEntity(request.caller, id, types, representation)).entity;
+      if (found instanceof DomainError) throw found;
+      await mappedRetrieval(request, reply, maps, mapped, id);
+      if (joined) return sendJoinedEntity(request, reply, prepared, found, joined);
+      return sendEntity(request, reply, prepared, id, rendering.write(found));
     }
 
     async function retrieveFromAll(
@@ -339,9 +401,10 @@ function prepare(
   representation: Representation,
   selection: ReturnType<typeof selectionOf>,
   paging: Paging,
+  mapped: EntityMapText,
 ): PreparedQuery {
   return {
-    ...prepareWriting(request, media, context, representation, selection.join),
+    ...prepareWriting(request, media, context, representation, selection.join, mapped),
     paging,
     request: {
       query: selection.query,
@@ -363,6 +426,7 @@ function prepareWriting(
   context: Context,
   representation: Representation,
   join: Join | undefined,
+  mapped: EntityMapText,
 ): Prepared {
   return {
     media,
@@ -370,6 +434,7 @@ function prepareWriting(
     representation,
     rendering: renderingOf(request, media, context, representation),
     joined: join && { join, write: joinedWriter(context, representation, join) },
+    mapped,
   };
 }
 
@@ -390,54 +455,4 @@ function keyOf(request: FastifyRequest, media: MediaType, context: Context): str
 function retrievalKeyOf(request: FastifyRequest, media: MediaType, context: Context): string {
   const at = request.url.indexOf('?');
   return `${request.caller.tenant} ${context.key} ${media} ${at < 0 ? '' : request.url.slice(at)}`;
-}
-
-/** Longer keys are not worth the memory. */
-const REMEMBERED_KEY_LENGTH = 2_000;
-
-/** What was made for a key, as long as there is room: the oldest goes first. What throws is not remembered. */
-function remember<T>(limit: number): (key: string, make: () => T) => T {
-  const known = new Map<string, T>();
-  return (key, make) => {
-    const found = known.get(key);
-    if (found !== undefined) return found;
-    const made = make();
-    if (key.length > REMEMBERED_KEY_LENGTH) return made;
-    if (known.size >= limit) known.delete(known.keys().next().value as string);
-    known.set(key, made);
-    return made;
-  };
-}
-
-interface SentPage {
-  readonly headers: Record<string, string>;
-  readonly body: Buffer;
-}
-
-/**
- * Pages as they went out, by the store's answer: the same answer object for the same request means that nothing has changed since.
- * Forgotten all at once when they become too much.
- */
-function sentPages(maxBytes: number): {
-  get(page: EntityPage): SentPage | undefined;
-  keep(page: EntityPage, body: Buffer, reply: FastifyReply): void;
-} {
-  let sent = new WeakMap<EntityPage, SentPage>();
-  let bytes = 0;
-  return {
-    get: (page) => sent.get(page),
-    keep(page, body, reply) {
-      bytes += body.length;
-      if (bytes > maxBytes) {
-        sent = new WeakMap();
-        bytes = body.length;
-      }
-      const headers: Record<string, string> = {};
-      for (const name of ['content-type', 'link', 'ngsild-results-count']) {
-        const value = reply.getHeader(name);
-        if (value !== undefined) headers[name] = String(value);
-      }
-      sent.set(page, { headers, body });
-    },
-  };
 }

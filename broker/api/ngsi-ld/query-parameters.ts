@@ -175,6 +175,8 @@ export type QueryBody = SelectionText & {
   readonly lang?: string | undefined;
   readonly temporalQ?: Record<string, JsonValue> | undefined;
   readonly aggrParams?: Record<string, JsonValue> | undefined;
+  readonly entityMap?: boolean | undefined;
+  readonly entityMapLifetime?: string | undefined;
 };
 
 const BODY_MEMBERS = new Set([
@@ -224,6 +226,8 @@ export function readQueryBody(body: JsonValue): QueryBody {
     },
     temporalQ: objectMember(body, 'temporalQ'),
     aggrParams: objectMember(body, 'aggrParams'),
+    entityMap: flagMember(body, 'entityMap'),
+    entityMapLifetime: textMember(body, 'entityMapLifetime'),
   };
 }
 
@@ -244,6 +248,12 @@ function textMember(object: Record<string, JsonValue>, name: string): string | u
   const value = object[name];
   if (value === undefined || typeof value === 'string') return value;
   throw badRequest(`"${name}" must be a text`);
+}
+
+function flagMember(object: Record<string, JsonValue>, name: string): boolean | undefined {
+  const value = object[name];
+  if (value === undefined || typeof value === 'boolean') return value;
+  throw badRequest(`"${name}" must be true or false`);
 }
 
 function listMember(object: Record<string, JsonValue>, name: string): readonly string[] | undefined {

@@ -1,13 +1,25 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
-import { DomainError, notFound } from '../../domain/errors.ts';
+import type { Caller } from '../../domain/access.ts';
+import { badRequest, notFound } from '../../domain/errors.ts';
+import type { Iri } from '../../domain/iri.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
 import type { Representation } from '../../domain/representation.ts';
 import { aggregateWriter, evolutionWriter } from '../../domain/temporal-representation.ts';
 import { fromMicros, type Micros } from '../../domain/time.ts';
+import type { EntityMapOperations, IdsAt } from '../../operations/entity-maps.ts';
 import type { EvolutionSelection, HistoryOperations, TemporalQuery } from '../../operations/history.ts';
 import { accepted, LD_JSON, type MediaType, sendBody, withContext } from '../http/negotiation.ts';
-import { PAGING_LIMITS, type PagingLimits, pagingHeaders, pagingOf } from '../http/paging.ts';
+import { PAGING_LIMITS, type Paging, type PagingLimits, pagingHeaders, pagingOf } from '../http/paging.ts';
 import { bodyOf, contextOf, iriParameter, optionsOf, parameter } from '../http/request.ts';
+import {
+  type EntityMapText,
+  entityMapReference,
+  entityMapText,
+  mappedQuery,
+  mappedRetrieval,
+  readEntityMapText,
+} from './entity-map-use.ts';
+import { madeFor } from './mapped-query.ts';
 import {
   localOf,
   readQueryBody,
@@ -31,7 +43,9 @@ const SHAPE = ['attrs', 'pick', 'omit', 'lang', 'datasetId', 'format', 'options'
 const PAGING = ['limit', 'offset', 'count'] as const;
 /** Not for temporal queries: nothing is joined there (5.7.4.4). */
 const JOINS: readonly string[] = ['join', 'joinLevel', 'containedBy'];
-const QUERY = [...SELECTION_PARAMETERS.filter((name) => !JOINS.includes(name)), ...TEMPORAL_PARAMETERS, ...SHAPE, ...PAGING];
+export const TEMPORAL_QUERY_PARAMETERS = [
+  ...new Set([...SELECTION_PARAMETERS.filter((name) => !JOINS.includes(name)), ...TEMPORAL_PARAMETERS, ...SHAPE, ...PAGING]),
+];
 
 /** What a request asks of history, once it is read. */
 interface Asked {
@@ -43,9 +57,14 @@ interface Asked {
 
 /** Reading history: `GET temporal/entities/` (6.18.3.2), `GET temporal/entities/{id}` (6.19.3.1), `POST temporal/entityOperations/query` (6.24). */
 export const temporalQueryRoutes =
-  (operations: HistoryOperations, limits: PagingLimits = PAGING_LIMITS): FastifyPluginAsync =>
+  (
+    operations: HistoryOperations,
+    limits: PagingLimits = PAGING_LIMITS,
+    /** Without them no EntityMap is ever in use (5.5.14). */
+    entityMaps?: EntityMapOperations,
+  ): FastifyPluginAsync =>
   async (app) => {
-    app.get('/temporal/entities', { config: { clause: '5.7.4', query: [...new Set(QUERY)] } }, async (request, reply) => {
+    app.get('/temporal/entities', { config: { clause: '5.7.4', query: TEMPORAL_QUERY_PARAMETERS } }, async (request, reply) => {
       const context = await contextOf(request);
       return query(
         request,
@@ -54,6 +73,7 @@ export const temporalQueryRoutes =
         selectionText(request),
         representationText(request, optionsOf(request, TEMPORAL_OPTIONS)),
         temporalText(request),
+        entityMapText(request),
       );
     });
 
@@ -69,7 +89,8 @@ export const temporalQueryRoutes =
           format: parameter(request, 'format'),
           options: optionsOf(request, TEMPORAL_OPTIONS),
         };
-        return query(request, reply, context, body, shape, { ...body.temporalQ, ...body.aggrParams });
+        const mapped = readEntityMapText(body.entityMap === true, body.entityMapLifetime);
+        return query(request, reply, context, body, shape, { ...body.temporalQ, ...body.aggrParams }, mapped);
       },
     );
 
@@ -80,6 +101,7 @@ export const temporalQueryRoutes =
         const context = await contextOf(request);
         const media = accepted(request);
         const id = iriParameter(request, 'id');
+        const mapped = entityMapText(request);
         const asked = read(
           context,
           media,
@@ -89,9 +111,11 @@ export const temporalQueryRoutes =
         const { selection, representation, form, temporal } = asked;
         if (form === 'aggregatedValues') {
           const found = await operations.aggregateTemporal(request.caller, id, selection, aggregationOf(temporal));
+          if (entityMaps !== undefined) await mappedRetrieval(request, reply, entityMaps, mapped, id);
           return send(request, reply, context, media, textOf(aggregateWriter(context, representation)(found), id));
         }
         const found = await operations.retrieveTemporal(request.caller, id, selection);
+        if (entityMaps !== undefined) await mappedRetrieval(request, reply, entityMaps, mapped, id);
         if (found.cut !== undefined) partial(reply, found.cut, selection);
         return send(
           request,
@@ -110,16 +134,18 @@ export const temporalQueryRoutes =
       text: SelectionText,
       shape: RepresentationText,
       temporal: TemporalText,
+      mapped: EntityMapText,
     ): Promise<FastifyReply> {
       const media = accepted(request);
-      const { selection, representation, form } = read(context, media, shape, temporal);
-      const { query: what, order, local } = selectionOf(text, context, localOf(request));
-      if (order?.some(({ by }) => by !== 'id')) {
-        throw new DomainError('BadRequestData', 'Temporal evolutions can only be ordered by id (5.7.4.4)');
-      }
       const paging = pagingOf(request, limits);
-      const page = order?.[0]?.direction === 'desc' ? { ...paging, descending: true } : paging;
-      const asked: TemporalQuery = { query: what, selection, local, page };
+      const read = readTemporalQuery(request, context, text, shape, temporal);
+      const { form, representation } = read;
+      const page = read.descending ? { ...paging, descending: true } : paging;
+      const asked: TemporalQuery = { ...read.asked, page };
+      const { selection } = asked;
+      if (entityMaps !== undefined && (mapped.entityMap || entityMapReference(request) !== undefined)) {
+        return queryMapped(request, reply, context, read, paging, mapped, entityMaps);
+      }
       if (form === 'aggregatedValues') {
         const found = await operations.queryAggregated(request.caller, asked, aggregationOf(temporal));
         pagingHeaders(request, reply, paging, found, media);
@@ -137,7 +163,100 @@ export const temporalQueryRoutes =
       const writer = evolutionWriter(context, representation, form, selection.filter.property);
       return send(request, reply, context, media, texts(found.evolutions, writer, media, context));
     }
+
+    /** The page of an EntityMap (5.5.9.3), with its entities checked against the query again. */
+    async function queryMapped(
+      request: FastifyRequest,
+      reply: FastifyReply,
+      context: Context,
+      read: ReturnType<typeof readTemporalQuery>,
+      paging: Paging,
+      mapped: EntityMapText,
+      maps: EntityMapOperations,
+    ): Promise<FastifyReply> {
+      const media = accepted(request);
+      const { asked, form, representation, temporal } = read;
+      const { query: what, selection, local } = asked;
+      const among = (ids: readonly Iri[]): TemporalQuery => ({
+        ...asked,
+        query: { ...what, ids },
+        page: { limit: ids.length },
+      });
+      const rest = {
+        paging,
+        idsAt: evolutionIdsAt(operations, request.caller, read),
+        madeFor: madeFor(what, local),
+        among: what.ids,
+      };
+      if (form === 'aggregatedValues') {
+        const aggregation = aggregationOf(temporal);
+        const page = await mappedQuery(request, reply, maps, mapped, {
+          ...rest,
+          matchesOf: async (ids) => (await operations.queryAggregated(request.caller, among(ids), aggregation)).evolutions,
+        });
+        pagingHeaders(request, reply, paging, page, media);
+        return send(
+          request,
+          reply,
+          context,
+          media,
+          texts(page.items, aggregateWriter(context, representation), media, context),
+        );
+      }
+      let cut: { readonly from: Micros; readonly to: Micros } | undefined;
+      const page = await mappedQuery(request, reply, maps, mapped, {
+        ...rest,
+        matchesOf: async (ids) => {
+          const found = await operations.queryTemporal(request.caller, among(ids));
+          if (found.cut !== undefined) {
+            cut = {
+              from: Math.max(cut?.from ?? found.cut.from, found.cut.from),
+              to: Math.min(cut?.to ?? found.cut.to, found.cut.to),
+            };
+          }
+          return found.evolutions;
+        },
+      });
+      pagingHeaders(request, reply, paging, page, media);
+      if (cut !== undefined) partial(reply, cut, selection);
+      const writer = evolutionWriter(context, representation, form, selection.filter.property);
+      return send(request, reply, context, media, texts(page.items, writer, media, context));
+    }
   };
+
+/** A query of 5.7.4 or 5.14.5, read. @throws DomainError BadRequestData */
+export function readTemporalQuery(
+  request: FastifyRequest,
+  context: Context,
+  text: SelectionText,
+  shape: RepresentationText,
+  temporal: TemporalText,
+): { readonly asked: Omit<TemporalQuery, 'page'>; readonly descending: boolean } & Omit<Asked, 'selection'> {
+  const { selection, representation, form } = read(context, accepted(request), shape, temporal);
+  const { query, order, local, join } = selectionOf(text, context, localOf(request));
+  if (join !== undefined) throw badRequest('Linked entities are not joined to temporal evolutions (5.7.4.4)');
+  if (order?.some(({ by }) => by !== 'id')) {
+    throw badRequest('Temporal evolutions can only be ordered by id (5.7.4.4)');
+  }
+  const descending = order?.[0]?.direction === 'desc';
+  return { asked: { query, selection, local }, descending, representation, form, temporal };
+}
+
+/** Evolutions that are read at once only to learn their ids: they can be large. */
+const EVOLUTIONS_AT_ONCE = 50;
+
+/** The ids of the entities whose evolution matches, a part at a time, as an EntityMap wants them (5.14.5). */
+export function evolutionIdsAt(
+  operations: HistoryOperations,
+  caller: Caller,
+  { asked, descending }: Pick<ReturnType<typeof readTemporalQuery>, 'asked' | 'descending'>,
+): IdsAt {
+  return async (offset, limit) => {
+    const page = { limit: Math.min(limit, EVOLUTIONS_AT_ONCE), offset, ...(descending ? { descending } : {}) };
+    const { evolutions, more } = await operations.queryTemporal(caller, { ...asked, page });
+    return { ids: evolutions.map(({ id }) => id), more };
+  };
+}
 
 function read(context: Context, media: MediaType, shape: RepresentationText, temporal: TemporalText): Asked {
   // A Query that says how to aggregate (5.2.44) wants aggregates.

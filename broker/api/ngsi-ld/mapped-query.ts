@@ -1,0 +1,45 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Entity } from '../../domain/entity.ts';
+import type { EntityQuery } from '../../domain/query/query.ts';
+import type { EntityMapOperations, IdsAt, MappedPage } from '../../operations/entity-maps.ts';
+import type { QueryRequest } from '../../operations/query.ts';
+import type { Paging } from '../http/paging.ts';
+import { type EntityMapText, mappedQuery } from './entity-map-use.ts';
+
+/** Executes a query, here or also elsewhere. */
+export type FindEntities = (asked: QueryRequest) => Promise<{ readonly entities: readonly Entity[]; readonly more: boolean }>;
+
+/** The ids that a query finds, a part at a time, as an EntityMap wants them (5.14.4). */
+export function entityIdsAt(find: FindEntities, asked: QueryRequest): IdsAt {
+  const { order } = asked.page;
+  return async (offset, limit) => {
+    const page = { limit, offset, ...(order === undefined ? {} : { order }) };
+    const { entities, more } = await find({ ...asked, page });
+    return { ids: entities.map(({ id }) => id), more };
+  };
+}
+
+/** A page of an EntityMap: the one that the request refers to, or a new one (5.7.2.4). */
+export function mappedEntities(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  maps: EntityMapOperations,
+  text: EntityMapText,
+  asked: QueryRequest,
+  paging: Paging,
+  find: FindEntities,
+): Promise<MappedPage<Entity>> {
+  const { query, local } = asked;
+  return mappedQuery(request, reply, maps, text, {
+    paging,
+    idsAt: entityIdsAt(find, asked),
+    matchesOf: async (ids) => (await find({ ...asked, query: { ...query, ids }, page: { limit: ids.length } })).entities,
+    madeFor: madeFor(query, local),
+    among: query.ids,
+  });
+}
+
+/** Equal for queries that differ in their ids at most (5.5.14). */
+export function madeFor({ ids: _, ...query }: EntityQuery, local: boolean): string {
+  return JSON.stringify([query, local]);
+}

@@ -1,0 +1,52 @@
+import type { FastifyReply } from 'fastify';
+import type { EntityPage } from '../../operations/query.ts';
+
+/** Longer keys are not worth the memory. */
+const REMEMBERED_KEY_LENGTH = 2_000;
+
+/** What was made for a key, as long as there is room: the oldest goes first. What throws is not remembered. */
+export function remember<T>(limit: number): (key: string, make: () => T) => T {
+  const known = new Map<string, T>();
+  return (key, make) => {
+    const found = known.get(key);
+    if (found !== undefined) return found;
+    const made = make();
+    if (key.length > REMEMBERED_KEY_LENGTH) return made;
+    if (known.size >= limit) known.delete(known.keys().next().value as string);
+    known.set(key, made);
+    return made;
+  };
+}
+
+export interface SentPage {
+  readonly headers: Record<string, string>;
+  readonly body: Buffer;
+}
+
+/**
+ * Pages as they went out, by the store's answer: the same answer object for the same request means that nothing has changed since.
+ * Forgotten all at once when they become too much.
+ */
+export function sentPages(maxBytes: number): {
+  get(page: EntityPage): SentPage | undefined;
+  keep(page: EntityPage, body: Buffer, reply: FastifyReply): void;
+} {
+  let sent = new WeakMap<EntityPage, SentPage>();
+  let bytes = 0;
+  return {
+    get: (page) => sent.get(page),
+    keep(page, body, reply) {
+      bytes += body.length;
+      if (bytes > maxBytes) {
+        sent = new WeakMap();
+        bytes = body.length;
+      }
+      const headers: Record<string, string> = {};
+      for (const name of ['content-type', 'link', 'ngsild-results-count']) {
+        const value = reply.getHeader(name);
+        if (value !== undefined) headers[name] = String(value);
+      }
+      sent.set(page, { headers, body });
+    },
+  };
+}
