@@ -31,6 +31,21 @@ export const OPERATIONS: Readonly<Record<string, { readonly name: string; readon
     '5.7.3': 'Retrieve Temporal Evolution of an Entity',
     '5.7.4': 'Query Temporal Evolution of Entities',
   }),
+  ...under('EntityMaps', {
+    '5.14.1': 'Retrieve EntityMap',
+    '5.14.2': 'Update EntityMap',
+    '5.14.3': 'Delete EntityMap',
+    '5.14.4': 'Create EntityMap for Query Entities',
+    '5.14.5': 'Create EntityMap for Query Temporal Evolution of Entities',
+  }),
+  ...under('Snapshots', {
+    '5.16.1': 'Create Snapshot',
+    '5.16.2': 'Clone Snapshot',
+    '5.16.3': 'Retrieve Snapshot Status',
+    '5.16.4': 'Update Snapshot Status',
+    '5.16.5': 'Delete Snapshot',
+    '5.16.7': 'Purge Snapshots',
+  }),
   ...under('Discovery', {
     '5.7.5': 'Retrieve Available Entity Types',
     '5.7.6': 'Retrieve Details of Available Entity Types',

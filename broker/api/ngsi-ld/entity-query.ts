@@ -6,16 +6,12 @@ import { badRequest, DomainError, notFound } from '../../domain/errors.ts';
 import type { Iri } from '../../domain/iri.ts';
 import type { JsonValue } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
-import { type Join, type JoinedWriter, joinedWriter } from '../../domain/linked.ts';
 import { parseTypes } from '../../domain/query/parse/types.ts';
-import type { TypeSelection } from '../../domain/query/query.ts';
-import { entityWriter, type Representation, representationKey } from '../../domain/representation.ts';
 import type { DistributedReads } from '../../operations/distributed/reads.ts';
 import type { EntityMapOperations } from '../../operations/entity-maps.ts';
-import type { EntityPage, QueryOperations, QueryRequest } from '../../operations/query.ts';
+import type { EntityPage, QueryOperations } from '../../operations/query.ts';
 import {
   accepted,
-  contextMember,
   GEO_JSON,
   LD_JSON,
   type MediaType,
@@ -25,13 +21,23 @@ import {
   withContext,
 } from '../http/negotiation.ts';
 import { onwardCallerIn, warn } from '../http/onward.ts';
-import { PAGING_LIMITS, type Paging, type PagingLimits, pagingHeaders, pagingOf } from '../http/paging.ts';
+import { PAGING_LIMITS, type PagingLimits, pagingHeaders, pagingOf } from '../http/paging.ts';
 import { bodyOf, contextOf, iriParameter, listParameter, optionsOf, parameter } from '../http/request.ts';
-import { type EntityMapText, entityMapText, mappedRetrieval, readEntityMapText } from './entity-map-use.ts';
+import { entityMapText, mappedRetrieval, readEntityMapText } from './entity-map-use.ts';
 import { type FindEntities, mappedEntities } from './mapped-query.ts';
+import {
+  keyOf,
+  type Prepared,
+  type PreparedQuery,
+  type PreparedRetrieve,
+  pageText,
+  prepare,
+  prepareWriting,
+  retrievalKeyOf,
+} from './prepared.ts';
 import { joinOf, localOf, readQueryBody, SELECTION_PARAMETERS, selectionOf, selectionText } from './query-parameters.ts';
 import { remember, sentPages } from './remembered.ts';
-import type { Rendering, RenderingCache } from './rendering.ts';
+import type { RenderingCache } from './rendering.ts';
 import {
   REPRESENTATION_OPTIONS,
   REPRESENTATION_PARAMETERS,
@@ -51,24 +57,6 @@ const RETRIEVE = [
   'entityMap',
   'entityMapLifetime',
 ];
-
-/** A request that was read: what to ask, and how to write the answer. Depends on URL, @context, media type and tenant only. */
-interface Prepared {
-  readonly media: MediaType;
-  readonly context: Context;
-  readonly rendering: Rendering;
-  readonly representation: Representation;
-  /** Linked entities come with the others (4.5.23); their answers are made anew each time. */
-  readonly joined: { readonly join: Join; readonly write: JoinedWriter } | undefined;
-  readonly mapped: EntityMapText;
-}
-interface PreparedQuery extends Prepared {
-  readonly paging: Paging;
-  readonly request: QueryRequest;
-}
-interface PreparedRetrieve extends Prepared {
-  readonly types: TypeSelection | undefined;
-}
 
 /** Reading a URL costs more than answering it, and clients ask the same again and again. */
 const REMEMBERED_REQUESTS = 2_000;
@@ -386,73 +374,4 @@ function sendEntities(
   const conformant = conformTo(payload, wanted);
   if (conformant === payload) return sendBody(request, reply, answer);
   return sendBody(request, reply, { ...answer, body: JSON.stringify(conformant), status: 203 });
-}
-
-function pageText(request: FastifyRequest, media: MediaType, context: Context, texts: string): string {
-  if (media !== GEO_JSON) return `[${texts}]`;
-  const collection = `{"type":"FeatureCollection","features":[${texts}]`;
-  return prefersContextInHeader(request) ? `${collection}}` : `${collection},${contextMember(context)}}`;
-}
-
-function prepare(
-  request: FastifyRequest,
-  media: MediaType,
-  context: Context,
-  representation: Representation,
-  selection: ReturnType<typeof selectionOf>,
-  paging: Paging,
-  mapped: EntityMapText,
-): PreparedQuery {
-  return {
-    ...prepareWriting(request, media, context, representation, selection.join, mapped),
-    paging,
-    request: {
-      query: selection.query,
-      local: selection.local,
-      joinLevel: selection.join?.level ?? 0,
-      page: {
-        limit: paging.limit,
-        offset: paging.offset,
-        count: paging.count,
-        ...(selection.order === undefined ? {} : { order: selection.order }),
-      },
-    },
-  };
-}
-
-function prepareWriting(
-  request: FastifyRequest,
-  media: MediaType,
-  context: Context,
-  representation: Representation,
-  join: Join | undefined,
-  mapped: EntityMapText,
-): Prepared {
-  return {
-    media,
-    context,
-    representation,
-    rendering: renderingOf(request, media, context, representation),
-    joined: join && { join, write: joinedWriter(context, representation, join) },
-    mapped,
-  };
-}
-
-function renderingOf(request: FastifyRequest, media: MediaType, context: Context, representation: Representation): Rendering {
-  const write = entityWriter(context, representation);
-  const inside = media === LD_JSON;
-  return {
-    key: `${request.caller.tenant} ${context.key} ${inside ? '@' : ''}${representationKey(representation)}`,
-    write: inside ? (entity) => withContext(JSON.stringify(write(entity)), context) : (entity) => JSON.stringify(write(entity)),
-  };
-}
-
-function keyOf(request: FastifyRequest, media: MediaType, context: Context): string {
-  return `${request.caller.tenant} ${context.key} ${media} ${request.url}`;
-}
-
-/** Retrieving another entity in the same way is the same preparation. */
-function retrievalKeyOf(request: FastifyRequest, media: MediaType, context: Context): string {
-  const at = request.url.indexOf('?');
-  return `${request.caller.tenant} ${context.key} ${media} ${at < 0 ? '' : request.url.slice(at)}`;
 }
