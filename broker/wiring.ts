@@ -20,6 +20,7 @@ import { entityRoutes } from './api/ngsi-ld/entities.ts';
 import { attributeRoutes } from './api/ngsi-ld/entity-attributes.ts';
 import { entityMapRoutes } from './api/ngsi-ld/entity-maps.ts';
 import { entityQueryRoutes } from './api/ngsi-ld/entity-query.ts';
+import { identityRoutes } from './api/ngsi-ld/identity.ts';
 import { registrationSubscriptionRoutes } from './api/ngsi-ld/registration-subscriptions.ts';
 import { registrationRoutes } from './api/ngsi-ld/registrations.ts';
 import { renderingCache } from './api/ngsi-ld/rendering.ts';
@@ -287,6 +288,12 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         temporalProvisionRoutes(temporal),
         temporalQueryRoutes(temporal, paging, entityMaps),
         contextRoutes(contexts),
+        identityRoutes({
+          alias: sources.alias,
+          uptimeS: () => Math.round((Date.now() - started) / 1000),
+          now: clock.now,
+          version: VERSION,
+        }),
         registrationRoutes(registry.registrations),
         registrationSubscriptionRoutes(registry.subscriptions),
         subscriptionRoutes(

@@ -1,7 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller } from '../../domain/access.ts';
-import type { JsonValue } from '../../domain/json.ts';
+import { isObject, type JsonValue } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
+import { linkedContext } from './negotiation.ts';
 import { contextOf, parameter } from './request.ts';
 
 declare module 'fastify' {
@@ -21,8 +22,20 @@ export function onwardCaller(request: FastifyRequest, context?: Context): Caller
   const { caller } = request;
   if (!request.server.hasSources(caller.tenant) || parameter(request, 'local') === 'true') return caller;
   const body = request.body as JsonValue | undefined;
-  const known = context ?? contextOf(request, Array.isArray(body) ? body[0] : body);
+  const known = context ?? (Array.isArray(body) ? contextOfBatch(request, body[0]) : contextOf(request, body));
   return known instanceof Promise ? known.then((found) => withRequest(request, found)) : withRequest(request, known);
+}
+
+/** That of the first element. A list of ids has none, and what is wrong with an element concerns only that one. */
+function contextOfBatch(request: FastifyRequest, first: JsonValue | undefined): Context | Promise<Context> {
+  const { resolveContext } = request.server;
+  if (!isObject(first)) return resolveContext(linkedContext(request));
+  try {
+    const found = contextOf(request, first);
+    return found instanceof Promise ? found.catch(() => resolveContext(undefined)) : found;
+  } catch {
+    return resolveContext(undefined);
+  }
 }
 
 /** {@link onwardCaller} where the @context is known already. */
@@ -35,7 +48,7 @@ export function onwardCallerIn(request: FastifyRequest, context: Context): Calle
 function withRequest(request: FastifyRequest, context: Context): Caller {
   const { caller, headers, method, url } = request;
   const end = url.indexOf('?');
-  const path = end < 0 ? url : url.slice(0, end);
+  const path = (end < 0 ? url : url.slice(0, end)).replace(/\/$/, '');
   const via = headers['via'];
   const onward = {
     context,

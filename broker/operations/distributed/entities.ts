@@ -7,6 +7,7 @@ import type { UpdateResult } from '../../domain/patch.ts';
 import type { EntityQuery, TypeSelection } from '../../domain/query/query.ts';
 import { matchingInformation, type RegistrationMatch } from '../../domain/registration.ts';
 import type { EntityOperations, Target } from '../entities.ts';
+import { purgeFor } from './question.ts';
 import type { Sources } from './sources.ts';
 import { sourceError } from './sources.ts';
 import { distributeWrite, type LocalWrite, loop, type PartialWrite } from './writes.ts';
@@ -100,22 +101,20 @@ export function distributedEntities(local: EntityOperations, sources: Sources): 
         await local.purgeEntities(caller, selection, scope);
         return undefined;
       }
-      const concernedSources = sources
-        .inForce(caller, ['purgeEntity'])
-        .filter(
-          ({ registration }) =>
-            registration.mode !== 'auxiliary' && matchingInformation(registration, matchOf(selection.query)).length > 0,
-        );
-      if (concernedSources.length > 0 && sources.isLoop(caller)) throw loop(sources, caller);
-      const query = Object.entries(onward.query).filter(([name]) => name !== 'local' && name !== 'csf');
+      const questions = sources.inForce(caller, ['purgeEntity']).flatMap((source) => {
+        const { registration } = source;
+        const information =
+          registration.mode === 'auxiliary' ? [] : matchingInformation(registration, matchOf(selection.query));
+        const question = information.length === 0 ? undefined : purgeFor(onward, information);
+        return question === undefined ? [] : [{ source, question }];
+      });
+      if (questions.length > 0 && sources.isLoop(caller)) throw loop(sources, caller);
       const [replies] = await Promise.all([
-        Promise.all(
-          concernedSources.map((source) => sources.ask(caller, source, { method: onward.method, path: onward.path, query })),
-        ),
+        Promise.all(questions.map(({ source, question }) => sources.ask(caller, source, question))),
         local.purgeEntities(caller, selection, scope),
       ]);
       const failures = replies.flatMap((reply, at) => {
-        const source = concernedSources[at];
+        const source = questions[at]?.source;
         if (source === undefined || (reply.kind === 'answered' && (reply.status < 300 || reply.status === 404))) return [];
         return [{ error: sourceError(reply, source), registrationId: source.id, attributes: undefined }];
       });

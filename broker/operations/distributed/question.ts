@@ -63,6 +63,35 @@ export function queryFor(
     : { method: 'GET', path: 'entities', query: [...pairs, ...query] };
 }
 
+/** The purge of a client, narrowed to what is registered: nothing else of a source may be deleted (4.3.6.1). undefined: nothing is left of it. */
+export function purgeFor(onward: Onward, information: readonly RegistrationInfo[]): Question | undefined {
+  const { context, query } = onward;
+  const infos = information.some(({ entities }) => entities === undefined)
+    ? []
+    : information.flatMap(({ entities }) => entities ?? []);
+  const ids = idsFor(query['id']?.split(','), infos);
+  if (ids !== undefined && ids.length === 0) return undefined;
+  const patterns = [...new Set(infos.map(({ idPattern }) => idPattern))];
+  const idPattern = query['idPattern'] ?? (ids === undefined && patterns.length === 1 ? patterns[0] : undefined);
+  const registered = attributesFor(information, undefined);
+  const expanded = (list: string | undefined) => list?.split(',').map((name) => context.expand(name.trim()));
+  const keep = expanded(query['keep']);
+  const drop = expanded(query['drop']);
+  const dropped = registered?.filter((name) => (drop?.includes(name) ?? true) && keep?.includes(name) !== true);
+  if (dropped !== undefined && dropped.length === 0) return undefined;
+  const own = ['id', 'idPattern', 'local', 'csf', ...(dropped ? ['keep', 'drop'] : [])];
+  return {
+    method: onward.method,
+    path: onward.path,
+    query: [
+      ...Object.entries(query).filter(([name]) => !own.includes(name)),
+      ...(ids === undefined ? [] : [['id', ids.join(',')] as const]),
+      ...(idPattern === undefined || ids !== undefined ? [] : [['idPattern', idPattern] as const]),
+      ...(dropped ? [['drop', dropped.map((name) => context.compact(name)).join(',')] as const] : []),
+    ],
+  };
+}
+
 /** The ids to ask for: those of the client that the source may have, or those registered; undefined: any. */
 function idsFor(asked: readonly string[] | undefined, infos: readonly EntityInfo[]): readonly string[] | undefined {
   if (asked === undefined) {

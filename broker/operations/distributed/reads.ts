@@ -113,25 +113,31 @@ export function distributedReads(dependencies: {
       if (onward === undefined || sources.isLoop(caller)) return undefined;
       demand(access, caller, { operation: 'retrieveEntity', effect: 'read', ids: [id] });
       const wanted = wantedAttributes(representation);
-      const concerned = sources.inForce(caller, ['retrieveEntity']).flatMap((source) => {
+      const path = `entities/${encodeURIComponent(id).replaceAll('%3A', ':')}`;
+      const retrieveFor = (attributes: readonly Iri[] | undefined): Question => ({
+        method: 'GET',
+        path,
+        query: [
+          ...(attributes ? [['attrs', attributes.map((name) => onward.context.compact(name)).join(',')] as const] : []),
+          ['options', 'sysAttrs'],
+        ],
+      });
+      // A source that only answers queries is asked for the one id (5.7.1.4 leaves it out, registrants count on it).
+      const concerned = sources.inForce(caller, ['retrieveEntity', 'queryEntity', 'queryBatch']).flatMap((source) => {
         const match = { ids: [id], ...(types ? { types } : {}), ...(wanted ? { attributes: wanted } : {}) };
         const information = matchingInformation(source.registration, match);
-        return information.length === 0 ? [] : [{ source, attributes: attributesFor(information, wanted) }];
+        if (information.length === 0) return [];
+        const attributes = attributesFor(information, wanted);
+        const query = { id, ...(onward.query['type'] === undefined ? {} : { type: onward.query['type'] }) };
+        const question = source.registration.operations.includes('retrieveEntity')
+          ? retrieveFor(attributes)
+          : queryFor({ ...onward, method: 'GET', query }, source.registration, information, wanted, false);
+        return question === undefined ? [] : [{ source, question }];
       });
       if (concerned.length === 0) return undefined;
-      const path = `entities/${encodeURIComponent(id).replaceAll('%3A', ':')}`;
       const [local, ...remote] = await Promise.all([
         entities.get(caller.tenant, id),
-        ...concerned.map(({ source, attributes }) =>
-          gather(caller, source, {
-            method: 'GET',
-            path,
-            query: [
-              ...(attributes ? [['attrs', attributes.map((name) => onward.context.compact(name)).join(',')] as const] : []),
-              ['options', 'sysAttrs'],
-            ],
-          }),
-        ),
+        ...concerned.map(({ source, question }) => gather(caller, source, question)),
       ]);
       const versions: Version[] = local ? [{ entity: local.entity, auxiliary: false }] : [];
       for (const [at, { found }] of remote.entries()) {
