@@ -44,6 +44,9 @@ export interface Property extends Common {
   readonly value: JsonValue;
   readonly unitCode?: string;
   readonly valueType?: Iri;
+  /** Of `ngsildproof` only (4.5.2.2): the entity whose attribute was signed. */
+  readonly entityIdSealed?: string;
+  readonly entityTypeSealed?: readonly Iri[];
 }
 /** 5.2.7. In a fragment `value` may be the NGSI-LD Null. */
 export interface GeoProperty extends Common {

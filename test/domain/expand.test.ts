@@ -6,7 +6,15 @@ import type { AttributeInstance } from '../../broker/domain/attribute.ts';
 import { DomainError } from '../../broker/domain/errors.ts';
 import type { Iri } from '../../broker/domain/iri.ts';
 import type { JsonObject, JsonValue } from '../../broker/domain/json.ts';
-import { type ExpandOptions, expandAttributeBody, expandEntity, requireWhole } from '../../broker/domain/jsonld/expand.ts';
+import {
+  type ExpandOptions,
+  expandAttributeBody,
+  expandEntity,
+  requireWhole,
+  type WholeEntity,
+} from '../../broker/domain/jsonld/expand.ts';
+import { entityWriter } from '../../broker/domain/representation.ts';
+import type { Instant } from '../../broker/domain/time.ts';
 import { CORE, DEFAULT_VOCABULARY, offlineContexts, offlineDocument } from '../support/contexts.ts';
 
 const { core, resolve } = await offlineContexts();
@@ -143,6 +151,48 @@ describe('attributes, normalized and concise (4.5.2, 4.5.3, 4.5.18, 4.5.20 to 4.
     ['what only answers have', { object: 'urn:b:1', entity: {} }, 'part of answers only'],
     ['a wrong attribute of an attribute', { value: 1, b: { type: 'X', value: 1 } }, 'attribute a.b: "X"'],
   ])('refuses %s', (_what, value, message) => expect(refusal({ a: value })).toContain(message));
+});
+
+describe('ngsildproof (4.5.2.2, C.11)', () => {
+  const proof = {
+    type: 'Property',
+    entityIdSealed: 'urn:ngsi-ld:Store:002',
+    entityTypeSealed: 'Store',
+    value: { type: 'DataIntegrityProof', proofValue: 'z3X', value: { type: 'Property' } },
+  };
+
+  it('comes back as it was, on an attribute and on an entity', () => {
+    const body = {
+      id: 'urn:ngsi-ld:Store:002',
+      type: 'Store',
+      address: { type: 'Property', value: 'here', ngsildproof: proof },
+    };
+    const { id, types, attributes } = expandEntity(body, core) as WholeEntity;
+    const entity = {
+      id,
+      types,
+      attributes,
+      createdAt: '2026-03-01T07:00:00Z' as Instant,
+      modifiedAt: '2026-03-01T07:00:00Z' as Instant,
+    };
+    expect(entityWriter(core, {})({ ...entity, stamp: { at: 0, origin: '' } })).toEqual(body);
+    expect(expandEntity({ ngsildproof: proof }, core).attributes).toHaveProperty(
+      [core.expand('ngsildproof'), 0, 'entityTypeSealed'],
+      [`${D}Store`],
+    );
+  });
+
+  it.each([
+    ['what is sealed elsewhere', { a: { type: 'Property', value: 1, entityIdSealed: 'urn:a:1' } }],
+    ['what is sealed deeper', { a: { type: 'Property', value: 1, b: { value: 1, entityTypeSealed: 'A' } } }],
+    ['a proof that is a text', { ngsildproof: { type: 'Property', value: 'trust me' } }],
+    ['a proof that is a list', { ngsildproof: { type: 'ListProperty', valueList: [{}] } }],
+    ['a type that is a number', { ngsildproof: { ...proof, entityTypeSealed: 42 } }],
+    ['an id that is none', { ngsildproof: { ...proof, entityIdSealed: true } }],
+    ['no type at all', { ngsildproof: { ...proof, entityTypeSealed: [] } }],
+  ])('refuses %s', (_what, body) => {
+    expect(() => expandEntity(body, core)).toThrow(DomainError);
+  });
 });
 
 describe('entities (4.5.1, 5.2.4)', () => {

@@ -171,7 +171,7 @@ export const entityQueryRoutes =
       return sendEntities(request, reply, {
         media,
         context,
-        body: Buffer.from(pageText(request, media, context, texts.join(','))),
+        body: pageText(request, media, context, texts.join(',')),
       });
     }
 

@@ -76,6 +76,9 @@ export function compactInstance(instance: AttributeInstance, style: InstanceStyl
       break;
     default:
   }
+  if (instance.type === 'Property' && instance.entityIdSealed !== undefined) out['entityIdSealed'] = instance.entityIdSealed;
+  if (instance.type === 'Property' && instance.entityTypeSealed !== undefined)
+    out['entityTypeSealed'] = oneOrAll(instance.entityTypeSealed.map((type) => context.compact(type)));
   if (instance.datasetId !== undefined) out['datasetId'] = instance.datasetId;
   if (instance.observedAt !== undefined) out['observedAt'] = instance.observedAt;
   if (style.temporal === true) {

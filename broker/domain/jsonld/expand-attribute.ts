@@ -6,6 +6,7 @@ import { isObject, type JsonObject, type JsonValue } from '../json.ts';
 import { instant } from '../time.ts';
 import type { Context } from './context.ts';
 import { expandValue, isNullValue, type Nulls, shown } from './expand-value.ts';
+import { checkProof } from './proof.ts';
 
 export interface ExpandOptions {
   /** What becomes of NGSI-LD Nulls. Default: refused. */
@@ -43,7 +44,16 @@ const OUTPUT_ONLY = new Set([
   'previousObjectList',
 ]);
 /** Members beside the value that are not attributes themselves. */
-const PLAIN = new Set(['datasetId', 'observedAt', 'expiresAt', 'unitCode', 'valueType', 'objectType']);
+const PLAIN = new Set([
+  'datasetId',
+  'observedAt',
+  'expiresAt',
+  'unitCode',
+  'valueType',
+  'objectType',
+  'entityIdSealed',
+  'entityTypeSealed',
+]);
 
 const NGSI_LD = 'https://uri.etsi.org/ngsi-ld/';
 
@@ -170,7 +180,9 @@ function reified(body: JsonObject, what: string, context: Context, options: Expa
       attributes ??= {};
       if (attributes[role as Iri] !== undefined) throw badRequest(`${what}: ${key} is there twice, under different names`);
       const inner = options.isAttribute ? { ...options, isAttribute: false } : options;
-      attributes[role as Iri] = expandInstances(given, `${what}.${key}`, context, inner);
+      const instances = expandInstances(given, `${what}.${key}`, context, inner);
+      checkProof(key, role as Iri, instances, `${what}.${key}`);
+      attributes[role as Iri] = instances;
     }
   }
   return assemble({ type, valueMember, value, rest, attributes }, what, context, options);
@@ -213,10 +225,11 @@ function plainMember(
     return NGSILD_NULL;
   }
   if (role === 'observedAt' || role === 'expiresAt') return instant(given, `${what}: ${role}`);
-  if (role === 'objectType' && Array.isArray(given)) return given.map((type) => context.expand(text(type, what, role)));
+  if ((role === 'objectType' || role === 'entityTypeSealed') && Array.isArray(given) && given.length > 0)
+    return given.map((type) => context.expand(text(type, what, role)));
   const string = text(given, what, role);
-  if (role === 'unitCode') return string;
-  return role === 'objectType' ? [context.expand(string)] : context.expand(string);
+  if (role === 'unitCode' || role === 'entityIdSealed') return string;
+  return role === 'objectType' || role === 'entityTypeSealed' ? [context.expand(string)] : context.expand(string);
 }
 
 function text(given: unknown, what: string, role: string): string {

@@ -9,6 +9,7 @@ import type { Context } from './context.ts';
 import { expandAttributeName, expandEntity } from './expand.ts';
 import { expandInstance } from './expand-attribute.ts';
 import { isNullValue } from './expand-value.ts';
+import { checkProof } from './proof.ts';
 
 const NGSI_LD = 'https://uri.etsi.org/ngsi-ld/';
 const SCOPE = `${NGSI_LD}scope` as Iri;
@@ -42,7 +43,9 @@ export function expandTemporalEntity(body: unknown, context: Context): EntityFra
 export function expandTemporalInstances(given: JsonValue, name: string, context: Context): readonly AttributeInstance[] {
   const items: readonly JsonValue[] = Array.isArray(given) && given.every(isObject) ? given : [given];
   if (items.length === 0) throw badRequest(`attribute ${name}: an array of instances must not be empty`);
-  return items.map((item) => expandTemporalInstance(item, `attribute ${name}`, context));
+  const instances = items.map((item) => expandTemporalInstance(item, `attribute ${name}`, context));
+  checkProof(name, context.expand(name), instances, `attribute ${name}`);
+  return instances;
 }
 
 /**

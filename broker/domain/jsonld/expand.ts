@@ -7,6 +7,7 @@ import { type Instant, instant } from '../time.ts';
 import type { Context } from './context.ts';
 import { type ExpandOptions, expandInstance, expandInstances, NOT_AN_ATTRIBUTE } from './expand-attribute.ts';
 import { shown } from './expand-value.ts';
+import { checkProof } from './proof.ts';
 
 export type { ExpandOptions } from './expand-attribute.ts';
 
@@ -48,6 +49,7 @@ export function expandEntity(body: unknown, context: Context, options: ExpandOpt
         throw badRequest(`"${name}" cannot be an attribute of an entity (4.5.1)`);
       if (attributes[iri] !== undefined) throw badRequest(`attribute ${name} is there twice, under different names`);
       attributes[iri] = expandInstances(given, `attribute ${name}`, context, options);
+      checkProof(name, iri, attributes[iri], `attribute ${name}`);
       if (GEO.has(iri)) refuseOtherThanGeo(attributes[iri], name);
     } else if (member === 'id') fragment.id = entityId(given);
     else if (member === 'type') fragment.types = entityTypes(given, context);
@@ -86,7 +88,10 @@ export function expandAttributeBody(
 ): AttributeInstance {
   if (!isObject(body)) throw badRequest(`attribute ${name}: the body must be a JSON object`);
   const { '@context': _, ...attribute } = body;
-  return expandInstance(attribute, `attribute ${name}`, context, options.partial ? { ...options, isAttribute: true } : options);
+  const asked = options.partial ? { ...options, isAttribute: true } : options;
+  const instance = expandInstance(attribute, `attribute ${name}`, context, asked);
+  checkProof(name, context.expand(name), [instance], `attribute ${name}`);
+  return instance;
 }
 
 function refuseOtherThanGeo(instances: readonly AttributeInstance[], name: string): void {
