@@ -83,6 +83,7 @@ export function aggregateValues(method: AggregationMethod, values: readonly Json
 /** Numbers as they are, true as 1 and false as 0, and, where the tables say so, an array as its size. */
 function numeric(value: JsonValue, countArrays: boolean): number[] {
   if (typeof value === 'number') return [value];
+  if (typeof value === 'bigint') return [Number(value)];
   if (typeof value === 'boolean') return [value ? 1 : 0];
   return countArrays && Array.isArray(value) ? [value.length] : [];
 }

@@ -4,7 +4,7 @@ import { conformTo } from '../../domain/conformance.ts';
 import type { Entity } from '../../domain/entity.ts';
 import { badRequest, DomainError, notFound } from '../../domain/errors.ts';
 import type { Iri } from '../../domain/iri.ts';
-import type { JsonValue } from '../../domain/json.ts';
+import { type JsonValue, parseExact } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
 import { parseTypes } from '../../domain/query/parse/types.ts';
 import type { DistributedReads } from '../../operations/distributed/reads.ts';
@@ -370,7 +370,7 @@ function sendEntities(
 ): FastifyReply {
   const wanted = typeof answer.body === 'string' ? preferredVersion(request) : undefined;
   if (wanted === undefined) return sendBody(request, reply, answer);
-  const payload = JSON.parse(answer.body as string) as JsonValue;
+  const payload = parseExact(answer.body as string) as JsonValue;
   const conformant = conformTo(payload, wanted);
   if (conformant === payload) return sendBody(request, reply, answer);
   return sendBody(request, reply, { ...answer, body: JSON.stringify(conformant), status: 203 });

@@ -154,11 +154,12 @@ function compileOrdering(operand: Operand): Ordering {
   }
 }
 
-function compileLiteral(literal: string | number | boolean): Ordering {
-  if (typeof literal === 'number') {
+function compileLiteral(literal: string | number | bigint | boolean): Ordering {
+  if (typeof literal === 'number' || typeof literal === 'bigint') {
     return (value) => {
       const plain = unwrapped(value);
-      return typeof plain === 'number' ? plain - literal : Number.NaN;
+      if (typeof plain === 'number' && typeof literal === 'number') return plain - literal;
+      return typeof plain === 'number' || typeof plain === 'bigint' ? compareNumbers(plain, literal) : Number.NaN;
     };
   }
   if (typeof literal === 'boolean') return (value) => (unwrapped(value) === literal ? 0 : Number.NaN);
@@ -174,6 +175,11 @@ function compileText(text: string): Ordering {
     const plain = unwrapped(value);
     return typeof plain === 'string' ? compareText(plain, text) : Number.NaN;
   };
+}
+
+/** Exact, also between a number and an integer that no number can hold. */
+export function compareNumbers(a: number | bigint, b: number | bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** By code units, which RFC 8259, 8.3 recommends for equality. */

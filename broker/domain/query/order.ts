@@ -3,7 +3,7 @@ import { distanceM } from '../geometry/distance.ts';
 import type { Geometry } from '../geometry.ts';
 import { isObject, type JsonValue } from '../json.ts';
 import { compareInstants, type Instant, parseInstant } from '../time.ts';
-import { isCalendarDate, parseTimeOfDay, type TargetKind } from './compare.ts';
+import { compareNumbers, isCalendarDate, parseTimeOfDay, type TargetKind } from './compare.ts';
 import { compilePath, type PathTest } from './path.ts';
 import type { Order } from './query.ts';
 
@@ -83,7 +83,7 @@ function placeOf(found: Target | undefined): Geometry | undefined {
 
 /** Table of 4.23.2: numbers, strings, objects, arrays, booleans, times, dates, moments, null. */
 function rankOf(value: JsonValue): number {
-  if (typeof value === 'number') return 0;
+  if (typeof value === 'number' || typeof value === 'bigint') return 0;
   if (typeof value === 'string') {
     if (parseTimeOfDay(value) !== undefined) return 5;
     if (isCalendarDate(value)) return 6;
@@ -103,7 +103,7 @@ function compareTargets(a: Target | undefined, b: Target | undefined, sign: numb
   if (byRank !== 0) return left === null || right === null ? byRank : sign * byRank;
   switch (rank) {
     case 0:
-      return sign * ((left as number) - (right as number));
+      return sign * compareNumbers(left as number | bigint, right as number | bigint);
     case 1:
       return sign * collator.compare(left as string, right as string);
     case 4:

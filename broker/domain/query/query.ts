@@ -54,7 +54,7 @@ export interface Comparison {
 
 /** The right side of a comparison. Lists and ranges go with `==` and `!=` only; a pattern goes with `~=` and `!~=` only (4.9). */
 export type Operand =
-  | { readonly kind: 'literal'; readonly value: string | number | boolean }
+  | { readonly kind: 'literal'; readonly value: string | number | bigint | boolean }
   /** Compared as moments, dates or times of day, not as text (4.9). */
   | { readonly kind: 'dateTime' | 'date' | 'time'; readonly value: string }
   | { readonly kind: 'uri'; readonly value: Iri }

@@ -1,6 +1,7 @@
 import type { AttributeChange, Change, ChangeDraft, LateInstance, Position } from '../../domain/change.ts';
 import type { Entity } from '../../domain/entity.ts';
 import type { Iri, TenantId } from '../../domain/iri.ts';
+import { fromStoredText, storedText } from '../../domain/json.ts';
 import type { Stamp } from '../../domain/stamp.ts';
 import type { Instant, Micros } from '../../domain/time.ts';
 import type { ChangeFeed } from '../../ports/change-feed.ts';
@@ -104,8 +105,8 @@ export class ChangeLog implements ChangeFeed {
       this.#clock,
       text,
       types === entity.types ? null : JSON.stringify(types),
-      kind === 'updated' ? JSON.stringify(draft.attributes.map((change) => this.#row(change, entity))) : null,
-      late && late.length > 0 ? JSON.stringify(late) : null,
+      kind === 'updated' ? storedText(draft.attributes.map((change) => this.#row(change, entity))) : null,
+      late && late.length > 0 ? storedText(late) : null,
     );
     this.#fresh.push({
       position,
@@ -170,8 +171,8 @@ export class ChangeLog implements ChangeFeed {
       attributes:
         attributes === null
           ? allAttributes(kind, entity)
-          : (JSON.parse(attributes) as Row[]).map((of) => this.#fromChange(of, entity)),
-      ...(late === null ? {} : { late: JSON.parse(late) as LateInstance[] }),
+          : (fromStoredText(attributes) as Row[]).map((of) => this.#fromChange(of, entity)),
+      ...(late === null ? {} : { late: fromStoredText(late) as LateInstance[] }),
       at,
       stamp: { at: stampAt, origin: this.#dictionary.iri(origin) } satisfies Stamp,
     };

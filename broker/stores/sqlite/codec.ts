@@ -1,6 +1,7 @@
 import type { AttributeInstance } from '../../domain/attribute.ts';
 import type { Entity } from '../../domain/entity.ts';
 import type { Iri } from '../../domain/iri.ts';
+import { fromStoredText, storedText } from '../../domain/json.ts';
 import type { Stamp } from '../../domain/stamp.ts';
 import type { Instant } from '../../domain/time.ts';
 import type { Dictionary } from './dictionary.ts';
@@ -60,11 +61,11 @@ export class Codec {
       h: this.#encodeStamp(entity.stamp),
       a,
     };
-    return JSON.stringify(coded);
+    return storedText(coded);
   }
 
   decode(text: string, id: Iri): Entity {
-    const { t, s, c, m, x, h, a } = JSON.parse(text) as Coded;
+    const { t, s, c, m, x, h, a } = fromStoredText(text) as Coded;
     const stamp = this.#decodeStamp(h);
     const base = { createdAt: c, modifiedAt: m, stamp };
     const attributes: Record<Iri, readonly AttributeInstance[]> = {};

@@ -2,7 +2,7 @@ import { type AttributeInstance, instanceValue } from '../../domain/attribute.ts
 import type { ChangeDraft } from '../../domain/change.ts';
 import type { Entity } from '../../domain/entity.ts';
 import { type Iri, NGSILD_NULL } from '../../domain/iri.ts';
-import { jsonEquals } from '../../domain/json.ts';
+import { fromStoredText, jsonEquals, storedText } from '../../domain/json.ts';
 import { sameInstance } from '../../domain/patch.ts';
 import { fromMicros, type Instant, type Micros, toMicros } from '../../domain/time.ts';
 import { allAttributes } from './change-log.ts';
@@ -155,7 +155,7 @@ export class HistoryRows {
       modified,
       deletedAt === undefined ? null : moments.micros(deletedAt),
       typeof value === 'number' ? value : null,
-      JSON.stringify(rest),
+      storedText(rest),
     );
   }
 
@@ -172,7 +172,7 @@ export class HistoryRows {
   has(key: number, name: Iri, instance: AttributeInstance): boolean {
     const value = instanceValue(instance);
     return this.#sameMoment(key, name, instance).some(([text]) =>
-      jsonEquals(instanceValue(JSON.parse(text) as AttributeInstance), value),
+      jsonEquals(instanceValue(fromStoredText(text) as AttributeInstance), value),
     );
   }
 
@@ -187,7 +187,13 @@ export class HistoryRows {
       this.insert(key, name, { createdAt: at, modifiedAt: at, ...instance }, at);
       return true;
     }
-    if (sameInstance({ ...JSON.parse(text), observedAt: instance.observedAt }, instance)) return false;
+    if (
+      sameInstance(
+        { ...(fromStoredText(text) as AttributeInstance), observedAt: instance.observedAt } as AttributeInstance,
+        instance,
+      )
+    )
+      return false;
     const values = [key, this.#dictionary.name(name), toMicros(instance.observedAt as Instant), seq];
     this.#database.run('DELETE FROM history WHERE entity = ? AND name = ? AND time = ? AND seq = ?', ...values);
     this.#transient.forget(seq);

@@ -10,7 +10,7 @@ import type {
   TemporalFilter,
 } from '../../domain/history.ts';
 import type { Iri, TenantId } from '../../domain/iri.ts';
-import { jsonEquals } from '../../domain/json.ts';
+import { fromStoredText, jsonEquals } from '../../domain/json.ts';
 import { compile } from '../../domain/query/evaluate.ts';
 import type { Condition, EntityQuery } from '../../domain/query/query.ts';
 import type { Stamp } from '../../domain/stamp.ts';
@@ -255,7 +255,7 @@ export class SqliteHistoryStore implements HistoryStore {
       const points = byDataset.get(dataset);
       const point = {
         at: time,
-        instance: number === null ? (JSON.parse(text) as AttributeInstance) : this.#number(number, dataset),
+        instance: number === null ? (fromStoredText(text) as AttributeInstance) : this.#number(number, dataset),
       };
       if (points) points.push(point);
       else byDataset.set(dataset, [point]);

@@ -1,6 +1,7 @@
 import type { AttributeInstance } from '../../domain/attribute.ts';
 import type { HistorySelection, TemporalFilter } from '../../domain/history.ts';
 import type { Iri } from '../../domain/iri.ts';
+import { fromStoredText } from '../../domain/json.ts';
 import { fromMicros, type Instant, type Micros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Database, Value } from './database.ts';
@@ -132,7 +133,7 @@ export class Instances {
       number | null,
       string,
     ];
-    const instance = JSON.parse(text) as Record<string, unknown>;
+    const instance = fromStoredText(text) as Record<string, unknown>;
     if (observed === 1) instance['observedAt'] ??= this.#instant(time);
     instance['createdAt'] = this.#instant(created);
     instance['modifiedAt'] = this.#instant(modified);

@@ -128,7 +128,8 @@ class QReader {
     const number = scanner.match(/-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?=$|[;|),]|\.\.)/y);
     if (number !== undefined) {
       if (!Number.isFinite(Number(number))) throw scanner.error(`${number} is too large a number`, start);
-      return { kind: 'literal', value: Number(number) };
+      const exact = /^-?\d{16,}$/.test(number) && String(Number(number)) !== number;
+      return { kind: 'literal', value: exact ? BigInt(number) : Number(number) };
     }
     const bare = scanner.match(/(?:[^;|()",.\s]|\.(?!\.))+/y);
     if (bare === undefined) throw scanner.error(`expected a value after '${after}'`);
@@ -208,7 +209,8 @@ function isComparable(operand: Operand): boolean {
 }
 
 function sortOf(operand: Operand): string {
-  return operand.kind === 'literal' ? typeof operand.value : operand.kind;
+  if (operand.kind !== 'literal') return operand.kind;
+  return typeof operand.value === 'bigint' ? 'number' : typeof operand.value;
 }
 
 /** The text of a condition: what {@link parseQ} reads. Negations and geoqueries have no text in 4.9. */
