@@ -164,3 +164,47 @@ function isMoreRecent(instance: AttributeInstance, rival: AttributeInstance): bo
 function extreme(instants: readonly Instant[], direction: 1 | -1): Instant {
   return instants.reduce((best, one) => ((toMicros(one) - toMicros(best)) * direction > 0 ? one : best));
 }
+
+/** What one source had to do with an answer. NGSILD-Warning tells only what went wrong; this tells what the answer is made of. */
+export interface Contribution {
+  /** The registration's id; "local" is this broker. */
+  readonly source: Iri | 'local';
+  /** Entities of the answer that have something from it, and attribute instances that came from it. */
+  readonly entities: number;
+  readonly attributes: number;
+  /** The latest observedAt, else modifiedAt, of these instances: how fresh its part is. */
+  readonly newest?: Instant;
+  /** How long it took to answer. */
+  readonly tookMs?: number;
+  /** Why something of it is missing; absent: nothing is known to be. */
+  readonly missing?: readonly string[];
+}
+
+/** One source's part of an answer, before merging. */
+export interface Part {
+  readonly source: Iri | 'local';
+  readonly entities: readonly Entity[];
+  readonly tookMs?: number;
+  readonly missing?: readonly string[];
+}
+
+/** Which instances of the merged entities came from which source; merging hands instances on as they are, so each is known by itself. */
+export function contributions(answer: readonly Entity[], parts: readonly Part[]): readonly Contribution[] {
+  const inAnswer = new Set<AttributeInstance>();
+  for (const entity of answer)
+    for (const instances of Object.values(entity.attributes)) for (const one of instances) inAnswer.add(one);
+  return parts.map(({ source, entities, tookMs, missing }) => {
+    const used = entities.map((entity) =>
+      Object.values(entity.attributes).flatMap((instances) => instances.filter((one) => inAnswer.has(one))),
+    );
+    const moments = used.flat().flatMap((one) => one.observedAt ?? one.modifiedAt ?? []);
+    return {
+      source,
+      entities: used.filter((instances) => instances.length > 0).length,
+      attributes: used.reduce((sum, instances) => sum + instances.length, 0),
+      ...(moments.length > 0 ? { newest: extreme(moments, 1) } : {}),
+      ...(tookMs === undefined ? {} : { tookMs }),
+      ...(missing && missing.length > 0 ? { missing } : {}),
+    };
+  });
+}

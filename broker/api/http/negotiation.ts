@@ -135,6 +135,11 @@ export function prefersContextInHeader(request: FastifyRequest): boolean {
   return preference(request, 'body')?.toLowerCase() === 'json';
 }
 
+/** True if the client wants to know which sources an answer is made of. */
+export function prefersSources(request: FastifyRequest): boolean {
+  return preference(request, 'sources') !== undefined;
+}
+
 /** A preference with its value; parameters behind it do not change which it is (RFC 7240, clause 2). */
 const PREFERENCES =
   /\s*([^\s,;="]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,;"]*)))?(?:\s*;(?:[^,"]|"(?:[^"\\]|\\.)*")*)?\s*(?:,|$)/gy;
@@ -144,7 +149,7 @@ function preference(request: FastifyRequest, name: string): string | undefined {
   const header = request.headers['prefer'];
   if (header === undefined) return undefined;
   for (const [, token, quoted, bare] of String(header).matchAll(PREFERENCES)) {
-    if (token?.toLowerCase() === name) return quoted ?? bare;
+    if (token?.toLowerCase() === name) return quoted ?? bare ?? '';
   }
   return undefined;
 }

@@ -1,8 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller } from '../../domain/access.ts';
+import type { Contribution } from '../../domain/distribution.ts';
 import { isObject, type JsonValue } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
-import { linkedContext } from './negotiation.ts';
+import { linkedContext, prefersSources } from './negotiation.ts';
 import { contextOf, parameter } from './request.ts';
 
 declare module 'fastify' {
@@ -70,4 +71,21 @@ function withRequest(request: FastifyRequest, context: Context): Caller {
 /** NGSILD-Warning (6.3.17): one value for each thing that was not as it should be. */
 export function warn(reply: FastifyReply, warnings: readonly string[]): void {
   if (warnings.length > 0) reply.header('NGSILD-Warning', warnings.join(', '));
+}
+
+/** A header may not grow without end: the rest is only counted. */
+const MOST_CONTRIBUTIONS = 50;
+
+/** `Prefer: sources` asks what the answer is made of; the header Mizar-Sources tells, as JSON, one object for each source (docs/federation.md). */
+export function tellSources(request: FastifyRequest, reply: FastifyReply, madeOf: () => readonly Contribution[]): void {
+  if (!prefersSources(request)) return;
+  const all = madeOf();
+  const told: unknown[] = all.slice(0, MOST_CONTRIBUTIONS);
+  if (all.length > MOST_CONTRIBUTIONS) told.push({ more: all.length - MOST_CONTRIBUTIONS });
+  // A header is ASCII; what is not travels escaped, as JSON can.
+  const text = JSON.stringify(told).replace(
+    /[^\x20-\x7e]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  reply.header('Mizar-Sources', text).header('preference-applied', 'sources');
 }

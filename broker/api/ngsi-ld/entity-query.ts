@@ -20,7 +20,7 @@ import {
   sendBody,
   withContext,
 } from '../http/negotiation.ts';
-import { onwardCallerIn, warn } from '../http/onward.ts';
+import { onwardCallerIn, tellSources, warn } from '../http/onward.ts';
 import { PAGING_LIMITS, type PagingLimits, pagingHeaders, pagingOf } from '../http/paging.ts';
 import { bodyOf, contextOf, iriParameter, listParameter, optionsOf, parameter } from '../http/request.ts';
 import { entityMapText, mappedRetrieval, readEntityMapText } from './entity-map-use.ts';
@@ -163,6 +163,7 @@ export const entityQueryRoutes =
       if (gathered === undefined) return answerLocally(request, reply, prepared);
       const { media, context, rendering, paging, joined } = prepared;
       warn(reply, gathered.warnings);
+      tellSources(request, reply, gathered.madeOf);
       const { entities } = gathered.found;
       const texts = joined
         ? await joinedTexts(request, prepared, entities, joined)
@@ -325,6 +326,7 @@ export const entityQueryRoutes =
           : sendEntity(request, reply, prepared, id, cache.text(rendering, stored));
       }
       warn(reply, gathered.warnings);
+      tellSources(request, reply, gathered.madeOf);
       if (gathered.found instanceof DomainError) throw gathered.found;
       if (joined) return sendJoinedEntity(request, reply, prepared, gathered.found, joined);
       return sendEntity(request, reply, prepared, id, rendering.write(gathered.found));

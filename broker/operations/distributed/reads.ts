@@ -1,5 +1,5 @@
 import { type AccessFunction, type Caller, demand } from '../../domain/access.ts';
-import { mergeVersions, type Version } from '../../domain/distribution.ts';
+import { type Contribution, contributions, mergeVersions, type Part, type Version } from '../../domain/distribution.ts';
 import type { Entity } from '../../domain/entity.ts';
 import { badRequest, DomainError, notFound } from '../../domain/errors.ts';
 import type { Iri } from '../../domain/iri.ts';
@@ -28,6 +28,17 @@ export interface Gathered<T> {
   readonly warnings: readonly string[];
 }
 
+/** An answer that several sources took part in. */
+export interface Answer<T> extends Gathered<T> {
+  /** What each of them contributed, how fresh, and what is missing and why. Worked out only if it is asked for. */
+  madeOf(): readonly Contribution[];
+}
+
+/** What one source sent. */
+interface Reply extends Gathered<readonly Entity[]> {
+  readonly tookMs: number;
+}
+
 export interface DistributedPage {
   readonly entities: readonly Entity[];
   readonly more: boolean;
@@ -42,13 +53,13 @@ export interface DistributedReads {
     id: Iri,
     types: TypeSelection | undefined,
     representation: Representation,
-  ): Promise<Gathered<Entity | DomainError> | undefined>;
+  ): Promise<Answer<Entity | DomainError> | undefined>;
   /** 5.7.2. @returns undefined if no source is concerned. @throws DomainError BadRequestData: an order, which only a local query has */
   queryEntities(
     caller: Caller,
     request: QueryRequest,
     representation: Representation,
-  ): Promise<Gathered<DistributedPage> | undefined>;
+  ): Promise<Answer<DistributedPage> | undefined>;
 }
 
 /** More entities are not gathered for one answer; what is left out is warned of. */
@@ -89,7 +100,8 @@ export function distributedReads(dependencies: {
   }
 
   /** Everything that a source has for a question, page after page. */
-  async function gather(caller: Caller, source: RegistrationInForce, question: Question): Promise<Gathered<readonly Entity[]>> {
+  async function gather(caller: Caller, source: RegistrationInForce, question: Question): Promise<Reply> {
+    const began = clock.micros();
     const found: Entity[] = [];
     const warnings: string[] = [];
     let next: Question | undefined = question;
@@ -104,7 +116,7 @@ export function distributedReads(dependencies: {
       warnings.push(...part.warnings);
       next = reply.kind === 'answered' && reply.next && part.found.length > 0 ? { ...next, ...reply.next } : undefined;
     }
-    return { found, warnings };
+    return { found, warnings, tookMs: Math.round((clock.micros() - began) / 1000) };
   }
 
   return {
@@ -146,13 +158,23 @@ export function distributedReads(dependencies: {
       }
       const warnings = remote.flatMap((one) => one.warnings);
       const merged = mergeVersions(versions, clock.micros());
+      const parts = partsOf(
+        local ? [local.entity] : [],
+        concerned.map(({ source }) => source),
+        remote,
+      );
+      const answer = (found: Entity | DomainError) => ({
+        found,
+        warnings,
+        madeOf: () => contributions(found instanceof DomainError ? [] : [found], parts),
+      });
       if (merged === undefined)
-        return { found: notFound(`Entity ${id} does not exist, neither here nor at the sources that were asked`), warnings };
+        return answer(notFound(`Entity ${id} does not exist, neither here nor at the sources that were asked`));
       if (types !== undefined && !typesMatch(types, merged.types))
-        return { found: notFound(`Entity ${id} is not of the type that was asked for`), warnings };
+        return answer(notFound(`Entity ${id} is not of the type that was asked for`));
       if (!hasAnyOf(merged, representation))
-        return { found: notFound(`Entity ${id} has none of the attributes that were asked for`), warnings };
-      return { found: merged, warnings };
+        return answer(notFound(`Entity ${id} has none of the attributes that were asked for`));
+      return answer(merged);
     },
 
     async queryEntities(caller, { query, page, local, joinLevel }, representation) {
@@ -207,6 +229,15 @@ export function distributedReads(dependencies: {
           ...(page.count ? { count: merged.length + beyond } : {}),
         },
         warnings: remote.flatMap((one) => one.warnings),
+        madeOf: () =>
+          contributions(
+            found,
+            partsOf(
+              ours.entities.map(({ entity }) => entity),
+              questions.map(({ source }) => source),
+              remote,
+            ),
+          ),
       };
     },
   };
@@ -232,6 +263,23 @@ export function distributedReads(dependencies: {
       return information.length === 0 ? [] : [{ source, information }];
     });
   }
+}
+
+/** This broker first, then the sources as they were asked. */
+function partsOf(
+  local: readonly Entity[],
+  sources: readonly RegistrationInForce[],
+  replies: readonly Reply[],
+): readonly Part[] {
+  return [
+    { source: 'local', entities: local },
+    ...replies.map(({ found, warnings, tookMs }, at) => ({
+      source: sources[at]!.id,
+      entities: found,
+      tookMs,
+      missing: warnings,
+    })),
+  ];
 }
 
 /** The attributes that the answer will show; undefined: any. */
