@@ -245,7 +245,7 @@ function conclude(url: string, received: Listener['received']): void {
     );
   say('\nNow ask the broker:');
   ask('Air quality, in short', 'Environment', 'entities', ['type=AirQualityObserved', 'options=keyValues']);
-  ask('Car parks with more than 30 free places', 'Parking', 'entities', ['type=OffStreetParking', 'q=availableSpotNumber>30']);
+  ask('Car parks with more than 5 free places', 'Parking', 'entities', ['type=OffStreetParking', 'q=availableSpotNumber>5']);
   ask('Weather within 1500 metres of the square', 'Weather', 'entities', [
     'type=WeatherObserved',
     'georel=near;maxDistance==1500',
