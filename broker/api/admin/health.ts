@@ -23,6 +23,8 @@ export interface Operator {
 export const operatorRoutes =
   (operator: Operator): FastifyPluginAsync =>
   async (app) => {
+    // Somebody who opens the address in a browser wants to know what this is.
+    app.get('/', { schema: { hide: true } }, async (_request, reply) => reply.redirect('/docs/'));
     app.get(
       '/health',
       { schema: { summary: 'State of the broker and of what it depends on', tags: ['Operations'] } },
