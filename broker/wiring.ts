@@ -24,6 +24,7 @@ import { identityRoutes } from './api/ngsi-ld/identity.ts';
 import { registrationSubscriptionRoutes } from './api/ngsi-ld/registration-subscriptions.ts';
 import { registrationRoutes } from './api/ngsi-ld/registrations.ts';
 import { renderingCache } from './api/ngsi-ld/rendering.ts';
+import { snapshotCaller, snapshotRoutes } from './api/ngsi-ld/snapshots.ts';
 import { subscriptionRoutes } from './api/ngsi-ld/subscriptions.ts';
 import { temporalFilterOf } from './api/ngsi-ld/temporal-parameters.ts';
 import { temporalProvisionRoutes } from './api/ngsi-ld/temporal-provision.ts';
@@ -33,6 +34,7 @@ import { allowEverything } from './domain/access.ts';
 import { ENTITY_MAP_LIMITS } from './domain/entity-map.ts';
 import type { Iri, TenantId } from './domain/iri.ts';
 import { type Limits, setLimits } from './domain/limits.ts';
+import { SNAPSHOT_LIMITS } from './domain/snapshot.ts';
 import { contextLoader } from './egress/context-loader.ts';
 import { egressGuard } from './egress/guard.ts';
 import { httpNotifier, notifierByScheme } from './egress/http-notifier.ts';
@@ -56,6 +58,7 @@ import { periodicNotifications } from './operations/notify/periodic.ts';
 import { subscriptionsInForce } from './operations/notify/subscriptions-in-force.ts';
 import { queryOperations } from './operations/query.ts';
 import { contextSourceRegistry } from './operations/registry.ts';
+import { snapshotOperations } from './operations/snapshots.ts';
 import { subscriptionOperations } from './operations/subscriptions.ts';
 import { requireTenant } from './operations/tenants.ts';
 import type { Clock } from './ports/clock.ts';
@@ -226,6 +229,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         mqttConnections: config.mqttConnections,
         entityMapEntities: ENTITY_MAP_LIMITS.entities,
         entityMaps: ENTITY_MAP_LIMITS.maps,
+        snapshots: SNAPSHOT_LIMITS.snapshots,
+        snapshotEntities: SNAPSHOT_LIMITS.entities,
         temporalInstances: config.temporalLimit,
         waitingWrites: config.waitingWrites,
         sourceReplyBytes: config.sourceReplyLimitBytes,
@@ -269,12 +274,40 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     access,
     newId: () => `urn:ngsi-ld:EntityMap:${randomUUID()}` as Iri,
   });
+  const subscriptionsApi = subscriptionOperations({
+    documents,
+    deliveries,
+    subscriptions,
+    resolveContext,
+    clock,
+    access,
+    newId: () => `urn:ngsi-ld:Subscription:${randomUUID()}` as Iri,
+  });
+  const snapshots = snapshotOperations({
+    documents,
+    entities,
+    history,
+    queries,
+    distributed: everywhere,
+    temporal,
+    notifier,
+    clock,
+    access,
+    timeoutMs: config.notificationTimeoutMs,
+    newId: (kind) => `urn:ngsi-ld:${kind}:${randomUUID()}` as Iri,
+    async forget(tenant) {
+      const system = { tenant, principal: { kind: 'system' } } as const;
+      for (const { id } of subscriptions.of(tenant)) await subscriptionsApi.deleteSubscription(system, id);
+    },
+    onError,
+  });
   const app = await httpServer({
     logger,
     limits: { bodyLimitBytes: config.bodyLimitBytes, jsonDepth: config.jsonDepth, urlLimitChars: config.urlLimitChars },
     paging,
     resolveContext,
     hasSources: registry.hasSources,
+    onSnapshot: (request, snapshot) => snapshotCaller(snapshots, request, snapshot),
     observe: figures.observe,
     version: VERSION,
     routes: {
@@ -287,6 +320,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         discoveryRoutes(discoveryOperations({ entities, access, demandTenant })),
         temporalProvisionRoutes(temporal),
         temporalQueryRoutes(temporal, paging, entityMaps),
+        snapshotRoutes(snapshots),
         contextRoutes(contexts),
         identityRoutes({
           alias: sources.alias,
@@ -296,17 +330,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         }),
         registrationRoutes(registry.registrations),
         registrationSubscriptionRoutes(registry.subscriptions),
-        subscriptionRoutes(
-          subscriptionOperations({
-            documents,
-            deliveries,
-            subscriptions,
-            resolveContext,
-            clock,
-            access,
-            newId: () => `urn:ngsi-ld:Subscription:${randomUUID()}` as Iri,
-          }),
-        ),
+        subscriptionRoutes(subscriptionsApi),
       ],
       '': [
         provisioningRoutes(devices, VERSION),
@@ -318,11 +342,13 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   });
 
   await subscriptions.load();
+  await snapshots.resume();
   await registry.load();
   await delivery.start();
   periodic.start();
   const stopTrimming = trimByAge(feed, config.changeRetentionHours, onError);
   const sweeping = sweepEvery(1000, () => sweepExpired(entities, history, clock), onError);
+  const sweepingSnapshots = sweepEvery(5000, () => snapshots.sweep(), onError);
   const sweepingRegistrations = sweepEvery(1000, registry.sweep, onError);
 
   return {
@@ -353,6 +379,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       ready = false;
       stopTrimming();
       sweeping();
+      sweepingSnapshots();
       sweepingRegistrations();
       await app.close();
       await mqtt?.close(config.drainTimeoutMs / 2);

@@ -6,6 +6,8 @@ import type { Iri, TenantId } from './iri.ts';
 export interface Caller {
   readonly tenant: TenantId;
   readonly principal: Principal;
+  /** The operation concerns this Snapshot only (5.5.15); `tenant` is then where its entities are. */
+  readonly snapshot?: Iri;
   /** The request as it may be passed on to other context sources; absent: it concerns this broker alone (4.3.6, 5.5.13). */
   readonly onward?: Onward;
 }

@@ -86,7 +86,7 @@ export function historyOperations(dependencies: HistoryDependencies): HistoryOpe
 
   function admitQuery(caller: Caller, { query, selection, local }: TemporalQuery): void {
     if (selection.filter.time === undefined) throw badRequest('A temporal query is needed: timerel and timeAt');
-    refuseTooWide(query, local);
+    refuseTooWide(query, local || caller.snapshot !== undefined);
     refuseTooDeep(query.where, 0);
     demand(access, caller, { operation: 'queryTemporal', effect: 'read', ...concerned(query) });
   }

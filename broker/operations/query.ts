@@ -7,6 +7,7 @@ import type { EntityQuery, TypeSelection } from '../domain/query/query.ts';
 import { refuseTooDeep, refuseTooWide } from '../domain/query/too-wide.ts';
 import { typesMatch, typesNamed } from '../domain/query/types.ts';
 import { hasAnyOf, type Representation } from '../domain/representation.ts';
+import { isSnapshotTenant } from '../domain/snapshot.ts';
 import type { EntityPage, EntityStore, PageRequest, StoredEntity } from '../ports/entity-store.ts';
 import { linkedReader } from './linked.ts';
 
@@ -55,7 +56,7 @@ export function queryOperations({ entities, access, joinLimits = JOIN_LIMITS }: 
 
   /** Only asked when nothing was found, so that it costs nothing where it matters. */
   async function demandTenant(tenant: TenantId): Promise<void> {
-    if (tenant !== DEFAULT_TENANT && !(await entities.tenantExists(tenant))) {
+    if (tenant !== DEFAULT_TENANT && !isSnapshotTenant(tenant) && !(await entities.tenantExists(tenant))) {
       throw new DomainError('NonexistentTenant', `There is no tenant "${tenant}"`);
     }
   }
@@ -64,7 +65,8 @@ export function queryOperations({ entities, access, joinLimits = JOIN_LIMITS }: 
     demandTenant,
 
     async queryEntities(caller, { query, page, local, joinLevel }) {
-      refuseTooWide(query, local);
+      // 5.5.15: a Snapshot is local.
+      refuseTooWide(query, local || caller.snapshot !== undefined);
       refuseTooDeep(query.where, joinLevel);
       // 5.7.2.4 refuses an order unless the operation is executed locally. Every one is, as long as no other context source takes part.
       demand(access, caller, { operation: 'queryEntities', effect: 'read', ...concerned(query) });

@@ -1,5 +1,6 @@
 import { DomainError } from '../domain/errors.ts';
 import { DEFAULT_TENANT, type TenantId } from '../domain/iri.ts';
+import { isSnapshotTenant } from '../domain/snapshot.ts';
 import type { EntityStore } from '../ports/entity-store.ts';
 
 /**
@@ -7,7 +8,7 @@ import type { EntityStore } from '../ports/entity-store.ts';
  * @throws DomainError NonexistentTenant
  */
 export async function requireTenant(entities: EntityStore, tenant: TenantId): Promise<void> {
-  if (tenant !== DEFAULT_TENANT && !(await entities.tenantExists(tenant))) {
+  if (tenant !== DEFAULT_TENANT && !isSnapshotTenant(tenant) && !(await entities.tenantExists(tenant))) {
     throw new DomainError('NonexistentTenant', `There is no tenant ${tenant}`);
   }
 }

@@ -1,12 +1,19 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, LogController } from 'fastify';
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyPluginAsync,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import type { Logger } from 'pino';
 import { documentation } from '../api/http/documentation.ts';
 import { parseJsonBody } from '../api/http/json-body.ts';
 import { PAGING_LIMITS, type PagingLimits } from '../api/http/paging.ts';
 import { refusals, refuse } from '../api/http/refusals.ts';
 import { callerOf, type ResolveContext, refuseUnknownParameters } from '../api/http/request.ts';
+import type { Caller } from '../domain/access.ts';
 import { DomainError, invalidRequest } from '../domain/errors.ts';
 
 /** What one request may cost. */
@@ -43,6 +50,8 @@ export interface HttpServerOptions {
   /** Route modules by path prefix: `{ '/ngsi-ld/v1': [entityRoutes(…)], '': [healthRoutes(…)] }`. */
   readonly routes: Readonly<Record<string, readonly FastifyPluginAsync[]>>;
   readonly paging?: Partial<PagingLimits>;
+  /** Who a caller is that names a Snapshot (6.3.22). Without it there are none, and the header means nothing. */
+  readonly onSnapshot?: (request: FastifyRequest, snapshot: string) => Promise<Caller>;
   /** Called before any route is added, for hooks that see every request: counting and timing. */
   readonly observe?: (app: FastifyInstance) => void;
   /** The broker's version, for the documentation. */
@@ -100,7 +109,17 @@ export async function httpServer(options: HttpServerOptions): Promise<FastifyIns
       );
       return;
     }
-    done();
+    const snapshot = request.headers['ngsild-snapshot'];
+    if (snapshot === undefined || options.onSnapshot === undefined) {
+      done();
+      return;
+    }
+    // 6.3.22.
+    reply.header('NGSILD-Snapshot', String(snapshot));
+    options.onSnapshot(request, String(snapshot)).then((caller) => {
+      request.caller = caller;
+      done();
+    }, done);
   });
   options.observe?.(app);
   checkByRoute(app);

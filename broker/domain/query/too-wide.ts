@@ -44,7 +44,7 @@ function namesAttribute(condition: Condition): boolean {
  */
 export function refuseTooDeep(condition: Condition | undefined, depth: number): void {
   if (condition === undefined) return;
-  const deepest = Math.max(0, ...paths(condition).map(linkDepth));
+  const deepest = Math.max(0, ...pathsOf(condition).map(linkDepth));
   if (deepest > depth) {
     throw badRequest(
       depth === 0
@@ -54,13 +54,14 @@ export function refuseTooDeep(condition: Condition | undefined, depth: number): 
   }
 }
 
-function paths(condition: Condition): readonly AttributePath[] {
+/** Every attribute path of a condition. */
+export function pathsOf(condition: Condition): readonly AttributePath[] {
   switch (condition.kind) {
     case 'and':
     case 'or':
-      return condition.of.flatMap(paths);
+      return condition.of.flatMap(pathsOf);
     case 'not':
-      return paths(condition.of);
+      return pathsOf(condition.of);
     case 'geo':
       return [];
     default:

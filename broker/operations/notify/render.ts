@@ -4,7 +4,7 @@ import type { Change, Position } from '../../domain/change.ts';
 import { conformTo } from '../../domain/conformance.ts';
 import type { Entity } from '../../domain/entity.ts';
 import { badRequest } from '../../domain/errors.ts';
-import { type Iri, NGSILD_NULL } from '../../domain/iri.ts';
+import { type Iri, NGSILD_NULL, type TenantId } from '../../domain/iri.ts';
 import type { JsonObject, JsonValue } from '../../domain/json.ts';
 import { compactInstance, compactValue } from '../../domain/jsonld/compact.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
@@ -17,6 +17,7 @@ import {
   type Representation,
   representationKey,
 } from '../../domain/representation.ts';
+import { tenantAndSnapshot } from '../../domain/snapshot.ts';
 import { attributeTriggers } from '../../domain/subscription.ts';
 import type { NotificationParams, SubscriptionDocument } from '../../domain/subscription-document.ts';
 import { fromMicros, type Micros } from '../../domain/time.ts';
@@ -46,7 +47,7 @@ export interface NotificationStyle {
 const CONTEXT_RELATION = 'http://www.w3.org/ns/json-ld#context';
 
 /** @param context the @context of the notifications, resolved */
-export function notificationStyle(document: SubscriptionDocument, context: Context, tenant: string): NotificationStyle {
+export function notificationStyle(document: SubscriptionDocument, context: Context, tenant: TenantId): NotificationStyle {
   const { notification, lang, subscription, conformance } = document;
   const { endpoint } = notification;
   const geo = endpoint.accept === 'application/geo+json';
@@ -62,6 +63,7 @@ export function notificationStyle(document: SubscriptionDocument, context: Conte
     ...projection,
     ...(subscription.datasetIds ? { datasetIds: subscription.datasetIds } : {}),
   };
+  const of = tenantAndSnapshot(tenant);
   const contextText = JSON.stringify(context.source);
   const contextInBody = geo && !/\bbody=json\b/.test(endpoint.receiverInfo['Prefer'] ?? '');
   const linked = endpoint.accept === 'application/json' || (geo && !contextInBody);
@@ -78,7 +80,9 @@ export function notificationStyle(document: SubscriptionDocument, context: Conte
       ...(linked && context.link !== undefined
         ? { Link: `<${context.link}>; rel="${CONTEXT_RELATION}"; type="application/ld+json"` }
         : {}),
-      ...(tenant === '' ? {} : { 'NGSILD-Tenant': tenant }),
+      ...(of.tenant === '' ? {} : { 'NGSILD-Tenant': of.tenant }),
+      // 6.3.22.
+      ...(of.snapshot === undefined ? {} : { 'NGSILD-Snapshot': of.snapshot }),
       ...endpoint.receiverInfo,
     },
     open: geo ? '{"type":"FeatureCollection","features":[' : '[',

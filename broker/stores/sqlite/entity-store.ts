@@ -7,6 +7,7 @@ import { compile } from '../../domain/query/evaluate.ts';
 import { compileOrder } from '../../domain/query/order.ts';
 import type { EntityQuery, Order } from '../../domain/query/query.ts';
 import { typesMatch } from '../../domain/query/types.ts';
+import { isSnapshotTenant } from '../../domain/snapshot.ts';
 import type { Micros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type {
@@ -267,7 +268,9 @@ export class SqliteEntityStore implements EntityStore {
   }
 
   async tenants(): Promise<readonly TenantId[]> {
-    return [...new Set([DEFAULT_TENANT, ...this.#parts.dictionary.tenants()])].sort();
+    return [
+      ...new Set([DEFAULT_TENANT, ...this.#parts.dictionary.tenants().filter((tenant) => !isSnapshotTenant(tenant))]),
+    ].sort();
   }
 
   async tenantExists(tenant: TenantId): Promise<boolean> {
