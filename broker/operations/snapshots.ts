@@ -1,50 +1,24 @@
 import { type AccessFunction, type Caller, demand } from '../domain/access.ts';
-import type { AttributeChange, ChangeDraft } from '../domain/change.ts';
-import type { Entity } from '../domain/entity.ts';
 import { alreadyExists, DomainError, notFound } from '../domain/errors.ts';
-import type { TemporalEvolution } from '../domain/history.ts';
 import type { Iri, TenantId } from '../domain/iri.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
-import type { Join } from '../domain/linked.ts';
-import { deleteEntity } from '../domain/patch.ts';
-import { type Representation, selectedInstances, shownMembers } from '../domain/representation.ts';
 import {
-  type ExecutionResultDetails,
   readSnapshotParams,
   refuseOtherType,
   refuseQueries,
   SNAPSHOT_LIMITS,
   type Snapshot,
-  type SnapshotLimits,
   snapshotEnd,
   snapshotId,
   snapshotNotification,
   snapshotTenant,
-  statusOfResults,
 } from '../domain/snapshot.ts';
 import { type Instant, toMicros } from '../domain/time.ts';
-import type { Clock } from '../ports/clock.ts';
 import type { DocumentStore } from '../ports/document-store.ts';
-import type { EntityStore } from '../ports/entity-store.ts';
-import type { HistoryStore } from '../ports/history-store.ts';
 import type { Notifier } from '../ports/notifier.ts';
-import type { DistributedReads } from './distributed/reads.ts';
-import type { HistoryOperations, TemporalQuery } from './history.ts';
-import type { QueryOperations, QueryRequest } from './query.ts';
+import { type SnapshotContentDependencies, type SnapshotQueries, snapshotContent } from './snapshot-content.ts';
 
-export type { Snapshot };
-
-/** The queries of a Snapshot, read: what its members say, in the order in which they are there. */
-export interface SnapshotQueries {
-  readonly queries: readonly {
-    /** The Query as received, for other context sources. */
-    readonly body: JsonValue;
-    readonly request: Omit<QueryRequest, 'page'>;
-    readonly representation: Representation;
-    readonly join: Join | undefined;
-  }[];
-  readonly temporalQueries: readonly Omit<TemporalQuery, 'page'>[];
-}
+export type { Snapshot, SnapshotQueries };
 
 /** What 5.16.7 leaves behind. */
 export interface PurgeResult {
@@ -76,37 +50,20 @@ export interface SnapshotOperations {
   idle(): Promise<void>;
 }
 
-/** Entities, evolutions that are handled at once. */
-const ENTITIES = 500;
-const EVOLUTIONS = 20;
-/** Instances of one attribute that a Snapshot keeps of an evolution. */
-const MOST_INSTANCES = 1_000_000;
-const ALWAYS = { filter: { property: 'modifiedAt' }, limitPerAttribute: MOST_INSTANCES } as const;
 /** Milliseconds before a notification that failed is sent again. */
 const RETRIES_MS = [1000, 5000];
 
-export interface SnapshotDependencies {
+export interface SnapshotDependencies extends SnapshotContentDependencies {
   readonly documents: DocumentStore;
-  readonly entities: EntityStore;
-  readonly history: HistoryStore;
-  readonly queries: QueryOperations;
-  /** What other context sources have becomes part of a Snapshot too (5.16.1.4). */
-  readonly distributed?: DistributedReads;
-  readonly temporal: HistoryOperations;
   readonly notifier: Notifier;
-  readonly clock: Clock;
   readonly access: AccessFunction;
   readonly timeoutMs: number;
   readonly newId: (kind: 'Snapshot' | 'SnapshotNotification') => Iri;
-  /** Removes what else was made under the tenant of a Snapshot: subscriptions, for example. */
-  forget(tenant: TenantId): Promise<void>;
-  onError(error: unknown): void;
-  readonly limits?: SnapshotLimits;
 }
 
 export function snapshotOperations(dependencies: SnapshotDependencies): SnapshotOperations {
-  const { documents, entities, history, queries, temporal, notifier, clock, access, newId, onError } = dependencies;
-  const limits = dependencies.limits ?? SNAPSHOT_LIMITS;
+  const { documents, notifier, clock, access, newId, onError, limits = SNAPSHOT_LIMITS } = dependencies;
+  const content = snapshotContent(dependencies);
   /** What is done to the data of a Snapshot, one thing after the other. */
   const underWay = new Map<TenantId, Promise<void>>();
   /** Uses that are not on disk yet. */
@@ -193,172 +150,20 @@ export function snapshotOperations(dependencies: SnapshotDependencies): Snapshot
     const hidden = snapshotTenant(tenant, id);
     const was = await documents.delete('snapshot', tenant, id);
     used.delete(hidden);
-    void afterwards(hidden, () => empty(hidden));
+    void afterwards(hidden, () => content.empty(hidden));
     return was;
   }
 
-  async function empty(hidden: TenantId): Promise<void> {
-    for (;;) {
-      const { evolutions } = await history.query(hidden, {}, { ...ALWAYS, limitPerAttribute: 1 }, { limit: ENTITIES });
-      const { entities: some } = await entities.query(hidden, {}, { limit: ENTITIES });
-      await entities.commit(
-        some.map(({ id }) => ({
-          tenant: hidden,
-          id,
-          decide: (current) => current && deleteEntity(current, id, { at: clock.now(), stamp: clock.stamp() }),
-        })),
-      );
-      let removed = some.length;
-      for (const { id } of [...evolutions, ...some]) if (await history.deleteEvolution(hidden, id)) removed++;
-      if (removed === 0) break;
-    }
-    await dependencies.forget(hidden);
-  }
-
-  async function keep(hidden: TenantId, some: readonly Entity[]): Promise<void> {
-    const outcomes = await entities.commit(
-      some.map((entity) => ({ tenant: hidden, id: entity.id, decide: (current) => kept(current, entity, clock.now()) })),
-    );
-    for (const outcome of outcomes) if (outcome.kind === 'refused') throw outcome.error;
-  }
-
-  async function keepEvolutions(hidden: TenantId, some: readonly TemporalEvolution[]): Promise<void> {
-    for (const { id, types, scopes, attributes } of some) {
-      const fragment = { id, types, attributes, ...(scopes === undefined ? {} : { scopes }) };
-      await history.append(hidden, id, fragment, clock.now());
-    }
-  }
-
-  /** Executes one query to its end. @returns how many entities it found */
-  async function fill(
-    caller: Caller,
-    hidden: TenantId,
-    asked: SnapshotQueries['queries'][number],
-    room: number,
-  ): Promise<number> {
-    const { request, representation, join, body } = asked;
-    let count = 0;
-    const { onward } = caller;
-    const gathered =
-      onward &&
-      (await dependencies.distributed?.queryEntities(
-        { ...caller, onward: { ...onward, body, query: {} } },
-        { ...request, page: { limit: room + 1 } },
-        representation,
-      ));
-    if (gathered !== undefined) {
-      const { entities: some } = gathered.found;
-      if (some.length > room) throw tooMany(limits);
-      return keepFound(caller, hidden, some, representation, join);
-    }
-    for (let offset = 0; ; offset += ENTITIES) {
-      const page = await queries.queryEntities(caller, { ...request, page: { limit: ENTITIES, offset } });
-      if (count + page.entities.length > room) throw tooMany(limits);
-      const roots = page.entities.map(({ entity }) => entity);
-      count += await keepFound(caller, hidden, roots, representation, join);
-      if (!page.more) return count;
-    }
-  }
-
-  /** @returns how many entities were kept, with the linked ones */
-  async function keepFound(
-    caller: Caller,
-    hidden: TenantId,
-    roots: readonly Entity[],
-    representation: Representation,
-    join: Join | undefined,
-  ): Promise<number> {
-    for (let at = 0; at < roots.length; at += ENTITIES) {
-      await keep(
-        hidden,
-        roots.slice(at, at + ENTITIES).map((entity) => reduced(entity, representation)),
-      );
-    }
-    if (join === undefined || roots.length === 0) return roots.length;
-    const { found } = await queries.linkedEntities(caller, roots, representation, join);
-    const ids = new Set(roots.map(({ id }) => id));
-    const linked = [...found.values()].filter(({ id }) => !ids.has(id));
-    await keep(hidden, linked);
-    return roots.length + linked.length;
-  }
-
-  async function fillEvolutions(
-    caller: Caller,
-    hidden: TenantId,
-    query: Omit<TemporalQuery, 'page'>,
-    room: number,
-  ): Promise<number> {
-    let count = 0;
-    for (let offset = 0; ; offset += EVOLUTIONS) {
-      const page = await temporal.queryTemporal(caller, { ...query, page: { limit: EVOLUTIONS, offset } });
-      count += page.evolutions.length;
-      if (count > room) throw tooMany(limits);
-      let { evolutions } = page;
-      if (page.cut !== undefined) {
-        // An answer may be cut, a Snapshot is complete.
-        const among = { ...query.query, ids: evolutions.map(({ id }) => id) };
-        const whole = { ...query.selection, limitPerAttribute: MOST_INSTANCES };
-        evolutions = (await history.query(caller.tenant, among, whole, { limit: evolutions.length })).evolutions;
-      }
-      await keepEvolutions(hidden, evolutions);
-      if (!page.more) return count;
-    }
-  }
-
-  async function result(execute: () => Promise<number>): Promise<ExecutionResultDetails> {
-    try {
-      return { resultStatus: (await execute()) > 0 ? 'success' : 'empty' };
-    } catch (error) {
-      if (!(error instanceof DomainError)) onError(error);
-      return { resultStatus: 'failure', problemDetails: problemOf(error) };
-    }
-  }
-
   async function prepare(caller: Caller, id: Iri, work: SnapshotQueries): Promise<void> {
-    const hidden = snapshotTenant(caller.tenant, id);
-    let room = limits.entities;
-    const counted = async (count: Promise<number>) => {
-      room -= await count;
-      return count;
-    };
-    const details: ExecutionResultDetails[] = [];
-    for (const query of work.queries) details.push(await result(() => counted(fill(caller, hidden, query, room))));
-    const temporalDetails: ExecutionResultDetails[] = [];
-    for (const query of work.temporalQueries) {
-      temporalDetails.push(await result(() => counted(fillEvolutions(caller, hidden, query, room))));
-    }
-    await finish(caller.tenant, id, {
-      snapshotStatus: statusOfResults([...details, ...temporalDetails]),
-      ...(details.length === 0 ? {} : { snapshotQueriesDetails: details }),
-      ...(temporalDetails.length === 0 ? {} : { snapshotTemporalQueriesDetails: temporalDetails }),
-    });
+    await finish(caller.tenant, id, await content.prepare(caller, snapshotTenant(caller.tenant, id), work));
   }
 
   async function copy(tenant: TenantId, from: Iri, to: Iri): Promise<void> {
     const source = snapshotTenant(tenant, from);
-    const target = snapshotTenant(tenant, to);
     // The original may still be on its way.
     await underWay.get(source);
-    const outcome = await result(async () => {
-      let after: Iri | undefined;
-      for (;;) {
-        const page = await entities.query(source, {}, { limit: ENTITIES, ...(after === undefined ? {} : { after }) });
-        await keep(
-          target,
-          page.entities.map(({ entity }) => entity),
-        );
-        after = page.entities.at(-1)?.id;
-        if (!page.more || after === undefined) break;
-      }
-      after = undefined;
-      for (;;) {
-        const page = await history.query(source, {}, ALWAYS, { limit: EVOLUTIONS, ...(after === undefined ? {} : { after }) });
-        await keepEvolutions(target, page.evolutions);
-        after = page.evolutions.at(-1)?.id;
-        if (!page.more || after === undefined) return 1;
-      }
-    });
-    await finish(tenant, to, { snapshotStatus: outcome.resultStatus === 'failure' ? 'failure' : 'success' });
+    const copied = await content.copy(source, snapshotTenant(tenant, to));
+    await finish(tenant, to, { snapshotStatus: copied ? 'success' : 'failure' });
   }
 
   async function finish(tenant: TenantId, id: Iri, what: Partial<Snapshot>): Promise<void> {
@@ -499,53 +304,4 @@ export function snapshotOperations(dependencies: SnapshotDependencies): Snapshot
 
 function queriesOf(body: JsonObject, name: 'snapshotQueries' | 'snapshotTemporalQueries'): Partial<Snapshot> {
   return body[name] === undefined ? {} : { [name]: body[name] as readonly JsonValue[] };
-}
-
-/** What a query's projection leaves of an entity (4.21): its id and types are there always, or it would be none. */
-function reduced(entity: Entity, representation: Representation): Entity {
-  const shows = shownMembers(representation);
-  const datasets = representation.datasetIds === undefined ? undefined : new Set<string>(representation.datasetIds);
-  const attributes: Record<Iri, Entity['attributes'][Iri]> = {};
-  for (const name in entity.attributes) {
-    if (!shows.attribute(name as Iri)) continue;
-    const instances = selectedInstances(entity.attributes[name as Iri] ?? [], datasets);
-    if (instances.length > 0) attributes[name as Iri] = instances;
-  }
-  const { scopes, ...rest } = entity;
-  return { ...rest, ...(scopes !== undefined && shows.scope ? { scopes } : {}), attributes };
-}
-
-/** The write that puts an entity into a Snapshot as it is, with its times; several queries add up. */
-function kept(current: Entity | undefined, entity: Entity, at: Instant): ChangeDraft {
-  const attributes: AttributeChange[] = [];
-  for (const name in entity.attributes) {
-    if (current?.attributes[name as Iri] !== undefined) continue;
-    for (const instance of entity.attributes[name as Iri] ?? []) {
-      const { datasetId } = instance;
-      attributes.push({
-        name: name as Iri,
-        kind: 'created',
-        after: instance,
-        ...(datasetId === undefined ? {} : { datasetId }),
-      });
-    }
-  }
-  const after = current === undefined ? entity : { ...entity, attributes: { ...entity.attributes, ...current.attributes } };
-  return {
-    kind: current === undefined ? 'created' : 'updated',
-    ...(current && { before: current }),
-    after,
-    attributes,
-    at,
-    stamp: entity.stamp,
-  };
-}
-
-function tooMany({ entities }: SnapshotLimits): DomainError {
-  return new DomainError('TooManyResults', `A Snapshot holds ${entities} entities at most: narrow the queries down`);
-}
-
-function problemOf(error: unknown): JsonObject {
-  const known = error instanceof DomainError ? error : new DomainError('InternalError', 'The query could not be executed');
-  return { type: `https://uri.etsi.org/ngsi-ld/errors/${known.type}`, title: known.type, detail: known.message };
 }
