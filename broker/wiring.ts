@@ -45,6 +45,7 @@ import { deliveryOperations } from './operations/deliveries.ts';
 import { deviceOperations } from './operations/devices.ts';
 import { discoveryOperations } from './operations/discovery.ts';
 import { distributedBatch } from './operations/distributed/batch.ts';
+import { distributedDiscovery } from './operations/distributed/discovery.ts';
 import { distributedEntities } from './operations/distributed/entities.ts';
 import { distributedReads } from './operations/distributed/reads.ts';
 import { entityOperations } from './operations/entities.ts';
@@ -317,7 +318,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         entityRoutes(provisionEverywhere),
         attributeRoutes(provisionEverywhere),
         batchRoutes(distributedBatch(batchOperations({ entities, clock, access }), sources), { batchLimit: config.batchLimit }),
-        discoveryRoutes(discoveryOperations({ entities, access, demandTenant })),
+        discoveryRoutes(distributedDiscovery(discoveryOperations({ entities, access, demandTenant }), sources)),
         temporalProvisionRoutes(temporal),
         temporalQueryRoutes(temporal, paging, entityMaps),
         snapshotRoutes(snapshots),

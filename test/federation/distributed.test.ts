@@ -140,6 +140,35 @@ describe('Distributed reads (4.3.6)', () => {
   });
 });
 
+describe('Distributed discovery (5.7.5 to 5.7.10)', () => {
+  it('names what is here and what is there, once, and only what is registered', async () => {
+    await using two = await pair();
+    const { near, far, register } = two;
+    await create(near, car({ speed: property(10) }));
+    await create(far, car({ doors: property(4) }, 'urn:ngsi-ld:Car:2'));
+    await create(far, { id: 'urn:ngsi-ld:Secret:1', type: 'Secret', plan: property('x') });
+    await register();
+    const ask = async (path: string) => (await near.request('GET', `/ngsi-ld/v1/${path}`)).json();
+    expect((await ask('types')).typeList).toEqual(['Car']);
+    expect((await ask('types?details=true'))[0].attributeNames.sort()).toEqual(['doors', 'speed']);
+    expect(await ask('types/Car')).toMatchObject({ entityCount: 2 });
+    expect((await ask('attributes')).attributeList).toEqual(expect.arrayContaining(['doors', 'speed']));
+    expect(await ask('attributes/doors')).toMatchObject({ attributeCount: 1, typeNames: ['Car'] });
+    expect((await ask('types?local=true&details=true'))[0].attributeNames).toEqual(['speed']);
+    expect((await near.request('GET', '/ngsi-ld/v1/attributes/doors?local=true')).statusCode).toBe(404);
+  });
+
+  it('a broker says who it is, one name for each tenant (5.15)', async () => {
+    await using near = await inMemoryBroker({ config: { brokerId: 'near', mqtt: false } });
+    const ask = async (headers = {}) =>
+      (await near.request('GET', '/ngsi-ld/v1/info/sourceIdentity', undefined, headers)).json();
+    const identity = await ask();
+    expect(identity).toMatchObject({ type: 'ContextSourceIdentity', contextSourceAlias: 'near' });
+    expect(identity.contextSourceUptime).toMatch(/^PT\d+S$/);
+    expect((await ask({ 'ngsild-tenant': 'city' })).contextSourceAlias).not.toBe(identity.contextSourceAlias);
+  });
+});
+
 describe('Distributed writes (4.3.6.2, 4.3.6.3)', () => {
   it('an exclusive source gets its attributes, and this broker the others', async () => {
     await using two = await pair();

@@ -4,6 +4,7 @@ import type { JsonObject } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
 import type { DiscoveryOperations, KnownAttribute } from '../../operations/discovery.ts';
 import { accepted, LD_JSON, sendBody, withContext } from '../http/negotiation.ts';
+import { onwardCallerIn } from '../http/onward.ts';
 import { contextOf, flag } from '../http/request.ts';
 
 /** Which types and attributes exist: types/ (6.25, 6.26) and attributes/ (6.27, 6.28). */
@@ -12,7 +13,7 @@ export const discoveryRoutes =
   async (app) => {
     app.get('/types', { config: { clause: '5.7.5', query: ['details', 'local'] } }, async (request, reply) => {
       const context = await contextOf(request);
-      const types = await operations.availableTypes(request.caller);
+      const types = await operations.availableTypes(onwardCallerIn(request, context));
       if (!flag(request, 'details')) {
         const typeList = types.map(({ type }) => context.compact(type));
         return send(request, reply, context, { id: LIST_OF_TYPES, type: 'EntityTypeList', typeList });
@@ -32,7 +33,10 @@ export const discoveryRoutes =
 
     app.get('/types/:type', { config: { clause: '5.7.7', query: ['local'] } }, async (request, reply) => {
       const context = await contextOf(request);
-      const { type, entities, attributes } = await operations.availableType(request.caller, named(request, 'type', context));
+      const { type, entities, attributes } = await operations.availableType(
+        onwardCallerIn(request, context),
+        named(request, 'type', context),
+      );
       return send(request, reply, context, {
         id: type,
         type: 'EntityTypeInfo',
@@ -44,7 +48,7 @@ export const discoveryRoutes =
 
     app.get('/attributes', { config: { clause: '5.7.8', query: ['details', 'local'] } }, async (request, reply) => {
       const context = await contextOf(request);
-      const attributes = await operations.availableAttributes(request.caller);
+      const attributes = await operations.availableAttributes(onwardCallerIn(request, context));
       if (!flag(request, 'details')) {
         const attributeList = attributes.map(({ name }) => context.compact(name));
         return send(request, reply, context, { id: LIST_OF_ATTRIBUTES, type: 'AttributeList', attributeList });
@@ -62,7 +66,7 @@ export const discoveryRoutes =
 
     app.get('/attributes/:attrId', { config: { clause: '5.7.10', query: ['local'] } }, async (request, reply) => {
       const context = await contextOf(request);
-      const found = await operations.availableAttribute(request.caller, named(request, 'attrId', context));
+      const found = await operations.availableAttribute(onwardCallerIn(request, context), named(request, 'attrId', context));
       return send(request, reply, context, attributeInfo(found, context));
     });
   };
