@@ -50,10 +50,11 @@ export interface WriteSplit<R> {
 /**
  * Splits a write over sources, as 5.6.1.4 and its siblings say: exclusive ones first, then all redirect ones alike, and what these did not take goes to
  * inclusive ones and is kept here as well.
+ * @param offers whether a source can do this at all
  */
 export function splitWrite<R extends { readonly registration: Registration }>(
   sources: readonly R[],
-  operation: string,
+  offers: (registration: Registration) => boolean,
   scope: WriteScope,
 ): WriteSplit<R> {
   const entity: RegistrationMatch = { ids: [scope.id], ...(scope.types ? { types: scope.types } : {}) };
@@ -72,7 +73,7 @@ export function splitWrite<R extends { readonly registration: Registration }>(
       // A source of some attributes has no part in a write about others; one of whole entities has a part also in an entity without attributes.
       if (share !== undefined && share.length === 0 && covered !== undefined) continue;
       if (share !== undefined && share.length === 0 && taken) continue;
-      const offered = registration.operations.includes(operation);
+      const offered = offers(registration);
       if (mode === 'inclusive') {
         if (offered) shares.push({ source, refused: false, attributes: share });
         continue;

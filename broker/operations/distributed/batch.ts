@@ -1,13 +1,41 @@
 import type { Caller } from '../../domain/access.ts';
 import { splitWrite } from '../../domain/distribution.ts';
 import type { EntityFragment } from '../../domain/entity.ts';
-import { DomainError, type ErrorType } from '../../domain/errors.ts';
+import { DomainError } from '../../domain/errors.ts';
 import { type Iri, isIri } from '../../domain/iri.ts';
 import { isObject, type JsonValue } from '../../domain/json.ts';
+import type { Registration } from '../../domain/registration.ts';
+import type { SourceReply } from '../../ports/context-source.ts';
 import type { BatchItem, BatchOperations, BatchResult } from '../batch.ts';
 import type { RegistrationInForce } from '../registry/registrations-in-force.ts';
-import { type Sources, sourceError } from './sources.ts';
+import { problemOf, type Question, type Sources, sourceError } from './sources.ts';
 import { loop, partOf } from './writes.ts';
+
+/** What is asked about one entity, by a source that has no such batch operation. */
+type Step = (path: string, body: JsonValue) => Question;
+
+interface BatchKind {
+  readonly operation: string;
+  /** One after the other, as long as the source answers that the entity exists already; none: the source cannot do this. */
+  steps(operations: readonly string[]): readonly Step[];
+}
+
+const step =
+  (method: string, suffix = '', query: Question['query'] = []): Step =>
+  (path, body) => ({ method, path: `${path}${suffix}`, query, ...(method === 'DELETE' ? {} : { body }) });
+const create: Step = (_path, body) => ({ method: 'POST', path: 'entities', query: [], body });
+const kind = (operation: string, ...alternatives: readonly (readonly [string, Step])[]): BatchKind => ({
+  operation,
+  steps: (operations) => alternatives.flatMap(([name, one]) => (operations.includes(name) ? [one] : [])),
+});
+
+const CREATE = kind('createBatch', ['createEntity', create]);
+const UPSERT_REPLACE = kind('upsertBatch', ['createEntity', create], ['replaceEntity', step('PUT')]);
+const UPSERT_UPDATE = kind('upsertBatch', ['createEntity', create], ['updateEntity', step('PATCH', '/attrs')]);
+const UPDATE = kind('updateBatch', ['updateEntity', step('PATCH', '/attrs')]);
+const APPEND = kind('updateBatch', ['appendAttrs', step('POST', '/attrs', [['options', 'noOverwrite']])]);
+const MERGE = kind('mergeBatch', ['mergeEntity', step('PATCH')]);
+const DELETE = kind('deleteBatch', ['deleteEntity', step('DELETE')]);
 
 interface Part {
   readonly index: number;
@@ -21,7 +49,7 @@ interface Part {
 export function distributedBatch(local: BatchOperations, sources: Sources): BatchOperations {
   async function distribute<T>(
     caller: Caller,
-    operation: string,
+    { operation, steps }: BatchKind,
     items: readonly BatchItem<T>[],
     scopeOf: (content: T) => { id: Iri; types?: readonly Iri[] | undefined; attributes?: readonly Iri[] },
     reduce: (content: T, names: readonly Iri[]) => T,
@@ -31,6 +59,7 @@ export function distributedBatch(local: BatchOperations, sources: Sources): Batc
     const known = onward ? sources.inForce(caller).filter(({ registration }) => registration.mode !== 'auxiliary') : [];
     if (onward === undefined || known.length === 0 || !Array.isArray(onward.body)) return here(items);
     const bodies = onward.body as readonly JsonValue[];
+    const offers = ({ operations }: Registration) => operations.includes(operation) || steps(operations).length > 0;
     const bySource = new Map<RegistrationInForce, Part[]>();
     const rest: BatchItem<T>[] = [];
     const errors: { entityId: string; error: DomainError; registrationId?: Iri }[] = [];
@@ -40,7 +69,7 @@ export function distributedBatch(local: BatchOperations, sources: Sources): Batc
         continue;
       }
       const { id, types, attributes } = scopeOf(item.content);
-      const split = splitWrite(known, operation, {
+      const split = splitWrite(known, offers, {
         id,
         attributes,
         ...(types ? { types: { kind: 'any', of: types.map((type) => ({ kind: 'type', type })) } } : {}),
@@ -71,7 +100,25 @@ export function distributedBatch(local: BatchOperations, sources: Sources): Batc
     const query = Object.entries(onward.query).filter(([name]) => name !== 'local');
     const created = new Set<Iri>();
 
+    /** For a source without this batch operation (5.6.7.4, 5.6.8.4 …): each entity for itself. */
+    const askForEach = async (source: RegistrationInForce, parts: readonly Part[]) => {
+      for (const { index, body } of parts) {
+        const id = items[index]?.id ?? '';
+        const path = `entities/${encodeURIComponent(id).replaceAll('%3A', ':')}`;
+        let reply: SourceReply | undefined;
+        for (const step of steps(source.registration.operations)) {
+          reply = await sources.ask(caller, source, step(path, body));
+          // What exists already is replaced or updated by the next step.
+          if (reply.kind !== 'answered' || reply.status !== 409) break;
+        }
+        if (reply?.kind === 'answered' && reply.status < 300) {
+          if (reply.status === 201 && isIri(id)) created.add(id);
+        } else if (reply) errors.push({ entityId: id, error: sourceError(reply, source), registrationId: source.id });
+      }
+    };
+
     const ask = async ([source, parts]: [RegistrationInForce, Part[]]) => {
+      if (!source.registration.operations.includes(operation)) return askForEach(source, parts);
       const reply = await sources.ask(caller, source, {
         method: onward.method,
         path: onward.path,
@@ -117,39 +164,25 @@ export function distributedBatch(local: BatchOperations, sources: Sources): Batc
 
   return {
     create: (caller, items) =>
-      distribute(caller, 'createBatch', items, ofFragment, reduceFragment, (rest) => local.create(caller, rest)),
+      distribute(caller, CREATE, items, ofFragment, reduceFragment, (rest) => local.create(caller, rest)),
     upsert: (caller, items, mode) =>
-      distribute(caller, 'upsertBatch', items, ofFragment, reduceFragment, (rest) => local.upsert(caller, rest, mode)),
+      distribute(caller, mode === 'update' ? UPSERT_UPDATE : UPSERT_REPLACE, items, ofFragment, reduceFragment, (rest) =>
+        local.upsert(caller, rest, mode),
+      ),
     update: (caller, items, overwrite) =>
-      distribute(caller, 'updateBatch', items, ofFragment, reduceFragment, (rest) => local.update(caller, rest, overwrite)),
+      distribute(caller, overwrite ? UPDATE : APPEND, items, ofFragment, reduceFragment, (rest) =>
+        local.update(caller, rest, overwrite),
+      ),
     merge: (caller, items, options) =>
-      distribute(caller, 'mergeBatch', items, ofFragment, reduceFragment, (rest) => local.merge(caller, rest, options)),
+      distribute(caller, MERGE, items, ofFragment, reduceFragment, (rest) => local.merge(caller, rest, options)),
     delete: (caller, items) =>
       distribute(
         caller,
-        'deleteBatch',
+        DELETE,
         items,
         (id) => ({ id }),
         (id) => id,
         (rest) => local.delete(caller, rest),
       ),
   };
-}
-
-/** An error that a source told about one entity of a batch. */
-function problemOf(given: JsonValue | undefined, source: RegistrationInForce): DomainError {
-  const problem = isObject(given) ? given : {};
-  const known: readonly ErrorType[] = [
-    'AlreadyExists',
-    'BadRequestData',
-    'Conflict',
-    'LoopDetected',
-    'ResourceNotFound',
-    'OperationNotSupported',
-  ];
-  const type = known.find((one) => String(problem['type']).endsWith(`/${one}`)) ?? 'BadGateway';
-  return new DomainError(
-    type,
-    `The context source of registration ${source.id}: ${String(problem['detail'] ?? problem['title'] ?? 'failed')}`,
-  );
 }

@@ -122,7 +122,7 @@ export function distributedReads(dependencies: {
   return {
     async retrieveEntity(caller, id, types, representation) {
       const { onward } = caller;
-      if (onward === undefined || sources.isLoop(caller)) return undefined;
+      if (onward === undefined) return undefined;
       demand(access, caller, { operation: 'retrieveEntity', effect: 'read', ids: [id] });
       const wanted = wantedAttributes(representation);
       const path = `entities/${encodeURIComponent(id).replaceAll('%3A', ':')}`;
@@ -147,20 +147,21 @@ export function distributedReads(dependencies: {
         return question === undefined ? [] : [{ source, question }];
       });
       if (concerned.length === 0) return undefined;
+      const looping = sources.isLoop(caller);
       const [local, ...remote] = await Promise.all([
         entities.get(caller.tenant, id),
-        ...concerned.map(({ source, question }) => gather(caller, source, question)),
+        ...(looping ? [] : concerned).map(({ source, question }) => gather(caller, source, question)),
       ]);
       const versions: Version[] = local ? [{ entity: local.entity, auxiliary: false }] : [];
       for (const [at, { found }] of remote.entries()) {
         const auxiliary = concerned[at]?.source.registration.mode === 'auxiliary';
         for (const entity of found) if (entity.id === id) versions.push({ entity, auxiliary });
       }
-      const warnings = remote.flatMap((one) => one.warnings);
+      const warnings = [...(looping ? [loopWarning(caller)] : []), ...remote.flatMap((one) => one.warnings)];
       const merged = mergeVersions(versions, clock.micros());
       const parts = partsOf(
         local ? [local.entity] : [],
-        concerned.map(({ source }) => source),
+        (looping ? [] : concerned).map(({ source }) => source),
         remote,
       );
       const answer = (found: Entity | DomainError) => ({
@@ -179,7 +180,7 @@ export function distributedReads(dependencies: {
 
     async queryEntities(caller, { query, page, local, joinLevel }, representation) {
       const { onward } = caller;
-      if (onward === undefined || local || sources.isLoop(caller)) return undefined;
+      if (onward === undefined || local) return undefined;
       const wanted = query.anyAttribute ?? wantedAttributes(representation);
       const concerned = concernedBy(caller, query, wanted);
       if (concerned.length === 0) return undefined;
@@ -190,7 +191,8 @@ export function distributedReads(dependencies: {
         throw badRequest('An order needs local=true, because other context sources take part (5.7.2.4)');
       const split =
         onward.query['splitEntities'] === 'true' || (isObject(onward.body) && onward.body['splitEntities'] === true);
-      const questions = concerned.flatMap(({ source, information }) => {
+      const looping = sources.isLoop(caller);
+      const questions = (looping ? [] : concerned).flatMap(({ source, information }) => {
         const question = queryFor(onward, source.registration, information, wanted, split);
         return question === undefined ? [] : [{ source, question }];
       });
@@ -228,7 +230,7 @@ export function distributedReads(dependencies: {
           more: merged.length > end,
           ...(page.count ? { count: merged.length + beyond } : {}),
         },
-        warnings: remote.flatMap((one) => one.warnings),
+        warnings: [...(looping ? [loopWarning(caller)] : []), ...remote.flatMap((one) => one.warnings)],
         madeOf: () =>
           contributions(
             found,
@@ -241,6 +243,11 @@ export function distributedReads(dependencies: {
       };
     },
   };
+
+  /** The request was here before: what is here is answered, and nobody is asked again (Table 6.3.17-1). */
+  function loopWarning(caller: Caller): string {
+    return `199 ${sources.alias(caller.tenant)} "a registration loop was detected"`;
+  }
 
   function concernedBy(
     caller: Caller,

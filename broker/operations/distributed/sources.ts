@@ -181,3 +181,21 @@ export function warningOf(reply: SourceReply, source: RegistrationInForce): stri
   if (reply.invalid !== undefined) return text(111, reply.invalid);
   return undefined;
 }
+
+/** An error that a source told about one entity or one part of it. */
+export function problemOf(given: JsonValue | undefined, source: RegistrationInForce): DomainError {
+  const problem = isObject(given) ? given : {};
+  const known: readonly ErrorType[] = [
+    'AlreadyExists',
+    'BadRequestData',
+    'Conflict',
+    'LoopDetected',
+    'ResourceNotFound',
+    'OperationNotSupported',
+  ];
+  const type = known.find((one) => String(problem['type']).endsWith(`/${one}`)) ?? 'BadGateway';
+  return new DomainError(
+    type,
+    `The context source of registration ${source.id}: ${String(problem['detail'] ?? problem['title'] ?? 'failed')}`,
+  );
+}

@@ -5,7 +5,7 @@ import type { Iri } from '../../domain/iri.ts';
 import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
 import type { UpdateResult } from '../../domain/patch.ts';
 import type { RegistrationInForce } from '../registry/registrations-in-force.ts';
-import { type Sources, sourceError } from './sources.ts';
+import { problemOf, type Sources, sourceError } from './sources.ts';
 
 /** What was not done of a write to one entity: by this broker, or by the source of a registration. */
 export interface Failure {
@@ -42,7 +42,7 @@ export async function distributeWrite(
   local: LocalWrite,
 ): Promise<PartialWrite | undefined> {
   const known = sources.inForce(caller).filter(({ registration }) => registration.mode !== 'auxiliary');
-  const split = splitWrite(known, operation, scope);
+  const split = splitWrite(known, (registration) => registration.operations.includes(operation), scope);
   if (split.shares.length === 0) return localOnly(scope, await local(scope.attributes));
   if (sources.isLoop(caller)) throw loop(sources, caller);
   const failures: Failure[] = [];
@@ -62,8 +62,25 @@ export async function distributeWrite(
       return;
     }
     const reply = await sources.ask(caller, source, questionOf(caller, attributes, scope.attributes));
-    if (reply.kind === 'answered' && reply.status < 300 && reply.status !== 207) succeed(attributes);
-    else failed(sourceError(reply, source));
+    if (reply.kind !== 'answered' || reply.status >= 300) failed(sourceError(reply, source));
+    else if (reply.status === 207 && isObject(reply.body)) partlyDone(reply.body, source, attributes);
+    else succeed(attributes);
+  }
+
+  /** The source did some of it: an UpdateResult (5.2.18) or a BatchOperationResult (5.2.16). */
+  function partlyDone(body: JsonObject, source: RegistrationInForce, attributes: readonly Iri[] | undefined): void {
+    const expand = caller.onward?.context.expand ?? ((name: string) => name as Iri);
+    const list = (name: string) => (Array.isArray(body[name]) ? body[name] : []) as readonly JsonValue[];
+    const notUpdated = list('notUpdated').filter(isObject);
+    const done = list('updated').filter((name) => typeof name === 'string');
+    if (done.length > 0 || list('success').length > 0) succeed(done.map(expand));
+    for (const one of notUpdated) {
+      const error = new DomainError('BadRequestData', String(one['reason'] ?? 'not updated'));
+      failures.push({ error, registrationId: source.id, attributes: [expand(String(one['attributeName']))] });
+    }
+    for (const one of list('errors').filter(isObject)) {
+      failures.push({ error: problemOf(one['error'], source), registrationId: source.id, attributes });
+    }
   }
 
   async function here(): Promise<void> {
