@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { requestTimes } from './request-times.ts';
 
 /** Figures that rooms of the broker keep themselves; read when Prometheus asks. Names end in what they count; totals only grow. */
 export type FigureSource = () => Promise<Readonly<Record<string, number>>> | Readonly<Record<string, number>>;
@@ -15,13 +16,7 @@ export interface Metrics {
 export function metrics(): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const durations = new Histogram({
-    name: 'mizar_http_request_seconds',
-    help: 'Time from the first byte of a request to the last byte of the answer',
-    labelNames: ['method', 'route', 'status'],
-    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-    registers: [registry],
-  });
+  const times = requestTimes();
   return {
     add(room, source, about) {
       for (const [name, help] of Object.entries(about)) {
@@ -50,21 +45,7 @@ export function metrics(): Metrics {
         }
       }
     },
-    observe(app) {
-      // Looking labels up costs more than counting, so each route and status keeps its own series.
-      const series = new Map<string, Histogram.Internal<string>>();
-      app.addHook('onResponse', (request, reply, done) => {
-        const route = request.routeOptions.url ?? 'unknown';
-        const key = `${request.method} ${reply.statusCode} ${route}`;
-        let found = series.get(key);
-        if (!found) {
-          found = durations.labels(request.method, route, String(reply.statusCode));
-          series.set(key, found);
-        }
-        found.observe(reply.elapsedTime / 1000);
-        done();
-      });
-    },
-    text: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+    observe: times.observe,
+    text: async () => ({ contentType: registry.contentType, body: `${await registry.metrics()}\n${times.text()}` }),
   };
 }
