@@ -47,6 +47,7 @@ import { discoveryOperations } from './operations/discovery.ts';
 import { distributedBatch } from './operations/distributed/batch.ts';
 import { distributedDiscovery } from './operations/distributed/discovery.ts';
 import { distributedEntities } from './operations/distributed/entities.ts';
+import { distributedHistory } from './operations/distributed/history.ts';
 import { distributedReads } from './operations/distributed/reads.ts';
 import { entityOperations } from './operations/entities.ts';
 import { entityMapOperations } from './operations/entity-maps.ts';
@@ -320,7 +321,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         batchRoutes(distributedBatch(batchOperations({ entities, clock, access }), sources), { batchLimit: config.batchLimit }),
         discoveryRoutes(distributedDiscovery(discoveryOperations({ entities, access, demandTenant }), sources)),
         temporalProvisionRoutes(temporal),
-        temporalQueryRoutes(temporal, paging, entityMaps),
+        temporalQueryRoutes(distributedHistory(temporal, sources), paging, entityMaps),
         snapshotRoutes(snapshots),
         contextRoutes(contexts),
         identityRoutes({

@@ -169,6 +169,37 @@ describe('Distributed discovery (5.7.5 to 5.7.10)', () => {
   });
 });
 
+describe('Distributed history (5.7.3, 5.7.4)', () => {
+  it('has the instances of all places in order of time, each once, and only from sources whose interval fits', async () => {
+    await using two = await pair();
+    const { near, far, register } = two;
+    const at = (day: number) => `2026-01-0${day}T00:00:00Z`;
+    const speeds = (...days: number[]) => car({ speed: days.map((day) => property(day, { observedAt: at(day) })) });
+    for (const [broker, days] of [
+      [near, [1, 3]],
+      [far, [2, 3, 4]],
+    ] as const) {
+      expect((await broker.request('POST', '/ngsi-ld/v1/temporal/entities', speeds(...days))).statusCode).toBe(201);
+    }
+    await register({
+      operations: ['retrieveTemporal', 'queryTemporal'],
+      observationInterval: { startAt: at(1), endAt: at(9) },
+    });
+    const span = `timerel=between&timeAt=${at(1)}&endTimeAt=${at(9)}&options=temporalValues`;
+    const values = (evolution: { speed: { values: [number, string][] } }) => evolution.speed.values.map(([value]) => value);
+    const history = '/ngsi-ld/v1/temporal/entities';
+    expect(values((await near.request('GET', `${history}/${CAR}?${span}`)).json())).toEqual([1, 2, 3, 4]);
+    expect(values((await near.request('GET', `${history}?type=Car&${span}`)).json()[0])).toEqual([1, 2, 3, 4]);
+    expect(values((await near.request('GET', `${history}/${CAR}?${span}&local=true`)).json())).toEqual([1, 3]);
+    expect(values((await near.request('GET', `${history}/${CAR}?${span}&lastN=2`)).json())).toEqual([3, 4]);
+    const later = `timerel=after&timeAt=2027-01-01T00:00:00Z`;
+    expect((await near.request('GET', `${history}?type=Car&${later}`)).json()).toEqual([]);
+    // A source of history is not asked what is now (5.9.1).
+    await create(far, car({ doors: property(4) }));
+    expect((await near.request('GET', `${ENTITIES}/${CAR}`)).statusCode).toBe(404);
+  });
+});
+
 describe('Distributed writes (4.3.6.2, 4.3.6.3)', () => {
   it('an exclusive source gets its attributes, and this broker the others', async () => {
     await using two = await pair();

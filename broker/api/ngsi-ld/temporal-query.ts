@@ -9,6 +9,7 @@ import { fromMicros, type Micros } from '../../domain/time.ts';
 import type { EntityMapOperations, IdsAt } from '../../operations/entity-maps.ts';
 import type { EvolutionSelection, HistoryOperations, TemporalQuery } from '../../operations/history.ts';
 import { accepted, LD_JSON, type MediaType, sendBody, withContext } from '../http/negotiation.ts';
+import { onwardCallerIn } from '../http/onward.ts';
 import { PAGING_LIMITS, type Paging, type PagingLimits, pagingHeaders, pagingOf } from '../http/paging.ts';
 import { bodyOf, contextOf, iriParameter, optionsOf, parameter } from '../http/request.ts';
 import {
@@ -114,7 +115,7 @@ export const temporalQueryRoutes =
           if (entityMaps !== undefined) await mappedRetrieval(request, reply, entityMaps, mapped, id);
           return send(request, reply, context, media, textOf(aggregateWriter(context, representation)(found), id));
         }
-        const found = await operations.retrieveTemporal(request.caller, id, selection);
+        const found = await operations.retrieveTemporal(onwardCallerIn(request, context), id, selection);
         if (entityMaps !== undefined) await mappedRetrieval(request, reply, entityMaps, mapped, id);
         if (found.cut !== undefined) partial(reply, found.cut, selection);
         return send(
@@ -157,7 +158,7 @@ export const temporalQueryRoutes =
           texts(found.evolutions, aggregateWriter(context, representation), media, context),
         );
       }
-      const found = await operations.queryTemporal(request.caller, asked);
+      const found = await operations.queryTemporal(onwardCallerIn(request, context), asked);
       pagingHeaders(request, reply, paging, found, media);
       if (found.cut !== undefined) partial(reply, found.cut, selection);
       const writer = evolutionWriter(context, representation, form, selection.filter.property);

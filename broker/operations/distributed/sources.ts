@@ -21,7 +21,7 @@ export interface Sources {
   alias(tenant: TenantId): string;
   /** True if the request has been here before. */
   isLoop(caller: Caller): boolean;
-  /** Sources of the tenant that are in force and were not passed already. `operations`: those that offer one of them; undefined: all. */
+  /** Sources of the tenant that are in force and were not passed already. `operations`: those that offer one of them; undefined: all. `temporal`: also those of temporal information, which are asked about nothing else (5.9.1). */
   inForce(caller: Caller, operations?: readonly string[], temporal?: boolean): readonly RegistrationInForce[];
   ask(caller: Caller, source: RegistrationInForce, question: Question): Promise<SourceReply>;
   /** The @context of what a source sent: its own, or the one that was asked in. */
@@ -55,7 +55,7 @@ export function sources(dependencies: {
       const known = operations ? registrations.offering(caller.tenant, operations) : registrations.of(caller.tenant);
       return known.filter(
         ({ registration }) =>
-          isTemporal(registration) === temporal &&
+          (temporal || !isTemporal(registration)) &&
           !hasExpired(registration, now) &&
           (registration.alias === undefined || !passed.has(registration.alias)),
       );
