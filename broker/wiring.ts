@@ -229,10 +229,10 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         contextMs: config.contextTimeoutMs,
         notificationMs: config.notificationTimeoutMs,
         mqttConnections: config.mqttConnections,
-        entityMapEntities: ENTITY_MAP_LIMITS.entities,
-        entityMaps: ENTITY_MAP_LIMITS.maps,
-        snapshots: SNAPSHOT_LIMITS.snapshots,
-        snapshotEntities: SNAPSHOT_LIMITS.entities,
+        entityMapEntities: config.entityMapEntities,
+        entityMaps: config.entityMaps,
+        snapshots: config.snapshots,
+        snapshotEntities: config.snapshotEntities,
         temporalInstances: config.temporalLimit,
         waitingWrites: config.waitingWrites,
         sourceReplyBytes: config.sourceReplyLimitBytes,
@@ -275,6 +275,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     clock,
     access,
     newId: () => `urn:ngsi-ld:EntityMap:${randomUUID()}` as Iri,
+    limits: { ...ENTITY_MAP_LIMITS, maps: config.entityMaps, entities: config.entityMapEntities },
   });
   const subscriptionsApi = subscriptionOperations({
     documents,
@@ -284,6 +285,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     clock,
     access,
     newId: () => `urn:ngsi-ld:Subscription:${randomUUID()}` as Iri,
+    joinLevels: config.joinLevels,
   });
   const snapshots = snapshotOperations({
     documents,
@@ -297,6 +299,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     access,
     timeoutMs: config.notificationTimeoutMs,
     newId: (kind) => `urn:ngsi-ld:${kind}:${randomUUID()}` as Iri,
+    limits: { ...SNAPSHOT_LIMITS, snapshots: config.snapshots, entities: config.snapshotEntities },
     async forget(tenant) {
       const system = { tenant, principal: { kind: 'system' } } as const;
       for (const { id } of subscriptions.of(tenant)) await subscriptionsApi.deleteSubscription(system, id);

@@ -3,7 +3,7 @@ import { badRequest } from './errors.ts';
 import { type Iri, isIri, NGSILD_NULL } from './iri.ts';
 import { isObject, type JsonObject, type JsonValue } from './json.ts';
 import type { Context } from './jsonld/context.ts';
-import { JOIN_LIMITS, type Join } from './linked.ts';
+import type { Join } from './linked.ts';
 import { parseGeoQuery } from './query/parse/georel.ts';
 import { parseQ } from './query/parse/q.ts';
 import { parseScopes } from './query/parse/scope.ts';
@@ -301,10 +301,8 @@ function readNotification(value: JsonValue | undefined, context: Context): Notif
 
 /** `join` and `joinLevel` (5.2.14.1). */
 function readJoin({ join = '@none', joinLevel = 1 }: JsonObject): Join | undefined {
-  if (typeof joinLevel !== 'number' || !Number.isInteger(joinLevel) || joinLevel < 1 || joinLevel > JOIN_LIMITS.levels) {
-    throw badRequest(
-      `notification.joinLevel must be a whole number from 1 to ${JOIN_LIMITS.levels}, not ${JSON.stringify(joinLevel)}`,
-    );
+  if (typeof joinLevel !== 'number' || !Number.isInteger(joinLevel) || joinLevel < 1) {
+    throw badRequest(`notification.joinLevel must be a whole number of 1 or more, not ${JSON.stringify(joinLevel)}`);
   }
   if (join === '@none') return undefined;
   if (join !== 'inline' && join !== 'flat') {

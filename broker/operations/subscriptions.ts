@@ -3,6 +3,7 @@ import { alreadyExists, badRequest, notFound } from '../domain/errors.ts';
 import type { Iri } from '../domain/iri.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { Context } from '../domain/jsonld/context.ts';
+import { JOIN_LIMITS } from '../domain/linked.ts';
 import { statusOf } from '../domain/subscription.ts';
 import { patchMembers, readSubscription, type SubscriptionDocument } from '../domain/subscription-document.ts';
 import { toMicros } from '../domain/time.ts';
@@ -43,8 +44,19 @@ export function subscriptionOperations(dependencies: {
   readonly access: AccessFunction;
   /** A new id for a subscription that was given none. */
   readonly newId: () => Iri;
+  /** How deep notifications may join linked entities (4.5.23). */
+  readonly joinLevels?: number;
 }): SubscriptionOperations {
   const { documents, deliveries, subscriptions, resolveContext, clock, access, newId } = dependencies;
+
+  function refuseTooDeep({ notification: { join } }: SubscriptionDocument): void {
+    const { joinLevels = JOIN_LIMITS.levels } = dependencies;
+    if (join !== undefined && join.level > joinLevels) {
+      throw badRequest(
+        `notification.joinLevel is ${join.level}, and linked entities are joined over ${joinLevels} relationships at most`,
+      );
+    }
+  }
 
   function refusePast(document: SubscriptionDocument): void {
     const { expiresAt } = document.subscription;
@@ -71,6 +83,7 @@ export function subscriptionOperations(dependencies: {
       const id = (body['id'] as Iri | undefined) ?? newId();
       const document = readSubscription(body, context, id);
       refusePast(document);
+      refuseTooDeep(document);
       // Unavailable or broken contexts are found out now, not at the first notification.
       await resolveContext(document.notificationContext);
       if ((await documents.put('subscription', caller.tenant, id, document as unknown as JsonObject, 0)) === undefined) {
@@ -96,6 +109,7 @@ export function subscriptionOperations(dependencies: {
         if (fragment['type'] !== undefined && fragment['type'] !== 'Subscription')
           throw badRequest('The type of a Subscription cannot be changed');
         if (fragment['expiresAt'] !== undefined) refusePast(document);
+        refuseTooDeep(document);
         await resolveContext(document.notificationContext);
         // Somebody else changed it meanwhile: look again.
         if ((await documents.put('subscription', caller.tenant, id, document as unknown as JsonObject, version)) === undefined)

@@ -139,7 +139,7 @@ export const entityQueryRoutes =
         ? await joinedTexts(request, prepared, page.items, joined)
         : page.items.map((entity) => rendering.write(entity)).filter((text) => text !== '{}');
       pagingHeaders(request, reply, paging, page, media);
-      return sendBody(request, reply, { media, context, body: pageText(request, media, context, texts.join(',')) });
+      return sendEntities(request, reply, { media, context, body: pageText(request, media, context, texts.join(',')) });
     }
 
     function answerLocally(request: FastifyRequest, reply: FastifyReply, prepared: PreparedQuery): Promise<FastifyReply> {

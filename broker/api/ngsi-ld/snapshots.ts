@@ -1,6 +1,6 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller } from '../../domain/access.ts';
-import { badRequest } from '../../domain/errors.ts';
+import { badRequest, DomainError } from '../../domain/errors.ts';
 import { isIri } from '../../domain/iri.ts';
 import type { JsonObject, JsonValue } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
@@ -68,7 +68,11 @@ export const snapshotRoutes =
  * @throws DomainError BadRequestData, ResourceNotFound
  */
 export async function snapshotCaller(operations: SnapshotOperations, request: FastifyRequest, name: string): Promise<Caller> {
-  if (request.url.startsWith(BASE)) return request.caller;
+  if (request.url.startsWith(BASE) || !request.url.startsWith('/ngsi-ld/')) return request.caller;
+  // 5.5.15: everything is local there, so context sources have no part in it.
+  if (request.url.startsWith('/ngsi-ld/v1/csource')) {
+    throw new DomainError('OperationNotSupported', 'A Snapshot has no context source registrations');
+  }
   if (!isIri(name)) throw badRequest(`The header NGSILD-Snapshot must be the URI of a Snapshot, not ${JSON.stringify(name)}`);
   return operations.onSnapshot(request.caller, name);
 }

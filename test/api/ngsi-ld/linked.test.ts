@@ -172,6 +172,18 @@ describe('4.5.23: linked entities of one entity', () => {
     expect(answer.body['type']).toBe(`https://uri.etsi.org/ngsi-ld/errors/${type}`);
   });
 
+  it('joins no more entities than the limit, inline wherever one is put', async () => {
+    await using broker = await inMemoryBroker({ config: { joinedEntities: 2 } });
+    await town(broker);
+    const status = async (path: string) => (await broker.request('GET', `/ngsi-ld/v1/entities${path}`)).statusCode;
+    expect(await status('/urn:x:Bench:1?join=flat&joinLevel=2')).toBe(200);
+    expect(await status('/urn:x:Tour:1?join=flat&joinLevel=2')).toBe(403);
+    expect(await status('?type=Bench&join=inline')).toBe(200);
+    // One park, in two benches, with a city in each.
+    expect(await status('?type=Bench&join=inline&joinLevel=2')).toBe(403);
+    expect(await status('?type=Bench&join=flat&joinLevel=2')).toBe(200);
+  });
+
   it('4.14: does not look into another tenant', async () => {
     await using at = await site();
     const tenant = { 'NGSILD-Tenant': 'other' };
@@ -283,6 +295,19 @@ describe('5.8.6: notifications with linked entities', () => {
     const data = told?.['data'] as Json[];
     expect(data[0]?.['seats']).toMatchObject({ value: 6, previousValue: 4 });
     expect(data[1]?.['id']).toBe('urn:x:Park:1');
+  });
+
+  it.each([
+    { join: 'inline', joinLevel: 11 },
+    { join: 'inline', joinLevel: 0 },
+    { join: 'sideways' },
+    { pick: ['standsIn{name}'] },
+  ])('5.2.14.1: refuses %j', async (wrong) => {
+    await using broker = await inMemoryBroker();
+    const notification = { endpoint: { uri: 'http://127.0.0.1:9/' }, ...wrong };
+    const body = { type: 'Subscription', entities: [{ type: 'Bench' }], notification };
+    expect((await broker.request('POST', '/ngsi-ld/v1/subscriptions', body)).statusCode).toBe(400);
+    expect((await broker.request('GET', '/ngsi-ld/v1/subscriptions')).json()).toEqual([]);
   });
 
   it('4.9: q over linked entities decides, by their state when the change is looked at', async () => {

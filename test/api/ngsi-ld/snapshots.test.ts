@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import type { Config } from '../../../broker/config.ts';
 import type { Clock } from '../../../broker/ports/clock.ts';
 import { systemClock } from '../../../broker/stores/system-clock.ts';
 import { inMemoryBroker } from '../../support/broker.ts';
@@ -10,8 +11,8 @@ type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
 const CARS = { type: 'Query', entities: [{ type: 'Car' }] };
 const car = (number: number): Json => ({ id: `urn:x:Car:${number}`, type: 'Car', speed: number * 10, colour: 'red' });
 
-async function site(clock?: Clock) {
-  const broker = await inMemoryBroker(clock ? { clock } : {});
+async function site(clock?: Clock, config: Partial<Config> = {}) {
+  const broker = await inMemoryBroker({ config, ...(clock ? { clock } : {}) });
   const send = async (method: Method, path: string, body?: unknown, headers: Record<string, string> = {}) => {
     const response = await broker.request(method, path.startsWith('/ngsi-ld') ? path : `/ngsi-ld/v1${path}`, body, headers);
     const json = (response.body === '' ? undefined : response.json()) as Json & Json[];
@@ -149,6 +150,7 @@ describe('5.16.2 to 5.16.7: Snapshots afterwards', () => {
     const theirs = await at.make(named, '/snapshots', city);
     expect(at.ids(await at.send('GET', '/entities?type=Car', undefined, { ...theirs.on, ...city }))).toEqual([9]);
     expect(at.ids(await at.send('GET', '/entities?type=Car', undefined, on))).toEqual([1, 2, 3]);
+    expect((await at.send('GET', '/csourceRegistrations?type=Car', undefined, on)).status).toBe(422);
     // No client can name the tenant that a Snapshot is kept under.
     expect((await at.send('GET', '/entities?type=Car', undefined, { 'NGSILD-Tenant': '~urn:x:Snapshot:1' })).status).toBe(400);
     expect(await at.broker.broker.store.entities.tenants()).toEqual(['', 'city']);
@@ -223,6 +225,18 @@ describe('5.16.2 to 5.16.7: Snapshots afterwards', () => {
     await at.make({ snapshotQueries: [CARS], snapshotPriority: 5 });
     expect((await at.send('GET', made[7]!.location)).status).toBe(404);
     expect((await at.send('GET', made[6]!.location)).status).toBe(200);
+  });
+
+  it('holds no more entities than the limit: the query that would exceed it fails, and says so', async () => {
+    await using at = await site(undefined, { snapshotEntities: 4 });
+    const { snapshot } = await at.make({ snapshotQueries: [CARS, CARS] });
+    expect(snapshot).toMatchObject({
+      snapshotStatus: 'partial',
+      snapshotQueriesDetails: [
+        { resultStatus: 'success' },
+        { resultStatus: 'failure', problemDetails: { title: 'TooManyResults' } },
+      ],
+    });
   });
 
   it('ends when its time is over', async () => {
