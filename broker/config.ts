@@ -226,6 +226,13 @@ export const SETTINGS = {
     'Largest reply of another context source',
     'bytes',
   ),
+  sourceFanOut: whole(
+    'MIZAR_SOURCE_FAN_OUT',
+    100,
+    [1, 10_000],
+    'Most context sources that one read asks; others are warned of',
+    'sources',
+  ),
   sourceEntities: whole(
     'MIZAR_SOURCE_ENTITIES',
     10_000,

@@ -237,6 +237,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         waitingWrites: config.waitingWrites,
         sourceReplyBytes: config.sourceReplyLimitBytes,
         sourceEntities: config.sourceEntities,
+        sourceFanOut: config.sourceFanOut,
         mqttPacketBytes: config.mqttPacketLimitBytes,
       },
     };
@@ -249,7 +250,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     sources,
     clock,
     access,
-    limits: { entities: config.sourceEntities, pages: 100 },
+    limits: { entities: config.sourceEntities, pages: 100, sources: config.sourceFanOut },
   });
   const devices = await deviceOperations({ documents, access, resolveContext, checkMapping });
   const intake = deviceIntake({ ingest: ingest({ entities, clock, access }), directory: devices, now: clock.now });

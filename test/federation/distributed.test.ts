@@ -130,6 +130,28 @@ describe('Distributed reads (4.3.6)', () => {
     expect(await ask()).toMatch(/^199 /);
   });
 
+  it('asks no more sources than configured, and says which it left out', async () => {
+    await using far = await inMemoryBroker({ config: { brokerId: 'far', mqtt: false } });
+    await using near = await inMemoryBroker({ config: { sourceFanOut: 1, mqtt: false } });
+    const { url } = await far.broker.listen();
+    await create(far, car({ doors: property(4) }));
+    for (const name of ['a', 'b']) {
+      await near.request('POST', '/ngsi-ld/v1/csourceRegistrations', {
+        id: `urn:r:${name}`,
+        type: 'ContextSourceRegistration',
+        information: [{ entities: [{ type: 'Car' }] }],
+        endpoint: url,
+      });
+    }
+    for (const path of [`${ENTITIES}?type=Car`, `${ENTITIES}/${CAR}`]) {
+      const answer = await near.request('GET', path);
+      expect(answer.statusCode).toBe(200);
+      expect(String(answer.headers['ngsild-warning'])).toMatch(/^199 urn:r:b "was not asked[^,]*$/);
+    }
+    const asked = (await near.request('GET', '/ngsi-ld/v1/csourceRegistrations?type=Car')).json();
+    expect(asked.map(({ timesSent }: { timesSent?: number }) => timesSent)).toEqual([2, undefined]);
+  });
+
   it('an order needs local=true as soon as a source takes part (5.7.2.4)', async () => {
     await using two = await pair();
     const { near, register } = two;

@@ -67,6 +67,8 @@ export interface ReadLimits {
   readonly entities: number;
   /** Pages asked of one source. */
   readonly pages: number;
+  /** Sources asked for one answer. */
+  readonly sources: number;
 }
 
 export function distributedReads(dependencies: {
@@ -135,7 +137,7 @@ export function distributedReads(dependencies: {
         ],
       });
       // A source that only answers queries is asked for the one id (5.7.1.4 leaves it out, registrants count on it).
-      const concerned = sources.inForce(caller, ['retrieveEntity', 'queryEntity', 'queryBatch']).flatMap((source) => {
+      const all = sources.inForce(caller, RETRIEVE_OPERATIONS).flatMap((source) => {
         const match = { ids: [id], ...(types ? { types } : {}), ...(wanted ? { attributes: wanted } : {}) };
         const information = matchingInformation(source.registration, match);
         if (information.length === 0) return [];
@@ -146,7 +148,8 @@ export function distributedReads(dependencies: {
           : queryFor({ ...onward, method: 'GET', query }, source.registration, information, wanted, false);
         return question === undefined ? [] : [{ source, question }];
       });
-      if (concerned.length === 0) return undefined;
+      if (all.length === 0) return undefined;
+      const concerned = all.slice(0, limits.sources);
       const looping = sources.isLoop(caller);
       const [local, ...remote] = await Promise.all([
         entities.get(caller.tenant, id),
@@ -157,7 +160,11 @@ export function distributedReads(dependencies: {
         const auxiliary = concerned[at]?.source.registration.mode === 'auxiliary';
         for (const entity of found) if (entity.id === id) versions.push({ entity, auxiliary });
       }
-      const warnings = [...(looping ? [loopWarning(caller)] : []), ...remote.flatMap((one) => one.warnings)];
+      const warnings = [
+        ...(looping ? [loopWarning(caller)] : []),
+        ...tooMany(all.slice(limits.sources)),
+        ...remote.flatMap((one) => one.warnings),
+      ];
       const merged = mergeVersions(versions, clock.micros());
       const parts = partsOf(
         local ? [local.entity] : [],
@@ -192,10 +199,11 @@ export function distributedReads(dependencies: {
       const split =
         onward.query['splitEntities'] === 'true' || (isObject(onward.body) && onward.body['splitEntities'] === true);
       const looping = sources.isLoop(caller);
-      const questions = (looping ? [] : concerned).flatMap(({ source, information }) => {
+      const all = (looping ? [] : concerned).flatMap(({ source, information }) => {
         const question = queryFor(onward, source.registration, information, wanted, split);
         return question === undefined ? [] : [{ source, question }];
       });
+      const questions = all.slice(0, limits.sources);
       const end = (page.offset ?? 0) + page.limit;
       const remote = await Promise.all(questions.map(({ source, question }) => gather(caller, source, question)));
       const { where: _, scopes: __, anyAttribute: ___, ...broad } = query;
@@ -230,7 +238,11 @@ export function distributedReads(dependencies: {
           more: merged.length > end,
           ...(page.count ? { count: merged.length + beyond } : {}),
         },
-        warnings: [...(looping ? [loopWarning(caller)] : []), ...remote.flatMap((one) => one.warnings)],
+        warnings: [
+          ...(looping ? [loopWarning(caller)] : []),
+          ...tooMany(all.slice(limits.sources)),
+          ...remote.flatMap((one) => one.warnings),
+        ],
         madeOf: () =>
           contributions(
             found,
@@ -265,10 +277,12 @@ export function distributedReads(dependencies: {
       ...(query.scopes ? { scopes: query.scopes } : {}),
       ...(filter ? { filter } : {}),
     };
-    return sources.inForce(caller, ['queryEntity', 'queryBatch']).flatMap((source) => {
+    const found: { source: RegistrationInForce; information: readonly RegistrationInfo[] }[] = [];
+    for (const source of sources.inForce(caller, QUERY_OPERATIONS)) {
       const information = selectedInformation(source, selection);
-      return information.length === 0 ? [] : [{ source, information }];
-    });
+      if (information.length > 0) found.push({ source, information });
+    }
+    return found;
   }
 }
 
@@ -288,6 +302,13 @@ function partsOf(
     })),
   ];
 }
+
+/** Sources that were not asked, because one answer is not made of any number of them. */
+const tooMany = (left: readonly { readonly source: RegistrationInForce }[]): readonly string[] =>
+  left.map(({ source }) => `199 ${source.id} "was not asked: too many sources are concerned"`);
+
+const RETRIEVE_OPERATIONS = ['retrieveEntity', 'queryEntity', 'queryBatch'] as const;
+const QUERY_OPERATIONS = ['queryEntity', 'queryBatch'] as const;
 
 /** The attributes that the answer will show; undefined: any. */
 function wantedAttributes({ attrs, pick }: Representation): readonly Iri[] | undefined {

@@ -6,7 +6,7 @@ import type { TenantId } from '../../domain/iri.ts';
 import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
 import { expandEntity } from '../../domain/jsonld/expand.ts';
-import { hasExpired, isTemporal } from '../../domain/registration.ts';
+import { hasExpired } from '../../domain/registration.ts';
 import { entityWriter } from '../../domain/representation.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ContextSource, SourceReply, SourceRequest } from '../../ports/context-source.ts';
@@ -50,14 +50,15 @@ export function sources(dependencies: {
     isLoop: (caller) => caller.onward?.via.some((entry) => pseudonym(entry) === alias(caller.tenant)) === true,
 
     inForce(caller, operations, temporal = false) {
-      const passed = new Set((caller.onward?.via ?? []).map(pseudonym));
+      const via = caller.onward?.via ?? [];
+      const known = registrations.offering(caller.tenant, operations, temporal);
+      // Every read of a tenant with registrations comes through here; most have nothing to leave out.
+      if (via.length === 0 && known.every(lastsForever)) return known;
+      const passed = new Set(via.map(pseudonym));
       const now = clock.micros();
-      const known = operations ? registrations.offering(caller.tenant, operations) : registrations.of(caller.tenant);
       return known.filter(
         ({ registration }) =>
-          (temporal || !isTemporal(registration)) &&
-          !hasExpired(registration, now) &&
-          (registration.alias === undefined || !passed.has(registration.alias)),
+          !hasExpired(registration, now) && (registration.alias === undefined || !passed.has(registration.alias)),
       );
     },
 
@@ -125,6 +126,8 @@ export function sources(dependencies: {
     return { contextUrl: context.link, body: each(body, without) };
   }
 }
+
+const lastsForever = ({ registration }: RegistrationInForce): boolean => registration.expiresAt === undefined;
 
 const each = (body: JsonValue, change: (one: JsonObject) => JsonObject): JsonValue =>
   Array.isArray(body)

@@ -1,6 +1,6 @@
 import type { Iri, TenantId } from '../../domain/iri.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import { hasExpired, type Registration } from '../../domain/registration.ts';
+import { hasExpired, isTemporal, type Registration } from '../../domain/registration.ts';
 import type { RegistrationDocument } from '../../domain/registration-document.ts';
 import type { Micros } from '../../domain/time.ts';
 import type { DocumentStore } from '../../ports/document-store.ts';
@@ -37,8 +37,8 @@ export interface RegistrationsInForce {
   of(tenant: TenantId): readonly RegistrationInForce[];
   /** False: no source of this tenant has to be thought of, whatever is asked. Costs one look-up. */
   any(tenant: TenantId): boolean;
-  /** Those that offer one of these operations, unexpired or not. */
-  offering(tenant: TenantId, operations: readonly string[]): readonly RegistrationInForce[];
+  /** Those that offer one of these operations (undefined: all), unexpired or not. `temporal`: also those of temporal information. */
+  offering(tenant: TenantId, operations: readonly string[] | undefined, temporal: boolean): readonly RegistrationInForce[];
   put(tenant: TenantId, document: RegistrationDocument): RegistrationInForce;
   remove(tenant: TenantId, id: string): RegistrationInForce | undefined;
   /** Those whose time is over. */
@@ -83,13 +83,17 @@ export function registrationsInForce(documents: DocumentStore): RegistrationsInF
     get: (tenant, id) => tenants.get(tenant)?.byId.get(id),
     of: (tenant) => ordered(tenants.get(tenant)),
     any: (tenant) => tenants.has(tenant),
-    offering(tenant, operations) {
+    offering(tenant, operations, temporal) {
       const known = tenants.get(tenant);
       if (known === undefined) return [];
-      const key = operations.join();
+      const key = `${temporal} ${operations?.join()}`;
       let found = known.byOperations.get(key);
       if (found === undefined) {
-        found = ordered(known).filter(({ registration }) => operations.some((name) => registration.operations.includes(name)));
+        found = ordered(known).filter(
+          ({ registration }) =>
+            (temporal || !isTemporal(registration)) &&
+            (operations === undefined || operations.some((name) => registration.operations.includes(name))),
+        );
         known.byOperations.set(key, found);
       }
       return found;

@@ -8,6 +8,7 @@ import type { Condition, ScopeSelection } from '../../domain/query/query.ts';
 import { scopesMatch } from '../../domain/query/scope.ts';
 import {
   geoConditions,
+  informationMatches,
   intervalMatches,
   isTemporal,
   matchingInformation,
@@ -32,6 +33,7 @@ export interface RegistrationSelection {
   readonly anySpace?: true;
 }
 
+const NONE: readonly RegistrationInfo[] = [];
 const NGSI_LD = 'https://uri.etsi.org/ngsi-ld/';
 
 /** The elements of `information` that match, none if the registration does not (5.10.2.5). */
@@ -40,6 +42,8 @@ export function selectedInformation(
   selection: RegistrationSelection,
 ): readonly RegistrationInfo[] {
   const { matches, where, scopes, temporal, filter, anySpace } = selection;
+  // Most registrations are about something else: found out first, and without making anything.
+  if (!registration.information.some((info) => matches.some((match) => informationMatches(info, match)))) return NONE;
   if (temporal ? !intervalMatches(registration, temporal) : isTemporal(registration)) return [];
   if (scopes && registration.scopes && !scopesMatch(scopes, registration.scopes)) return [];
   if (!geoConditions(where).every((condition) => spaceMatches(registration, condition, anySpace === true))) return [];
