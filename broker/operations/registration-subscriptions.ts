@@ -30,6 +30,9 @@ export interface RegistrationSubscriptionOperations {
 }
 
 const KIND = 'registration-subscription';
+/** How long the start waits for the @contexts of all subscriptions, and how long until one that failed is tried again. */
+const PATIENCE_MS = 500;
+const RETRY_MS = 30_000;
 
 export function registrationSubscriptionOperations(dependencies: {
   readonly documents: DocumentStore;
@@ -156,9 +159,20 @@ export function registrationSubscriptionOperations(dependencies: {
     },
 
     async load() {
-      for (const stored of await documents.list(KIND, undefined)) {
-        putInForce(await prepare(stored.tenant, stored.body as unknown as SubscriptionDocument));
-      }
+      const attempt = async (tenant: TenantId, document: SubscriptionDocument): Promise<void> => {
+        try {
+          const entry = await prepare(tenant, document);
+          // Meanwhile a client may have changed or deleted it.
+          if (known.get(tenant)?.has(document.id) !== true && (await documents.get(KIND, tenant, document.id)))
+            putInForce(entry);
+        } catch {
+          setTimeout(() => void attempt(tenant, document), RETRY_MS).unref();
+        }
+      };
+      const stored = await documents.list(KIND, undefined);
+      const all = stored.map(({ tenant, body }) => attempt(tenant, body as unknown as SubscriptionDocument));
+      // An @context that cannot be had now holds up its subscription, not the start.
+      await Promise.race([Promise.all(all), new Promise((go) => setTimeout(go, PATIENCE_MS).unref())]);
     },
   };
 }
