@@ -319,7 +319,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     routes: {
       '/ngsi-ld/v1': [
         entityQueryRoutes(queries, renderings, paging, everywhere, entityMaps),
-        entityMapRoutes(entityMaps, queries, temporal),
+        entityMapRoutes(entityMaps, queries, temporal, everywhere),
         entityRoutes(provisionEverywhere),
         attributeRoutes(provisionEverywhere),
         batchRoutes(distributedBatch(batchOperations({ entities, clock, access }), sources), { batchLimit: config.batchLimit }),

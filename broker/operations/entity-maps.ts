@@ -27,7 +27,15 @@ export interface MappedPage<T> {
 }
 
 /** One part of what a query finds, with whether there is more. */
-export type IdsAt = (offset: number, limit: number) => Promise<{ readonly ids: readonly Iri[]; readonly more: boolean }>;
+export type IdsAt = (
+  offset: number,
+  limit: number,
+) => Promise<{
+  readonly ids: readonly Iri[];
+  readonly more: boolean;
+  /** Who has something of an entity (5.2.39); absent: this broker alone has all of them. */
+  heldBy?(id: Iri): readonly string[];
+}>;
 
 /** What matches the query among some ids. */
 export type MatchesOf<T> = (ids: readonly Iri[]) => Promise<readonly T[]>;
@@ -133,9 +141,14 @@ export function entityMapOperations({
     async createEntityMap(caller, idsAt, madeFor, lifetime) {
       demand(access, caller, { operation: 'createEntityMap', effect: 'read' });
       const ids = new Set<Iri>();
+      const sources: Record<Iri, readonly string[]> = {};
       for (let offset = 0; ; ) {
         const part = await idsAt(offset, AT_ONCE);
-        for (const id of part.ids) ids.add(id);
+        for (const id of part.ids) {
+          ids.add(id);
+          const holders = part.heldBy?.(id) ?? [];
+          if (holders.some((holder) => holder !== '@none')) sources[id] = holders;
+        }
         if (ids.size > limits.entities) {
           throw new DomainError(
             'TooManyResults',
@@ -146,7 +159,13 @@ export function entityMapOperations({
         offset += part.ids.length;
       }
       await makeRoom(caller.tenant);
-      const map: EntityMap = { id: newId(), expiresAt: endOf(clock.micros(), lifetime, limits), ids: [...ids], madeFor };
+      const map: EntityMap = {
+        id: newId(),
+        expiresAt: endOf(clock.micros(), lifetime, limits),
+        ids: [...ids],
+        sources,
+        madeFor,
+      };
       await remember(caller.tenant, map);
       return map;
     },

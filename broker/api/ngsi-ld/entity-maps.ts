@@ -1,13 +1,15 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { entityMapBody } from '../../domain/entity-map.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
+import type { DistributedReads } from '../../operations/distributed/reads.ts';
 import type { EntityMap, EntityMapOperations, IdsAt } from '../../operations/entity-maps.ts';
 import type { HistoryOperations } from '../../operations/history.ts';
 import type { QueryOperations } from '../../operations/query.ts';
 import { accepted, LD_JSON, sendBody, withContext } from '../http/negotiation.ts';
+import { onwardCallerIn, warn } from '../http/onward.ts';
 import { bodyOf, contextOf, iriParameter, objectOf, optionsOf, parameter } from '../http/request.ts';
 import { type EntityMapText, entityMapText, readEntityMapText, sendEntityMapLocation } from './entity-map-use.ts';
-import { entityIdsAt, type FindEntities, madeFor } from './mapped-query.ts';
+import { entityIdsAt, findEverywhere, madeFor } from './mapped-query.ts';
 import {
   localOf,
   readQueryBody,
@@ -31,7 +33,12 @@ const QUERY = [...new Set(['limit', 'offset', 'count', ...SELECTION_PARAMETERS, 
 
 /** Resources entityMaps/, entityMaps/{entityMapId} and temporal/entityMaps/: 6.32, 6.34, 6.35. */
 export const entityMapRoutes =
-  (maps: EntityMapOperations, queries: QueryOperations, history: HistoryOperations): FastifyPluginAsync =>
+  (
+    maps: EntityMapOperations,
+    queries: QueryOperations,
+    history: HistoryOperations,
+    distributed?: DistributedReads,
+  ): FastifyPluginAsync =>
   async (app) => {
     app.get('/entityMaps', { config: { clause: '5.14.4', query: QUERY } }, async (request, reply) => {
       const shape = representationText(request, optionsOf(request, REPRESENTATION_OPTIONS));
@@ -59,17 +66,15 @@ export const entityMapRoutes =
     ): Promise<FastifyReply> {
       const media = accepted(request, true);
       const { query, local, join, order } = selectionOf(text, context, localOf(request));
-      representationOf(shape, context, media, join?.level);
+      const representation = representationOf(shape, context, media, join?.level);
       const asked = {
         query,
         local,
         joinLevel: join?.level ?? 0,
         page: { limit: 0, ...(order === undefined ? {} : { order }) },
       };
-      const find: FindEntities = async (one) => {
-        const page = await queries.queryEntities(request.caller, one);
-        return { ...page, entities: page.entities.map(({ entity }) => entity) };
-      };
+      const caller = onwardCallerIn(request, context);
+      const find = findEverywhere(queries, distributed, caller, representation, (warnings) => warn(reply, warnings));
       const idsAt = entityIdsAt(find, asked);
       return created(
         request,

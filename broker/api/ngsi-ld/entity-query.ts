@@ -24,7 +24,7 @@ import { onwardCallerIn, tellSources, warn } from '../http/onward.ts';
 import { PAGING_LIMITS, type PagingLimits, pagingHeaders, pagingOf } from '../http/paging.ts';
 import { bodyOf, contextOf, iriParameter, listParameter, optionsOf, parameter } from '../http/request.ts';
 import { entityMapText, mappedRetrieval, readEntityMapText } from './entity-map-use.ts';
-import { type FindEntities, mappedEntities } from './mapped-query.ts';
+import { findEverywhere, mappedEntities } from './mapped-query.ts';
 import {
   keyOf,
   type Prepared,
@@ -125,15 +125,7 @@ export const entityQueryRoutes =
       maps: EntityMapOperations,
     ): Promise<FastifyReply> {
       const { media, context, rendering, paging, joined, mapped, representation } = prepared;
-      const find: FindEntities = async (asked) => {
-        const gathered = caller.onward && (await distributed?.queryEntities(caller, asked, representation));
-        if (gathered !== undefined) {
-          warn(reply, gathered.warnings);
-          return gathered.found;
-        }
-        const page = await operations.queryEntities(request.caller, asked);
-        return { ...page, entities: page.entities.map(({ entity }) => entity) };
-      };
+      const find = findEverywhere(operations, distributed, caller, representation, (warnings) => warn(reply, warnings));
       const page = await mappedEntities(request, reply, maps, mapped, prepared.request, paging, find);
       const texts = joined
         ? await joinedTexts(request, prepared, page.items, joined)

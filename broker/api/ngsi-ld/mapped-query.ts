@@ -1,21 +1,30 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Caller } from '../../domain/access.ts';
 import type { Entity } from '../../domain/entity.ts';
+import type { Iri } from '../../domain/iri.ts';
 import type { EntityQuery } from '../../domain/query/query.ts';
+import type { Representation } from '../../domain/representation.ts';
+import type { DistributedReads } from '../../operations/distributed/reads.ts';
 import type { EntityMapOperations, IdsAt, MappedPage } from '../../operations/entity-maps.ts';
-import type { QueryRequest } from '../../operations/query.ts';
+import type { QueryOperations, QueryRequest } from '../../operations/query.ts';
 import type { Paging } from '../http/paging.ts';
 import { type EntityMapText, mappedQuery } from './entity-map-use.ts';
 
 /** Executes a query, here or also elsewhere. */
-export type FindEntities = (asked: QueryRequest) => Promise<{ readonly entities: readonly Entity[]; readonly more: boolean }>;
+export type FindEntities = (asked: QueryRequest) => Promise<{
+  readonly entities: readonly Entity[];
+  readonly more: boolean;
+  /** If others took part: who has something of an entity. */
+  heldBy?(id: Iri): readonly string[];
+}>;
 
 /** The ids that a query finds, a part at a time, as an EntityMap wants them (5.14.4). */
 export function entityIdsAt(find: FindEntities, asked: QueryRequest): IdsAt {
   const { order } = asked.page;
   return async (offset, limit) => {
     const page = { limit, offset, ...(order === undefined ? {} : { order }) };
-    const { entities, more } = await find({ ...asked, page });
-    return { ids: entities.map(({ id }) => id), more };
+    const { entities, more, heldBy } = await find({ ...asked, page });
+    return { ids: entities.map(({ id }) => id), more, ...(heldBy === undefined ? {} : { heldBy }) };
   };
 }
 
@@ -37,6 +46,25 @@ export function mappedEntities(
     madeFor: madeFor(query, local),
     among: query.ids,
   });
+}
+
+/** Executes a query here, and at the context sources that are concerned if the caller may ask them (5.14.4.4). */
+export function findEverywhere(
+  operations: QueryOperations,
+  distributed: DistributedReads | undefined,
+  caller: Caller,
+  representation: Representation,
+  onWarnings: (warnings: readonly string[]) => void,
+): FindEntities {
+  return async (asked) => {
+    const gathered = caller.onward && (await distributed?.queryEntities(caller, asked, representation));
+    if (gathered !== undefined) {
+      onWarnings(gathered.warnings);
+      return gathered.found;
+    }
+    const { entities, more } = await operations.queryEntities(caller, asked);
+    return { more, entities: entities.map(({ entity }) => entity) };
+  };
 }
 
 /** Equal for queries that differ in their ids at most (5.5.14). */

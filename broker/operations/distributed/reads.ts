@@ -43,6 +43,8 @@ export interface DistributedPage {
   readonly entities: readonly Entity[];
   readonly more: boolean;
   readonly count?: number;
+  /** The registrations that have something of an entity; "@none" stands for this broker (5.2.39). */
+  heldBy(id: Iri): readonly string[];
 }
 
 /** Reading entities that may be spread over several brokers (4.3.6.7, 5.7.1, 5.7.2). */
@@ -236,6 +238,13 @@ export function distributedReads(dependencies: {
         found: {
           entities: found,
           more: merged.length > end,
+          heldBy: holders(() =>
+            partsOf(
+              ours.entities.map(({ entity }) => entity),
+              questions.map(({ source }) => source),
+              remote,
+            ),
+          ),
           ...(page.count ? { count: merged.length + beyond } : {}),
         },
         warnings: [
@@ -309,6 +318,24 @@ const tooMany = (left: readonly { readonly source: RegistrationInForce }[]): rea
 
 const RETRIEVE_OPERATIONS = ['retrieveEntity', 'queryEntity', 'queryBatch'] as const;
 const QUERY_OPERATIONS = ['queryEntity', 'queryBatch'] as const;
+
+/** Who has something of an entity; worked out when it is asked for first. */
+function holders(parts: () => readonly Part[]): (id: Iri) => readonly string[] {
+  let by: Map<Iri, string[]> | undefined;
+  return (id) => {
+    if (by === undefined) {
+      by = new Map();
+      for (const { source, entities } of parts()) {
+        for (const entity of entities) {
+          const known = by.get(entity.id) ?? [];
+          known.push(source === 'local' ? '@none' : source);
+          by.set(entity.id, known);
+        }
+      }
+    }
+    return by.get(id) ?? [];
+  };
+}
 
 /** The attributes that the answer will show; undefined: any. */
 function wantedAttributes({ attrs, pick }: Representation): readonly Iri[] | undefined {
