@@ -14,7 +14,7 @@ import { fromStoredText, jsonEquals } from '../../domain/json.ts';
 import { compile } from '../../domain/query/evaluate.ts';
 import type { Condition, EntityQuery } from '../../domain/query/query.ts';
 import type { Stamp } from '../../domain/stamp.ts';
-import type { Instant, Micros } from '../../domain/time.ts';
+import type { Instant } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { HistoryPage, HistoryPageRequest, HistoryStore } from '../../ports/history-store.ts';
 import { candidatesOverTime } from './compile-query.ts';
@@ -23,6 +23,7 @@ import type { EntityRows, Parts, Past } from './entity-rows.ts';
 import { SCOPE, tombstone } from './history-rows.ts';
 import { Instances, STORED, spanOf, type TimedInstance } from './instances.ts';
 import { Slices } from './slices.ts';
+import { cutOf, narrowed, type ScopeSpan } from './spans.ts';
 
 /** After every id: none begins with this. */
 const LAST_ID = '\u{10ffff}';
@@ -112,13 +113,15 @@ export class SqliteHistoryStore implements HistoryStore {
     let newest = Number.NEGATIVE_INFINITY;
     for (const [name, instances] of found) {
       const kept = edge === undefined ? instances : instances.filter(({ time }) => (backwards ? time >= edge : time <= edge));
-      // It has instances, though not before the cut (6.3.10): it is there, and empty.
-      attributes[name] = [];
-      if (kept.length === 0) continue;
+      if (kept.length === 0) {
+        // It has instances, though not before the cut (6.3.10): it is there, and empty.
+        attributes[name] = [];
+        continue;
+      }
       oldest = Math.min(oldest, (kept[0] as TimedInstance).time);
       newest = Math.max(newest, (kept.at(-1) as TimedInstance).time);
       const seen = during ? kept.filter(({ time }) => during.some(({ from, to }) => time >= from && time < to)) : kept;
-      attributes[name] = seen.map(({ instance }) => instance);
+      if (seen.length > 0) attributes[name] = seen.map(({ instance }) => instance);
     }
     if (during && selection.attributes?.includes(SCOPE) !== false) {
       attributes[SCOPE] = during.flatMap(({ instance }) => (instance ? [instance] : []));
@@ -385,22 +388,6 @@ export class SqliteHistoryStore implements HistoryStore {
   }
 }
 
-/** How long an entity had its scopes, and the instance that says so. */
-interface ScopeSpan {
-  readonly from: Micros;
-  readonly to: Micros;
-  readonly scopes: readonly string[];
-  readonly instance?: AttributeInstance;
-}
-
-/** The part of what a filter means that lies in the spans, if they are taken as one. */
-function narrowed(filter: TemporalFilter, during: readonly ScopeSpan[]): TemporalFilter {
-  const { from, to } = spanOf(filter);
-  const at = Math.max(from, Math.min(...during.map((span) => span.from)));
-  const end = Math.min(to, Math.max(...during.map((span) => span.to)));
-  return { property: filter.property, time: { relation: 'between', at, end } };
-}
-
 const DELETE_INSTANCE = 'DELETE FROM history WHERE entity = ? AND name = ? AND time = ? AND seq = ?';
 
 /** What a temporal evolution says of the entity itself: of the state, and of what only history knows. */
@@ -414,13 +401,6 @@ function summary(row: EntityRow): Past {
     createdAt,
     modifiedAt,
   };
-}
-
-/** The span of time that is covered completely (6.3.10): from where was asked to where the first attribute was cut. */
-function cutOf({ filter, lastN }: HistorySelection, oldest: number, newest: number): { from: number; to: number } {
-  const { time } = filter;
-  if (lastN === undefined) return { from: time && time.relation !== 'before' ? time.at : oldest, to: newest };
-  return { from: oldest, to: time?.relation === 'between' ? time.end : time?.relation === 'before' ? time.at : newest };
 }
 
 /** Attributes that a condition looks at, at the start of its paths. */
