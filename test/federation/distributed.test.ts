@@ -250,6 +250,30 @@ describe('Distributed writes (4.3.6.2, 4.3.6.3)', () => {
     expect(await get(near, `/${CAR}?local=true`)).toMatchObject({ speed: { value: 1 } });
   });
 
+  it('a tenant that has nothing but a proxied source can be written to', async () => {
+    await using two = await pair();
+    const { near, far, url } = two;
+    await create(far, car({ speed: property(1) }));
+    const at = { 'ngsild-tenant': 'empty' };
+    const registered = await near.request(
+      'POST',
+      '/ngsi-ld/v1/csourceRegistrations',
+      {
+        type: 'ContextSourceRegistration',
+        mode: 'redirect',
+        information: [{ entities: [{ type: 'Car' }] }],
+        operations: ['redirectionOps'],
+        endpoint: url,
+      },
+      at,
+    );
+    expect(registered.statusCode, registered.body).toBe(201);
+    const answer = await near.request('PATCH', `${ENTITIES}/${CAR}/attrs`, { speed: property(2) }, at);
+    expect(answer.statusCode, answer.body).toBe(204);
+    expect(await get(far, `/${CAR}`)).toMatchObject({ speed: { value: 2 } });
+    expect((await near.request('GET', `${ENTITIES}/${CAR}`)).statusCode).toBe(404);
+  });
+
   it('what a proxied source cannot do is a Conflict, and nothing is done here instead (5.6.1.4)', async () => {
     await using two = await pair();
     const { near, register } = two;

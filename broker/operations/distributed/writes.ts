@@ -94,7 +94,7 @@ export async function distributeWrite(
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
       // What a proxied registration holds elsewhere need not be here as well.
-      if (error.type === 'ResourceNotFound' && proxied) return;
+      if ((error.type === 'ResourceNotFound' || error.type === 'NonexistentTenant') && proxied) return;
       failures.push({ error, attributes: split.local });
     }
   }
