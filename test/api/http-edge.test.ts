@@ -18,6 +18,7 @@ const contextNamed = (name: string): Context => ({
   source: name,
   link: name,
   expand: (term) => term as Iri,
+  expandTerm: (term) => term as Iri,
   compact: (iri) => iri,
 });
 

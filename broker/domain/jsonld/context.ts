@@ -19,6 +19,8 @@ export interface Context {
    * @throws DomainError BadRequestData if the name can be none (4.6.2)
    */
   expand(term: string): Iri;
+  /** Like {@link expand}, for values that are terms of a vocabulary (4.5.20): they need not be names, "non-commercial" is one too (C.2.2). */
+  expandTerm(term: string): Iri;
   /** The shortest name for an IRI: a term, a compact IRI, or the IRI itself. */
   compact(iri: Iri): string;
 }
@@ -43,6 +45,9 @@ export interface ContextParts {
 
 /** 4.6.2, for names that no @context defines: letters of any script, digits, "_". */
 const NAME = /^\p{L}[\p{L}\p{N}_]*$/u;
+
+/** For values: whatever makes an IRI behind the default vocabulary, and would not be taken for something else. */
+const TERM = /^[\p{L}\p{N}_][^\s:/#?<>"{}|\\^`]*$/u;
 
 /** What JSON-LD keeps for itself, and stays as it is. */
 const KEYWORD = /^@[A-Za-z]+$/;
@@ -98,7 +103,7 @@ export function contextTable({ key, source, link, terms, vocabulary }: ContextPa
     if (term !== undefined) return term;
     if (iri.startsWith(vocabulary)) {
       const rest = iri.slice(vocabulary.length);
-      if (NAME.test(rest) && !terms.has(rest)) return rest;
+      if (TERM.test(rest) && !terms.has(rest)) return rest;
     }
     let best: string | undefined;
     for (const { prefix, iri: start } of prefixes) {
@@ -116,6 +121,8 @@ export function contextTable({ key, source, link, terms, vocabulary }: ContextPa
     source,
     link,
     expand,
+    expandTerm: (term) =>
+      !expanded.has(term) && TERM.test(term) && !NAME.test(term) ? (`${vocabulary}${term}` as Iri) : expand(term),
     compact(iri) {
       const known = compacted.get(iri);
       if (known !== undefined) return known;

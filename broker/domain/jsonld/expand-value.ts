@@ -110,7 +110,7 @@ function languageMap(value: JsonValue, what: string, nulls: Nulls): JsonValue {
 function vocabulary(value: JsonValue, what: string, context: Context): JsonValue {
   const one = (term: unknown): Iri => {
     if (typeof term !== 'string') throw badRequest(`${what}: vocab must be a term or an array of terms`);
-    return context.expand(term);
+    return context.expandTerm(term);
   };
   if (Array.isArray(value)) {
     if (value.length === 0) throw badRequest(`${what}: vocab must name at least one term`);

@@ -16,6 +16,7 @@ const context: Context = {
   source: {},
   link: undefined,
   expand: (term) => (/^(urn|https?):/.test(term) ? term : `${VOCAB}${term}`) as Iri,
+  expandTerm: (term) => (/^(urn|https?):/.test(term) ? term : `${VOCAB}${term}`) as Iri,
   compact: (iri) => (iri.startsWith(VOCAB) ? iri.slice(VOCAB.length) : iri),
 };
 const name = (term: string) => context.expand(term);

@@ -197,9 +197,9 @@ class QReader {
   expandOperand(operand: Operand): Operand {
     if (operand.kind === 'list') return { kind: 'list', of: operand.of.map((one) => this.expandOperand(one)) };
     if (operand.kind === 'literal' && typeof operand.value === 'string') {
-      return { kind: 'uri', value: this.context.expand(operand.value) };
+      return { kind: 'uri', value: this.context.expandTerm(operand.value) };
     }
-    return operand.kind === 'uri' ? { kind: 'uri', value: this.context.expand(operand.value) } : operand;
+    return operand.kind === 'uri' ? { kind: 'uri', value: this.context.expandTerm(operand.value) } : operand;
   }
 }
 
