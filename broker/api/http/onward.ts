@@ -76,7 +76,7 @@ export function warn(reply: FastifyReply, warnings: readonly string[]): void {
 /** A header may not grow without end: the rest is only counted. */
 const MOST_CONTRIBUTIONS = 50;
 
-/** `Prefer: sources` asks what the answer is made of; the header Mizar-Sources tells, as JSON, one object for each source (docs/federation.md). */
+/** `Prefer: sources` asks what the answer is made of; the header Mizar-Sources tells, as JSON, one object for each source (docs/context-sources.md). */
 export function tellSources(request: FastifyRequest, reply: FastifyReply, madeOf: () => readonly Contribution[]): void {
   if (!prefersSources(request)) return;
   const all = madeOf();
