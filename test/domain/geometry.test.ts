@@ -204,6 +204,14 @@ describe('4.10: topological relations', () => {
     expect(relate(point(2, 8.5), bowTie, 'intersects')).toBe(false);
   });
 
+  it('takes a line without length for the point it is', () => {
+    const nowhere = line([-3, 1], [-3, 1]);
+    expect(relate(line([-3, -1], [-3, 2]), nowhere, 'intersects')).toBe(true);
+    expect(relate(nowhere, line([-3, -1], [-3, 2]), 'disjoint')).toBe(false);
+    expect(relate(nowhere, point(-3, 1), 'equals')).toBe(true);
+    expect(relate(nowhere, point(-3, 2), 'intersects')).toBe(false);
+  });
+
   it('has within and contains as converses, and disjoint as the opposite of intersects', () => {
     const small = fc.integer({ min: -4, max: 4 });
     const geometry = fc.oneof(

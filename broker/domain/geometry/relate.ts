@@ -10,7 +10,9 @@ export type Relation = 'within' | 'contains' | 'intersects' | 'equals' | 'disjoi
  * Does `target` stand in this relation to `reference`? "within" means the target is within the reference. Points against points and polygons,
  * nearly all that cities ask, are answered here; everything else by JTS. Geometries across the 180° meridian are not joined.
  */
-export function relate(target: Geometry, reference: Geometry, relation: Relation): boolean {
+export function relate(first: Geometry, second: Geometry, relation: Relation): boolean {
+  const target = withoutLength(first);
+  const reference = withoutLength(second);
   if (relation === 'disjoint') return !relate(target, reference, 'intersects');
   if (target.type === 'GeometryCollection') return relateCollection(target.geometries, reference, relation);
   if (reference.type === 'GeometryCollection') {
@@ -145,4 +147,12 @@ function loadJts(): Jts {
     relate: (a, b) => RelateOp.relate(a, b),
     mend: (geometry) => (geometry.getDimension() === 2 ? load('operation/buffer/BufferOp').bufferOp(geometry, 0) : geometry),
   };
+}
+
+/** A line whose positions are all the same is where a point is: without an interior it would touch nothing. */
+function withoutLength(geometry: Geometry): Geometry {
+  if (geometry.type !== 'LineString') return geometry;
+  const [start, ...rest] = geometry.coordinates;
+  if (start === undefined || rest.some(([x, y]) => x !== start[0] || y !== start[1])) return geometry;
+  return { type: 'Point', coordinates: start };
 }
