@@ -225,7 +225,10 @@ await Promise.all(writers);
 // Everything acknowledged must still reach the subscriber; give the retries of a killed broker a moment.
 const until = Date.now() + 15_000;
 const unheard = () =>
-  [...acknowledged].flatMap(([id, list]) => list.filter((n) => !new Set(heard.get(id)).has(n)).map((n) => `${id} ${n}`));
+  [...acknowledged].flatMap(([id, list]) => {
+    const known = new Set(heard.get(id));
+    return list.filter((n) => !known.has(n)).map((n) => `${id} ${n}`);
+  });
 while (unheard().length > 0 && Date.now() < until) await pause(100);
 
 let writes = 0;

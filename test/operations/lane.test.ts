@@ -219,6 +219,30 @@ describe('a lane to one endpoint', () => {
     expect(lane.waiting).toBe(0);
   });
 
+  it('under constant load a backlog is caught up with, and nothing is left behind on a slow disk', async () => {
+    let up = false;
+    const deliveries = memoryDeliveries();
+    const slow = {
+      ...deliveries,
+      park: async (rows: readonly ParkedDelivery[]) => {
+        await new Promise((wake) => setTimeout(wake, 2));
+        await deliveries.park(rows);
+      },
+    };
+    const { lane, sent, push, until } = trial(() => (up ? OK : { delivered: false, reason: 'down' }), { deliveries: slow });
+    let position = 0;
+    const load = setInterval(() => {
+      for (let n = 0; n < 5; n++) push(++position);
+    }, 0);
+    await until(() => deliveries.rows.size > 100);
+    up = true;
+    await until(() => sent.length > 100);
+    clearInterval(load);
+    await until(() => lane.idle && sent.length === position);
+    expect(deliveries.rows.size).toBe(0);
+    expect(inOrderPerEntity(sent)).toBe(true);
+  });
+
   it('after close nothing more is reported as dealt with', async () => {
     let release = () => {};
     const gate = new Promise<void>((open) => {

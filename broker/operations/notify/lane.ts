@@ -56,6 +56,8 @@ export class Lane<S extends Subscriber> {
   #live: boolean;
   #failures = 0;
   #parking: Promise<void> = Promise.resolve();
+  /** Deliveries are on their way to the disk. */
+  #flushing = false;
   #toPark: { readonly delivery: Delivery<S>; readonly attempts: number; readonly reason: string }[] = [];
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -164,6 +166,7 @@ export class Lane<S extends Subscriber> {
   async #flushParked(): Promise<void> {
     const batch = this.#toPark;
     this.#toPark = [];
+    this.#flushing = true;
     try {
       await this.#with.deliveries.park(
         batch.map(({ delivery, attempts, reason }) =>
@@ -171,7 +174,9 @@ export class Lane<S extends Subscriber> {
         ),
       );
       for (const { delivery } of batch) delivery.done();
+      this.#flushing = false;
     } catch (error) {
+      this.#flushing = false;
       this.#with.onError(error);
       // Not done, so the cursor stays before them; try again once the disk may be back.
       this.#toPark = [...batch, ...this.#toPark];
@@ -210,11 +215,12 @@ export class Lane<S extends Subscriber> {
     await Promise.all(this.#running);
     for (;;) {
       if (this.#closed) return;
-      await this.settled();
+      // What is parked so far, and no more: under constant load there is always something about to be. It is newer than what is on disk.
+      await this.#parking;
       const parked = await this.#with.deliveries.waiting(this.endpoint, DRAINED_AT_ONCE);
       if (parked.length === 0) {
-        if (this.#toPark.length > 0) continue;
-        // Nothing is parked and nothing wants to be: no await lies between here and going live.
+        if (this.#toPark.length > 0 || this.#flushing) continue;
+        // Nothing is parked, and nothing wants to be or is about to be: no await lies between here and going live.
         this.#live = true;
         this.#failures = 0;
         return;
