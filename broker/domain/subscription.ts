@@ -86,23 +86,24 @@ export function concerns(subscription: Subscription, tests: EntityTests, change:
   return tests.conditions(change.entity);
 }
 
-/** The kinds of attribute change that notify: `entityUpdated` is equivalent to all three (5.2.12). */
-export function attributeTriggers({ triggers }: Pick<Subscription, 'triggers'>): ReadonlySet<Trigger> {
-  const effective = new Set(triggers);
-  if (effective.has('entityUpdated')) for (const kind of Object.values(ATTRIBUTE_TRIGGER)) effective.add(kind);
-  return effective;
+/** Whether this kind of attribute change notifies: `entityUpdated` is equivalent to all three (5.2.12). Asked for every change, so it makes nothing. */
+export function hearsAttribute({ triggers }: Pick<Subscription, 'triggers'>, kind: keyof typeof ATTRIBUTE_TRIGGER): boolean {
+  return triggers.includes('entityUpdated') || triggers.includes(ATTRIBUTE_TRIGGER[kind]);
 }
 
 function triggered(subscription: Subscription, change: Change): boolean {
-  const { watchedAttributes } = subscription;
-  const triggers = attributeTriggers(subscription);
+  const { watchedAttributes, triggers } = subscription;
   if (change.kind === 'deleted') {
     // With the entity its attributes are deleted.
-    return (triggers.has('entityDeleted') || triggers.has('attributeDeleted')) && hasWatched(watchedAttributes, change.entity);
+    return (
+      (triggers.includes('entityDeleted') || hearsAttribute(subscription, 'deleted')) &&
+      hasWatched(watchedAttributes, change.entity)
+    );
   }
-  if (change.kind === 'created' && triggers.has('entityCreated') && hasWatched(watchedAttributes, change.entity)) return true;
+  if (change.kind === 'created' && triggers.includes('entityCreated') && hasWatched(watchedAttributes, change.entity))
+    return true;
   return change.attributes.some(
-    ({ name, kind }) => triggers.has(ATTRIBUTE_TRIGGER[kind]) && (watchedAttributes?.includes(name) ?? true),
+    ({ name, kind }) => hearsAttribute(subscription, kind) && (watchedAttributes?.includes(name) ?? true),
   );
 }
 

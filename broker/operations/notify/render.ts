@@ -18,7 +18,7 @@ import {
   representationKey,
 } from '../../domain/representation.ts';
 import { tenantAndSnapshot } from '../../domain/snapshot.ts';
-import { attributeTriggers } from '../../domain/subscription.ts';
+import { hearsAttribute } from '../../domain/subscription.ts';
 import type { NotificationParams, SubscriptionDocument } from '../../domain/subscription-document.ts';
 import { fromMicros, type Micros } from '../../domain/time.ts';
 import type { OutgoingNotification } from '../../ports/notifier.ts';
@@ -210,7 +210,7 @@ function changedEntity(to: SubscriptionInForce, change: Change, written: JsonObj
   const members = (representation.geometryProperty ? whole['properties'] : whole) as Record<string, JsonValue>;
   if (gone) {
     members['deletedAt'] = change.at;
-    const showsAttributes = notification.showChanges || attributeTriggers(subscription).has('attributeDeleted');
+    const showsAttributes = notification.showChanges || hearsAttribute(subscription, 'deleted');
     if (!showsAttributes) return whole;
   }
   const changes: readonly Pick<Change['attributes'][number], 'name' | 'datasetId' | 'before' | 'kind'>[] = gone
