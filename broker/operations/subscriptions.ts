@@ -135,7 +135,7 @@ export function subscriptionOperations(dependencies: {
       await documents.delete('subscription', caller.tenant, id);
       subscriptions.remove(caller.tenant, id);
       await documents.delete('subscription-state', caller.tenant, id);
-      await deliveries.removeSubscription(id);
+      await deliveries.removeSubscription(caller.tenant, id);
     },
   };
 }

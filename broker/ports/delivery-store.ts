@@ -28,7 +28,7 @@ export interface DeliveryStore {
   dead(limit: number): Promise<readonly ParkedDelivery[]>;
   /** Delivered, or no longer wanted. */
   remove(deliveries: readonly { readonly subscription: string; readonly position: Position }[]): Promise<void>;
-  removeSubscription(subscription: string): Promise<void>;
+  removeSubscription(tenant: TenantId, subscription: string): Promise<void>;
   /** The oldest position that a parked delivery needs; undefined if none. */
   oldest(): Promise<Position | undefined>;
 }

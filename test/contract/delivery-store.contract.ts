@@ -55,9 +55,19 @@ export function deliveryStoreContract(name: string, open: OpenStores): void {
         ['t', 1],
         ['s', 2],
       ]);
-      await deliveries.removeSubscription('t');
+      await deliveries.removeSubscription(DEFAULT_TENANT, 't');
       expect(await deliveries.dead(10)).toEqual([]);
       expect(await deliveries.oldest()).toBe(2);
+    });
+
+    it('a subscription that ends takes nothing from the one with the same id in another tenant', async () => {
+      await using store = await open();
+      const { deliveries } = store;
+      const other = parked('s', 2, { tenant: 'other' as TenantId });
+      await deliveries.park([parked('s', 1), other]);
+      await deliveries.removeSubscription(DEFAULT_TENANT, 's');
+      await deliveries.removeSubscription('never-seen' as TenantId, 's');
+      expect(await deliveries.waiting('http://listener/', 10)).toEqual([other]);
     });
   });
 }

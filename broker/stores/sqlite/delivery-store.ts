@@ -1,4 +1,5 @@
 import type { Position } from '../../domain/change.ts';
+import type { TenantId } from '../../domain/iri.ts';
 import type { DeliveryStore, ParkedDelivery } from '../../ports/delivery-store.ts';
 import type { Database } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
@@ -7,7 +8,7 @@ import type { GroupCommit } from './group-commit.ts';
 const COLUMNS = 'subscription, position, tenant, endpoint, attempts, reason, dead';
 const PARK = `INSERT INTO delivery (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
   ON CONFLICT (subscription, position) DO UPDATE SET attempts = excluded.attempts, reason = excluded.reason, dead = excluded.dead`;
-const SUBSCRIPTION_ENDS = 'DELETE FROM delivery WHERE subscription = ?';
+const SUBSCRIPTION_ENDS = 'DELETE FROM delivery WHERE subscription = ? AND tenant = ?';
 
 export class SqliteDeliveryStore implements DeliveryStore {
   readonly #database: Database;
@@ -74,8 +75,12 @@ export class SqliteDeliveryStore implements DeliveryStore {
     }, deliveries.length);
   }
 
-  removeSubscription(subscription: string): Promise<void> {
-    return this.#commits.submit(() => void this.#database.run(SUBSCRIPTION_ENDS, subscription));
+  removeSubscription(tenant: TenantId, subscription: string): Promise<void> {
+    return this.#commits.submit(() => {
+      // Nothing was ever stored of a tenant that has no key.
+      const key = this.#dictionary.findTenant(tenant);
+      if (key !== undefined) this.#database.run(SUBSCRIPTION_ENDS, subscription, key);
+    });
   }
 
   async oldest(): Promise<Position | undefined> {
