@@ -1,18 +1,4 @@
-import { enableCompileCache } from 'node:module';
-
-// The cache of compiled code pays from the second start on; it is written when the process ends in order.
-enableCompileCache();
-
-const OLDEST_NODE = 26;
-if (Number(process.versions.node.split('.')[0]) < OLDEST_NODE) {
-  console.error(
-    `Mizar needs Node ${OLDEST_NODE} and found ${process.version}. Start it with "npm start": npm ci brought the right one along.`,
-  );
-  process.exit(1);
-}
-
-// Imported only now, so that an old Node prints the line above instead of a syntax error.
-const { ConfigError, readConfig, SETTINGS } = await import('./config.ts');
+import { ConfigError, readConfig, SETTINGS } from './config.ts';
 
 if (process.argv.includes('--help') || process.argv.includes('-h')) {
   console.log('Usage: npm start\n\nSettings are environment variables, or the same in lower camel case in ./mizar.json:\n');

@@ -63,3 +63,23 @@ export async function bundledContext(url: string): Promise<string | undefined> {
   }
   return bytes.toString('utf8');
 }
+
+/** What the `jsonld` package finds in a core context, as a table (`npm run contexts` writes it): term to IRI and how it is used, "p" as a prefix, "c" with coerced values. */
+export interface PreparedTerms {
+  readonly vocabulary: string;
+  readonly terms: Readonly<Record<string, readonly [iri: string, how: string]>>;
+}
+
+/** Where the table of a pinned core context lies, beside this file; undefined if the document is no core context. */
+export function preparedFile(url: string): string | undefined {
+  const file = BUNDLED[url]?.file;
+  return file?.startsWith('core/')
+    ? file.replace(/^core\/ngsi-ld-core-context-(.*)\.jsonld$/, 'core-terms/$1.json')
+    : undefined;
+}
+
+/** The table of a core context. @returns undefined if there is none */
+export async function preparedTerms(url: string): Promise<PreparedTerms | undefined> {
+  const file = preparedFile(url);
+  return file === undefined ? undefined : (JSON.parse(await readFile(new URL(file, import.meta.url), 'utf8')) as PreparedTerms);
+}

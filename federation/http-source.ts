@@ -1,5 +1,5 @@
 import type { LookupFunction } from 'node:net';
-import { Agent } from 'undici';
+import type { Agent } from 'undici';
 import type { JsonValue } from '../broker/domain/json.ts';
 import type { Registration } from '../broker/domain/registration.ts';
 import type { ContextSource, SourceReply, SourceRequest } from '../broker/ports/context-source.ts';
@@ -23,12 +23,20 @@ const BASE = '/ngsi-ld/v1/';
 
 /** Other brokers over HTTP (clause 6). Redirects are not followed: they could lead past the egress guard. */
 export function httpSource({ guard, replyLimitBytes, connections }: HttpSourceOptions): ContextSource {
-  const agent = new Agent({ connections, pipelining: 1, keepAliveTimeout: 10_000, connect: { lookup: guard.lookup } });
+  // Loaded with the first question: a broker that asks nobody starts faster.
+  let loading: Promise<Agent> | undefined;
+  const loaded = () => {
+    loading ??= import('undici').then(
+      ({ Agent }) => new Agent({ connections, pipelining: 1, keepAliveTimeout: 10_000, connect: { lookup: guard.lookup } }),
+    );
+    return loading;
+  };
   return {
     async ask(registration, request) {
       try {
         const endpoint = new URL(registration.endpoint);
         await guard.check(endpoint);
+        const agent = await loaded();
         const response = await agent.request({
           origin: endpoint.origin,
           path: pathOf(endpoint, request),
@@ -55,7 +63,7 @@ export function httpSource({ guard, replyLimitBytes, connections }: HttpSourceOp
         return failure(error, request.timeoutMs);
       }
     },
-    close: () => agent.destroy(),
+    close: async () => (await loading)?.destroy(),
   };
 }
 

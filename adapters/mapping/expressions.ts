@@ -1,4 +1,6 @@
-import jexl, { type JexlNode } from 'jexl';
+import { createRequire } from 'node:module';
+import type jexl from 'jexl';
+import type { JexlNode } from 'jexl';
 import { isObject, type JsonValue } from '../../broker/ports/ingest.ts';
 import { PayloadError } from '../reading.ts';
 import { TRANSFORMS } from './transforms.ts';
@@ -25,8 +27,15 @@ export interface Expression {
   evaluate(context: Readonly<Record<string, JsonValue>>): JsonValue | undefined;
 }
 
-const engine = new jexl.Jexl();
-for (const [name, transform] of Object.entries(TRANSFORMS)) engine.addTransform(name, transform as never);
+let loaded: InstanceType<typeof jexl.Jexl> | undefined;
+/** Loaded with the first expression: most mappings have none, and a start should be quick. */
+function engine(): InstanceType<typeof jexl.Jexl> {
+  if (loaded === undefined) {
+    loaded = new (createRequire(import.meta.url)('jexl') as typeof jexl).Jexl();
+    for (const [name, transform] of Object.entries(TRANSFORMS)) loaded.addTransform(name, transform as never);
+  }
+  return loaded;
+}
 
 const COMPILED = new Map<string, Expression>();
 
@@ -47,7 +56,7 @@ export function compileExpression(text: string): Expression {
 function compiled(text: string): Expression {
   if (text.length > MOST.chars) throw wrong(text, `longer than ${MOST.chars} characters`);
   let tree: JexlNode | null;
-  const program = engine.createExpression(text);
+  const program = engine().createExpression(text);
   try {
     tree = program._getAst();
   } catch (error) {

@@ -1,8 +1,9 @@
 import type { Agent } from 'undici';
-import { BUNDLED, bundledContext } from '../../contexts/index.ts';
+import { BUNDLED, bundledContext, preparedTerms } from '../../contexts/index.ts';
 import { badRequest, DomainError } from '../domain/errors.ts';
 import { DEFAULT_TENANT } from '../domain/iri.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
+import type { Term } from '../domain/jsonld/context.ts';
 import type { ContextLoader } from '../ports/context-loader.ts';
 import type { DocumentStore } from '../ports/document-store.ts';
 import type { EgressGuard } from './guard.ts';
@@ -148,6 +149,15 @@ export function contextLoader(options: ContextLoaderOptions): ContextLoader & { 
       }
       if (failedLately) throw failure.error;
       return (await refresh(url)).document;
+    },
+    async prepared(url) {
+      const found = await preparedTerms(url);
+      if (found === undefined) return undefined;
+      const terms = new Map<string, Term>();
+      for (const [term, [iri, how]] of Object.entries(found.terms)) {
+        terms.set(term, { iri, prefix: how.includes('p'), coerced: how.includes('c') });
+      }
+      return { terms, vocabulary: found.vocabulary };
     },
     async reload(url) {
       const bundled = await bundledContext(url);

@@ -1,4 +1,5 @@
 import type { JsonValue } from '../domain/json.ts';
+import type { ContextTerms } from '../domain/jsonld/context.ts';
 
 /** A document that was fetched and is kept. */
 export interface CachedContext {
@@ -13,6 +14,8 @@ export interface CachedContext {
 export interface ContextLoader {
   /** @throws DomainError LdContextNotAvailable (a gateway-timeout class error, 5.5.2) naming the URL and the reason */
   load(url: string): Promise<JsonValue>;
+  /** What the document defines by itself, if that was found in advance: of the core contexts that ship with the broker. */
+  prepared(url: string): Promise<ContextTerms | undefined>;
   /** Fetches it again now, unless it is bundled; if that fails, what was cached stays. @throws DomainError LdContextNotAvailable */
   reload(url: string): Promise<JsonValue>;
   /** What is cached, the bundled ones included, ascending by URL. */

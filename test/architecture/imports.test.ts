@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-/** Which room may import which. broker/main.ts and broker/wiring.ts tie the rooms together: they import anything, and nothing imports them. */
+/** Which room may import which. broker/mizar.js starts broker/main.ts; that and broker/wiring.ts tie the rooms together: they import anything, and nothing imports them. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'broker/domain': [],
   'broker/ports': ['broker/domain'],

@@ -27,7 +27,7 @@ export interface BrokerProcessOptions {
   readonly timeoutMs?: number;
 }
 
-const MAIN = join(import.meta.dirname, '../../broker/main.ts');
+const MAIN = join(import.meta.dirname, '../../broker/mizar.js');
 
 /** Starts a broker and resolves when it answers /ready. @throws Error with its output if it ends or does not become ready */
 export async function startBrokerProcess(options: BrokerProcessOptions): Promise<BrokerProcess> {

@@ -1,6 +1,4 @@
-import swagger from '@fastify/swagger';
-import swaggerUi from '@fastify/swagger-ui';
-import type { FastifyInstance, FastifySchema } from 'fastify';
+import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify';
 import { OPERATIONS } from './clauses.ts';
 import { PARAMETERS } from './parameters.ts';
 
@@ -18,9 +16,46 @@ declare module 'fastify' {
 /**
  * OpenAPI 3.1, made from the routes when it is first asked for: `/openapi.json`, and a page to browse and try it at `/docs`.
  * A route's `schema` is documentation only (bodies are checked by the domain, whose errors say more), `config.query` lists its parameters.
- * Register before any route.
+ * Register before any route. The pages are a server of their own, put together with the first visit, so that a start does not pay for them.
  */
-export async function documentation(app: FastifyInstance, version: string): Promise<void> {
+export function documentation(app: FastifyInstance, version: string): void {
+  const routes: RouteOptions[] = [];
+  app.addHook('onRoute', (route) => {
+    if (route.schema?.hide !== true && !PAGES.includes(route.url)) routes.push(route);
+  });
+  let making: Promise<FastifyInstance> | undefined;
+  for (const url of PAGES) {
+    app.route({
+      method: ['GET', 'HEAD'],
+      url,
+      exposeHeadRoute: false,
+      schema: { hide: true },
+      async handler(request, reply) {
+        making ??= pages(routes, version);
+        const server = await making;
+        reply.hijack();
+        server.routing(request.raw, reply.raw);
+      },
+    });
+  }
+  app.addHook('onClose', async () => (await making)?.close());
+}
+
+const PAGES = ['/openapi.json', '/docs', '/docs/*'];
+
+/** A server that knows the routes, and serves only what tells about them. */
+async function pages(routes: readonly RouteOptions[], version: string): Promise<FastifyInstance> {
+  const [{ default: fastify }, { default: swagger }, { default: swaggerUi }] = await Promise.all([
+    import('fastify'),
+    import('@fastify/swagger'),
+    import('@fastify/swagger-ui'),
+  ]);
+  const app: FastifyInstance = fastify({
+    exposeHeadRoutes: true,
+    routerOptions: { maxParamLength: 1000, ignoreTrailingSlash: true },
+  });
+  app.setValidatorCompiler(() => () => true);
+  app.setSerializerCompiler(() => JSON.stringify);
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -36,12 +71,26 @@ export async function documentation(app: FastifyInstance, version: string): Prom
   app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) =>
     reply.header('content-type', 'application/json').send(Buffer.from(JSON.stringify(app.swagger()))),
   );
+  await app.register(async (documented) => {
+    for (const { method, url, schema, config } of routes) {
+      documented.route({
+        method,
+        url,
+        ...(schema && { schema }),
+        ...(config && { config }),
+        exposeHeadRoute: false,
+        handler: (_request, reply) => reply.code(404).send(),
+      });
+    }
+  });
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: true,
     theme: { title: 'Mizar: APIs', css: [{ filename: 'mizar.css', content: '.swagger-ui .topbar { display: none }' }] },
     uiConfig: { docExpansion: 'list', deepLinking: true, tryItOutEnabled: true },
   });
+  await app.ready();
+  return app;
 }
 
 function described(

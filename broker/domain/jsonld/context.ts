@@ -34,13 +34,17 @@ export interface Term {
   readonly coerced?: boolean;
 }
 
-export interface ContextParts {
-  readonly key: string;
-  readonly source: JsonValue;
-  readonly link: string | undefined;
+/** What a @context defines. */
+export interface ContextTerms {
   readonly terms: ReadonlyMap<string, Term>;
   /** Where names go that nothing defines: an IRI that ends with "/" or "#". */
   readonly vocabulary: string;
+}
+
+export interface ContextParts extends ContextTerms {
+  readonly key: string;
+  readonly source: JsonValue;
+  readonly link: string | undefined;
 }
 
 /** 4.6.2, for names that no @context defines: letters of any script, digits, "_". */

@@ -97,7 +97,7 @@ export async function contextOperations(dependencies: {
     return common?.['kind'] === 'ImplicitlyCreated' ? common : undefined;
   }
 
-  const resolver = await contextResolver({ load, coreUrl, linkFor });
+  const resolver = await contextResolver({ load, prepared: loader.prepared, coreUrl, linkFor });
 
   const stored = ({ id, body }: Pick<StoredDocument, 'id' | 'body'>): ContextMetadata => ({
     URL: urlOf(id),

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
-import jsonld from 'jsonld';
-import { badRequest, DomainError } from '../../domain/errors.ts';
-import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
-import { type Context, contextTable, type Term } from '../../domain/jsonld/context.ts';
+import type { JsonValue } from '../../domain/json.ts';
+import { type Context, type ContextTerms, contextTable } from '../../domain/jsonld/context.ts';
 import { flattenContext, isCoreContext } from './flatten.ts';
+import { termsOf, unprotected } from './terms.ts';
 
 /** Turns a @context into a table. */
 export interface ContextResolver {
@@ -22,6 +21,8 @@ export interface ContextResolver {
 export interface ContextResolverOptions {
   /** The document behind a URL. */
   readonly load: (url: string) => Promise<JsonValue>;
+  /** What was found in a document in advance. */
+  readonly prepared?: (url: string) => Promise<ContextTerms | undefined>;
   /** The core context that answers name; its terms apply whatever core a client names. */
   readonly coreUrl: string;
   /** After this time a context is looked at again, in case that its documents changed. */
@@ -39,8 +40,8 @@ interface Known {
 
 /** Loads the core context and answers with a resolver. @throws if the core context cannot be loaded: then nothing works */
 export async function contextResolver(options: ContextResolverOptions): Promise<ContextResolver> {
-  const { load, coreUrl, recheckMs = 60_000, tables = 500, linkFor = () => undefined } = options;
-  const coreTerms = await termsOf([unprotected(await load(coreUrl))], load);
+  const { load, prepared, coreUrl, recheckMs = 60_000, tables = 500, linkFor = () => undefined } = options;
+  const coreTerms = (await prepared?.(coreUrl)) ?? (await termsOf([unprotected(await load(coreUrl))], load));
   const core = contextTable({ key: keyOf([coreUrl]), source: coreUrl, link: coreUrl, ...coreTerms });
   const known = new Map<string, Known>();
   const underWay = new Map<string, Promise<Context>>();
@@ -123,47 +124,4 @@ function withCore(source: JsonValue, coreUrl: string): JsonValue {
 
 function keyOf(content: JsonValue): string {
   return createHash('sha256').update(JSON.stringify(content)).digest('base64url').slice(0, 22);
-}
-
-/** The context's object, free to be redefined: what a client's context says about core terms is overruled, not an error. */
-function unprotected(document: JsonValue): JsonObject {
-  const context = isObject(document) ? document['@context'] : undefined;
-  if (!isObject(context)) throw new DomainError('LdContextNotAvailable', 'The core @context cannot be read');
-  const { '@protected': _, ...rest } = context;
-  return rest;
-}
-
-/** The part of an active context of the jsonld package that we read. */
-interface ActiveContext {
-  readonly mappings: ReadonlyMap<string, Record<string, unknown> | null>;
-  readonly '@vocab'?: string;
-}
-
-type ProcessContext = (active: unknown, local: unknown, options: object) => Promise<ActiveContext>;
-
-/** Lets the `jsonld` package process context objects in order, and reads its result. @throws DomainError BadRequestData if it refuses them */
-async function termsOf(
-  objects: readonly JsonObject[],
-  load: (url: string) => Promise<JsonValue>,
-): Promise<{ readonly terms: ReadonlyMap<string, Term>; readonly vocabulary: string }> {
-  const processContext = (jsonld as unknown as { processContext: ProcessContext }).processContext;
-  const documentLoader = async (url: string) => ({ contextUrl: null, documentUrl: url, document: await load(url) });
-  let active: ActiveContext;
-  try {
-    const initial = await processContext(null, null, { documentLoader });
-    active = await processContext(initial, { '@context': objects }, { documentLoader });
-  } catch (error) {
-    const cause = (error as { details?: { cause?: unknown } }).details?.cause;
-    if (error instanceof DomainError || cause instanceof DomainError) throw error instanceof DomainError ? error : cause;
-    throw badRequest(`The @context is not valid: ${(error as Error).message}`);
-  }
-  const terms = new Map<string, Term>();
-  for (const [term, mapping] of active.mappings) {
-    const iri = mapping?.['@id'];
-    if (typeof iri !== 'string' || mapping?.['reverse']) continue;
-    const coerced =
-      mapping?.['@type'] !== undefined || mapping?.['@container'] !== undefined || mapping?.['@language'] !== undefined;
-    terms.set(term, { iri, prefix: mapping?.['_prefix'] === true, coerced });
-  }
-  return { terms, vocabulary: active['@vocab'] ?? 'https://uri.etsi.org/ngsi-ld/default-context/' };
 }
