@@ -13,11 +13,19 @@ export interface AttributeChange {
   readonly after?: AttributeInstance;
   /** What was stored before; absent if created. */
   readonly before?: AttributeInstance;
+  /**
+   * History does not get a new instance: the one with `after.instanceId` becomes `after`, and if the attribute was deleted the one with
+   * `before.instanceId` is forgotten, as if it never was.
+   */
+  readonly amends?: true;
 }
 
+/** An instance that history alone hears of. With an instanceId that was reserved (ports/series-store.ts) it is kept under it, also if it says the same as another. */
 export interface LateInstance {
   readonly name: Iri;
   readonly instance: AttributeInstance;
+  /** It takes the place of the instance with its instanceId, or takes it away. */
+  readonly amends?: 'replaced' | 'forgotten';
 }
 
 /** What one write did to one entity, as the domain decides it. The store adds the position (see {@link Change}). */

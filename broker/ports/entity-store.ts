@@ -10,6 +10,8 @@ export interface StoredEntity {
   readonly id: Iri;
   /** The position of the change that wrote it: another state never has the same number. */
   readonly version: Position;
+  /** Above 0 and below 2^31; no other entity of this store ever had it, and it is the same again when a deleted id comes back. */
+  readonly number: number;
   readonly entity: Entity;
 }
 
@@ -63,6 +65,14 @@ export interface EntityStore {
    * @throws DomainError TooComplexQuery if the query exceeds a limit
    */
   query(tenant: TenantId, query: EntityQuery, page: PageRequest): Promise<EntityPage>;
+  /** The entities with these numbers, in the order asked for; undefined: there is none now, or it is another tenant's. */
+  numbered(tenant: TenantId, numbers: readonly number[]): Promise<readonly (StoredEntity | undefined)[]>;
+  /** The entities that match, by ascending (or descending) number, at most `limit` of those behind `after`. */
+  walk(
+    tenant: TenantId,
+    query: EntityQuery,
+    page: { readonly after?: number; readonly limit: number; readonly descending?: boolean },
+  ): Promise<readonly StoredEntity[]>;
   /**
    * Applies the writes in order; each stands alone, so that a refused one does not hold back the others. Several writes may concern one
    * entity. Resolves when all that was committed is on disk. Concurrent calls share one transaction where that is faster.

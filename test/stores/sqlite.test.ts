@@ -7,6 +7,7 @@ import { deliveryStoreContract } from '../contract/delivery-store.contract.ts';
 import { documentStoreContract } from '../contract/document-store.contract.ts';
 import { entityStoreContract } from '../contract/entity-store.contract.ts';
 import { historyStoreContract } from '../contract/history-store.contract.ts';
+import { seriesStoreContract } from '../contract/series-store.contract.ts';
 import type { OpenStores } from '../contract/stores.ts';
 import { testClock } from '../support/writes.ts';
 
@@ -33,6 +34,7 @@ const onFile: OpenStores = async (settings) => {
 for (const contract of [
   entityStoreContract,
   historyStoreContract,
+  seriesStoreContract,
   changeFeedContract,
   documentStoreContract,
   deliveryStoreContract,

@@ -21,7 +21,7 @@ export function memoryEntities(...entities: readonly Entity[]): MemoryEntities {
     put(entity, tenant = '') {
       version += 1;
       const all = of(tenant);
-      all.set(entity.id, { id: entity.id, version, entity });
+      all.set(entity.id, { id: entity.id, version, number: all.get(entity.id)?.number ?? version, entity });
       tenants.set(tenant, all);
     },
     get: async (tenant, id) => of(tenant).get(id),
@@ -35,6 +35,15 @@ export function memoryEntities(...entities: readonly Entity[]): MemoryEntities {
         more: found.length > from + page.limit,
         ...(page.count === true ? { count: found.length } : {}),
       };
+    },
+    numbered: async (tenant, numbers) =>
+      numbers.map((number) => [...of(tenant).values()].find((stored) => stored.number === number)),
+    async walk(tenant, query, { after, limit, descending = false }) {
+      const test = compile(query, (id) => of(tenant).get(id)?.entity);
+      const found = [...of(tenant).values()].filter(({ entity }) => test(entity)).sort((a, b) => a.number - b.number);
+      if (descending) found.reverse();
+      const behind = found.filter(({ number }) => after === undefined || (descending ? number < after : number > after));
+      return behind.slice(0, limit);
     },
     commit: refuse,
     commitTogether: refuse,

@@ -90,7 +90,7 @@ function typesOfAny(selectors: EntityQuery['anyOf']): EntityQuery['types'] {
 }
 
 /** Types of which every match has at least one; undefined if the selection asks for none. */
-function necessaryTypes(selection: NonNullable<EntityQuery['types']>): readonly Iri[] | undefined {
+export function necessaryTypes(selection: NonNullable<EntityQuery['types']>): readonly Iri[] | undefined {
   const types = new Set<Iri>();
   const collect = (of: typeof selection): boolean => {
     switch (of.kind) {

@@ -5,7 +5,7 @@ import type { Micros } from '../../domain/time.ts';
 import type { StoredEntity } from '../../ports/entity-store.ts';
 import type { Codec } from './codec.ts';
 
-type Columns = Omit<EntityRow, 'entity' | 'weight' | 'at' | 'partial'> & { readonly partial?: boolean };
+type Columns = Omit<EntityRow, 'entity' | 'weight' | 'at' | 'partial' | 'number'> & { readonly partial?: boolean };
 
 /** What the store knows of an entity row. `text` undefined: there is a row (history knows the id), but the entity does not exist now. */
 export class EntityRow implements StoredEntity {
@@ -36,6 +36,10 @@ export class EntityRow implements StoredEntity {
     this.partial = row.partial ?? false;
     this.#codec = codec;
     this.#entity = entity;
+  }
+
+  get number(): number {
+    return this.key;
   }
 
   /** Parsed once, when somebody asks. Only for rows with text. */

@@ -19,6 +19,7 @@ import type {
   Write,
   WriteOutcome,
 } from '../../ports/entity-store.ts';
+import { byNumber } from './by-number.ts';
 import { type Access, compileQuery, hasOnly } from './compile-query.ts';
 import type { EntityRow } from './entity-cache.ts';
 import type { EntityRows, Parts } from './entity-rows.ts';
@@ -104,7 +105,9 @@ export class SqliteEntityStore implements EntityStore {
     this.#generation++;
     if (draft.late && row) {
       const key = row.key;
-      const late = draft.late.filter(({ name, instance }) => !history.has(key, name, instance));
+      const late = draft.late.filter(
+        ({ name, instance }) => instance.instanceId !== undefined || !history.has(key, name, instance),
+      );
       if (late.length === 0 && draft.attributes.length === 0 && draft.after === draft.before) return UNCHANGED;
       if (late.length < draft.late.length) draft = { ...draft, late };
     }
@@ -160,6 +163,40 @@ export class SqliteEntityStore implements EntityStore {
     });
     if (test) for (const row of entities) if (!row.partial) this.#parts.cache.set(row);
     return { entities, more, ...(page.count ? { count: await this.#count(key, query, access, test) } : {}) };
+  }
+
+  async numbered(tenant: TenantId, numbers: readonly number[]): Promise<readonly (StoredEntity | undefined)[]> {
+    const key = this.#parts.dictionary.findTenant(tenant);
+    return numbers.map((number) => {
+      const row = key === undefined ? undefined : this.#rows.byKey(number);
+      return row?.tenant === key ? this.#current(row) : undefined;
+    });
+  }
+
+  async walk(
+    tenant: TenantId,
+    query: EntityQuery,
+    { after, limit, descending = false }: { readonly after?: number; readonly limit: number; readonly descending?: boolean },
+  ): Promise<readonly StoredEntity[]> {
+    const key = this.#parts.dictionary.findTenant(tenant);
+    if (key === undefined) return [];
+    const next = byNumber(query, key, this.#parts, descending);
+    const test = this.#test(key, query);
+    const found: EntityRow[] = [];
+    const slices = new Slices();
+    for (let from = after ?? (descending ? Number.MAX_SAFE_INTEGER : 0); ; ) {
+      const candidates = next(from, STEP);
+      for (const number of candidates) {
+        const row = this.#current(this.#rows.byKey(number, false));
+        if (!row || !test(row.entity)) continue;
+        found.push(row);
+        if (found.length === limit) return found;
+      }
+      const last = candidates.at(-1);
+      if (last === undefined || candidates.length < STEP) return found;
+      from = last;
+      if (slices.over) await slices.rest();
+    }
   }
 
   /** The query as a test of one entity; linked paths (4.9) continue in this tenant. */

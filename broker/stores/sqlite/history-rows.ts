@@ -22,6 +22,9 @@ const WIDTH = 11;
 const SAME_MOMENT =
   'SELECT instance, seq, created FROM history WHERE entity = ? AND name = ? AND time = ? AND observed = 1 AND deleted IS NULL AND dataset IS ? ORDER BY seq DESC';
 const ANY = 'SELECT 1 FROM history WHERE entity = ? AND name = ? AND dataset IS ? AND deleted IS NULL LIMIT 1';
+// One statement per change of the key's columns would be two: the row is found by its number, and so is its primary key.
+const REMOVE =
+  'DELETE FROM history WHERE (entity, name, time, seq) IN (SELECT entity, name, time, seq FROM history INDEXED BY history_by_seq WHERE seq = ?)';
 const REMEMBER = 'INSERT INTO memory (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value';
 /** Sequence numbers are reserved in blocks, so that the last one used need not be written each time. */
 const BLOCK = 1_000_000;
@@ -78,13 +81,36 @@ export class HistoryRows {
     if (!entity) return;
     this.#values.length = 0;
     const whole = draft.kind !== 'updated' && draft.attributes.length === 0;
-    for (const { name, kind, after: now, before: then } of whole ? allAttributes(draft.kind, entity) : draft.attributes) {
+    for (const { name, kind, after: now, before: then, amends } of whole
+      ? allAttributes(draft.kind, entity)
+      : draft.attributes) {
+      if (amends) this.#remove((now ?? then)?.instanceId);
       if (kind !== 'deleted' && now) this.#add(key, name, now, at);
+      else if (amends) continue;
       else if (kind === 'deleted' && then && this.#isMissed(key, name, then, at)) this.#add(key, name, tombstone(then, at), at);
     }
-    if (draft.late) for (const { name, instance } of draft.late) this.#add(key, name, instance, at);
+    for (const { name, instance, amends } of draft.late ?? []) {
+      if (amends) this.#remove(instance.instanceId);
+      if (amends !== 'forgotten') this.#add(key, name, instance, at);
+    }
     if (before?.scopes !== after?.scopes) this.#addScope(key, before, after, at);
     this.#flush();
+  }
+
+  /** Inside a transaction: takes an instance away. */
+  #remove(instanceId: Iri | undefined): void {
+    const seq = instanceId === undefined ? undefined : this.seqOf(instanceId);
+    if (seq === undefined) return;
+    this.#flush();
+    this.#transient.forget(seq);
+    this.#database.run(REMOVE, seq);
+  }
+
+  /** Inside a transaction. @returns the first of so many sequence numbers that nobody else gets */
+  reserve(count: number): number {
+    const first = this.#sequence();
+    for (let more = 1; more < count; more++) this.#sequence();
+    return first;
   }
 
   /** 4.22: an instance that expires takes its history along. Where nothing is left that has ended, nothing says "deleted here". */
@@ -125,7 +151,9 @@ export class HistoryRows {
     this.#flush();
   }
 
-  #add(key: number, name: Iri, instance: AttributeInstance, at: Instant, seq = this.#sequence()): void {
+  #add(key: number, name: Iri, instance: AttributeInstance, at: Instant, given?: number): void {
+    const own = given ?? (instance.instanceId === undefined ? undefined : this.seqOf(instance.instanceId));
+    const seq = own ?? this.#sequence();
     const { observedAt, deletedAt, datasetId, expiresAt } = instance;
     const moments = this.#moments;
     const modified = moments.micros(instance.modifiedAt ?? at);

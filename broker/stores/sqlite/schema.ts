@@ -96,6 +96,12 @@ export const MIGRATIONS: readonly string[] = [
   );
   CREATE INDEX transient_by_expiry ON transient (expires);
   `,
+  `
+  -- An instance by its number, and all of them in order of their numbers. Numbers grow, so the index is written at its right edge.
+  CREATE INDEX history_by_seq ON history (seq);
+  -- Entities of a type in order of their numbers.
+  CREATE INDEX entity_type_by_key ON entity_type (tenant, type, entity);
+  `,
 ];
 
 /** In the file's header, so that a database of another program is recognised: "MIZR". */

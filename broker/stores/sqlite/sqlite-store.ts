@@ -5,6 +5,7 @@ import type { DeliveryStore } from '../../ports/delivery-store.ts';
 import type { DocumentStore } from '../../ports/document-store.ts';
 import type { EntityStore } from '../../ports/entity-store.ts';
 import type { HistoryStore } from '../../ports/history-store.ts';
+import type { SeriesStore } from '../../ports/series-store.ts';
 import { ChangeLog } from './change-log.ts';
 import { Codec } from './codec.ts';
 import { openDatabase } from './database.ts';
@@ -18,6 +19,7 @@ import { GeoIndex } from './geo-index.ts';
 import { GroupCommit } from './group-commit.ts';
 import { HistoryRows } from './history-rows.ts';
 import { SqliteHistoryStore } from './history-store.ts';
+import { SqliteSeriesStore } from './series-store.ts';
 import { ShapeCounts } from './shape-counts.ts';
 
 export interface SqliteSettings {
@@ -42,6 +44,7 @@ export interface SqliteSettings {
 export interface SqliteStore {
   readonly entities: EntityStore;
   readonly history: HistoryStore;
+  readonly series: SeriesStore;
   readonly feed: ChangeFeed;
   readonly documents: DocumentStore;
   readonly deliveries: DeliveryStore;
@@ -76,6 +79,7 @@ export function openSqliteStore(settings: SqliteSettings): SqliteStore {
   return {
     entities: new SqliteEntityStore(parts, rows, clock, settings.sortLimit ?? 20_000),
     history: new SqliteHistoryStore(parts, rows, clock),
+    series: new SqliteSeriesStore(parts, rows, clock),
     feed: log,
     documents: new SqliteDocumentStore(database, dictionary, commits),
     deliveries: new SqliteDeliveryStore(database, dictionary, commits),

@@ -299,7 +299,7 @@ describe('the rendering cache', () => {
     const cache = renderingCache(10_000);
     let written = 0;
     const rendering = { key: 'k', write: () => `${++written}`.padEnd(400) };
-    const stored = (version: number) => ({ id: park.id, version, entity: park });
+    const stored = (version: number) => ({ id: park.id, version, number: 1, entity: park });
     for (let version = 1; version <= 200; version += 1) {
       cache.text(rendering, stored(version));
       cache.text(rendering, stored(1));

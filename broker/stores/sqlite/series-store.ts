@@ -1,0 +1,126 @@
+import type { Iri, TenantId } from '../../domain/iri.ts';
+import type { Micros } from '../../domain/time.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { NumberedInstance, Series, SeriesExtent, SeriesPage, SeriesStore } from '../../ports/series-store.ts';
+import type { Value } from './database.ts';
+import type { EntityRows, Parts } from './entity-rows.ts';
+import { Instances, STORED } from './instances.ts';
+
+const LONG_AGO = -(2 ** 53);
+const NEVER = 2 ** 53;
+const OF = STORED.split(', ')
+  .map((column) => `h.${column}`)
+  .join(', ');
+const UNEXPIRED = ' AND h.seq NOT IN (SELECT seq FROM transient WHERE expires <= ?)';
+
+/** The history table as series of numbered instances: `seq` is the number. */
+export class SqliteSeriesStore implements SeriesStore {
+  readonly #parts: Parts;
+  readonly #rows: EntityRows;
+  readonly #instances: Instances;
+  readonly #clock: Clock;
+
+  constructor(parts: Parts, rows: EntityRows, clock: Clock) {
+    this.#parts = parts;
+    this.#rows = rows;
+    this.#clock = clock;
+    this.#instances = new Instances(parts.database, parts.dictionary, parts.history, clock);
+  }
+
+  reserve(count: number): Promise<number> {
+    return this.#parts.commits.submit(() => this.#parts.history.reserve(count));
+  }
+
+  instanceId(number: number): Iri {
+    return this.#parts.history.instanceId(number);
+  }
+
+  numberOf(instanceId: Iri): number | undefined {
+    return this.#parts.history.seqOf(instanceId);
+  }
+
+  async read(tenant: TenantId, series: Series, page: SeriesPage): Promise<readonly NumberedInstance[]> {
+    const keys = this.#keys(tenant, series);
+    if (keys === undefined) return [];
+    const { from = LONG_AGO, to = NEVER, after, limit, descending = false } = page;
+    const [beyond, direction] = descending ? ['<', 'DESC'] : ['>', 'ASC'];
+    const kept = this.#kept();
+    const behind = after === undefined ? '' : ` AND (h.time, h.seq) ${beyond} (?, ?)`;
+    const sql = `SELECT ${OF} FROM history h WHERE h.entity = ? AND h.name = ? AND h.time >= ? AND h.time <= ?${behind}
+      AND h.dataset IS ? AND h.deleted IS NULL${kept.sql} ORDER BY h.time ${direction}, h.seq ${direction} LIMIT ?`;
+    const values: Value[] = [keys.entity, keys.name, from, to];
+    if (after !== undefined) values.push(after.at, after.number);
+    return this.#parts.database
+      .all(sql, ...values, keys.dataset, ...kept.values, limit)
+      .map((stored) => this.#instance(series.id, series.name, stored));
+  }
+
+  async numbered(tenant: TenantId, numbers: readonly number[]): Promise<readonly (NumberedInstance | undefined)[]> {
+    const key = this.#parts.dictionary.findTenant(tenant);
+    if (key === undefined) return numbers.map(() => undefined);
+    const kept = this.#kept();
+    const sql = `SELECT e.id, h.name, ${OF} FROM history h CROSS JOIN entity e ON e.key = h.entity
+      WHERE h.seq = ? AND e.tenant = ? AND h.deleted IS NULL${kept.sql}`;
+    return numbers.map((number) => this.#found(this.#parts.database.get(sql, number, key, ...kept.values)));
+  }
+
+  async walk(
+    tenant: TenantId,
+    { after, limit, descending = false }: { readonly after?: number; readonly limit: number; readonly descending?: boolean },
+  ): Promise<readonly NumberedInstance[]> {
+    const key = this.#parts.dictionary.findTenant(tenant);
+    if (key === undefined) return [];
+    const [beyond, direction] = descending ? ['<', 'DESC'] : ['>', 'ASC'];
+    const kept = this.#kept();
+    const sql = `SELECT e.id, h.name, ${OF} FROM history h INDEXED BY history_by_seq CROSS JOIN entity e ON e.key = h.entity
+      WHERE h.seq ${beyond} ? AND e.tenant = ? AND h.deleted IS NULL${kept.sql} ORDER BY h.seq ${direction} LIMIT ?`;
+    return this.#parts.database
+      .all(sql, after ?? (descending ? NEVER : 0), key, ...kept.values, limit)
+      .map((row) => this.#found(row) as NumberedInstance);
+  }
+
+  async extent(tenant: TenantId, series: Series, texts: readonly Iri[]): Promise<SeriesExtent | undefined> {
+    const keys = this.#keys(tenant, series);
+    if (keys === undefined) return undefined;
+    const kept = this.#kept();
+    const paths = texts.map((name) => `$.attributes."${name}"[0].value`);
+    const columns = paths.map(() => ', min(json_extract(instance, ?)), max(json_extract(instance, ?))').join('');
+    const sql = `SELECT count(*), min(time), max(time)${columns} FROM history h
+      WHERE entity = ? AND name = ? AND dataset IS ? AND deleted IS NULL${kept.sql}`;
+    const values: Value[] = [...paths.flatMap((path) => [path, path]), keys.entity, keys.name, keys.dataset];
+    const [count, from, to, ...found] = this.#parts.database.get(sql, ...values, ...kept.values) as [number, Micros, Micros];
+    if (count === 0) return undefined;
+    const extremes = found as unknown as (string | null)[];
+    const known = texts.flatMap((name, at) => {
+      const [least, greatest] = [extremes[2 * at], extremes[2 * at + 1]];
+      return typeof least === 'string' && typeof greatest === 'string' ? [[name, { least, greatest }] as const] : [];
+    });
+    return { count, from, to, texts: new Map(known) };
+  }
+
+  #keys(tenant: TenantId, { id, name, datasetId }: Series) {
+    const { dictionary } = this.#parts;
+    const key = dictionary.findTenant(tenant);
+    const row = key === undefined ? undefined : this.#rows.byId(key, id);
+    const nameKey = dictionary.findName(name);
+    const dataset = datasetId === undefined ? null : dictionary.findName(datasetId);
+    if (row === undefined || nameKey === undefined || dataset === undefined) return undefined;
+    return { entity: row.key, name: nameKey, dataset };
+  }
+
+  #kept(): { readonly sql: string; readonly values: Value[] } {
+    const now = this.#clock.micros();
+    return this.#parts.history.nextExpiry > now ? { sql: '', values: [] } : { sql: UNEXPIRED, values: [now] };
+  }
+
+  #found(row: readonly unknown[] | undefined): NumberedInstance | undefined {
+    if (row === undefined) return undefined;
+    const [id, name, ...stored] = row as [Iri, number, ...unknown[]];
+    return this.#instance(id, this.#parts.dictionary.iri(name), stored);
+  }
+
+  #instance(id: Iri, name: Iri, stored: readonly unknown[]): NumberedInstance {
+    const [number, at] = stored as [number, Micros];
+    return { number, id, name, at, instance: this.#instances.restore(stored) };
+  }
+}
