@@ -21,11 +21,10 @@ import { attributeRoutes } from './api/ngsi-ld/entity-attributes.ts';
 import { entityMapRoutes } from './api/ngsi-ld/entity-maps.ts';
 import { entityQueryRoutes } from './api/ngsi-ld/entity-query.ts';
 import { identityRoutes } from './api/ngsi-ld/identity.ts';
-import { registrationSubscriptionRoutes } from './api/ngsi-ld/registration-subscriptions.ts';
 import { registrationRoutes } from './api/ngsi-ld/registrations.ts';
 import { renderingCache } from './api/ngsi-ld/rendering.ts';
 import { snapshotCaller, snapshotRoutes } from './api/ngsi-ld/snapshots.ts';
-import { subscriptionRoutes } from './api/ngsi-ld/subscriptions.ts';
+import { REGISTRATION_SUBSCRIPTIONS, SUBSCRIPTIONS, subscriptionRoutes } from './api/ngsi-ld/subscriptions.ts';
 import { temporalFilterOf } from './api/ngsi-ld/temporal-parameters.ts';
 import { temporalProvisionRoutes } from './api/ngsi-ld/temporal-provision.ts';
 import { temporalQueryRoutes } from './api/ngsi-ld/temporal-query.ts';
@@ -55,6 +54,8 @@ import { sweepExpired } from './operations/expiry.ts';
 import { historyOperations } from './operations/history.ts';
 import { ingest } from './operations/ingest.ts';
 import { linkedReader } from './operations/linked.ts';
+import { backOff } from './operations/notify/back-off.ts';
+import { messageNumbers } from './operations/notify/messages.ts';
 import { notifications } from './operations/notify/notifications.ts';
 import { periodicNotifications } from './operations/notify/periodic.ts';
 import { subscriptionsInForce } from './operations/notify/subscriptions-in-force.ts';
@@ -105,7 +106,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     maxWaitingWrites: config.waitingWrites,
     cacheBytes: config.cacheBytes,
   });
-  const { entities, history, feed, documents, deliveries } = store;
+  const { entities, history, feed, documents, deliveries, messages } = store;
   const access = allowEverything;
   const limitsOfDomain: Limits = {
     queryChars: config.queryChars,
@@ -138,6 +139,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   const subscriptions = subscriptionsInForce({ documents, resolveContext, core: contexts.core });
   const notifier = notifierByScheme(httpNotifier({ guard, connections: 32 }), mqttNotifier(guard));
   const onError = (error: unknown) => logger.error({ err: error }, 'notifications');
+  const retries = backOff(config.notificationRetryHours);
+  const number = await messageNumbers(messages);
   const joinLimits = { levels: config.joinLevels, entities: config.joinedEntities };
   const linked = linkedReader({ entities, limits: joinLimits });
   const delivery = notifications({
@@ -148,7 +151,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     notifier,
     clock,
     timeoutMs: config.notificationTimeoutMs,
-    retryHours: config.notificationRetryHours,
+    backOff: retries,
     onError,
   });
   const periodic = periodicNotifications({
@@ -168,6 +171,11 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     clock,
     access,
     notifier,
+    messages,
+    number,
+    backOff: retries,
+    core: contexts.core,
+    onError,
     notificationTimeoutMs: config.notificationTimeoutMs,
     source: httpSource({ guard, replyLimitBytes: config.sourceReplyLimitBytes, connections: 16 }),
     sourceTimeoutMs: config.sourceTimeoutMs,
@@ -188,14 +196,15 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     'notifications',
     async () => {
       const { delivered, failed, waiting, lag } = await delivery.figures();
-      const parked = (await deliveries.endpoints()).reduce((sum, { waiting: count }) => sum + count, 0);
+      const queues = [...(await deliveries.endpoints()), ...(await messages.endpoints())];
+      const parked = queues.reduce((sum, { waiting: count }) => sum + count, 0);
       return {
         delivered_total: delivered,
         failed_total: failed,
         waiting,
         lag,
         parked,
-        dead: (await deliveries.dead(10_000)).length,
+        dead: (await deliveries.dead(10_000)).length + (await messages.dead(10_000)).length,
       };
     },
     {
@@ -307,6 +316,11 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     },
     onError,
   });
+  const resume = (endpoint: string) => {
+    // Each kind of queue knows its own names.
+    registry.resume(endpoint);
+    delivery.resume(endpoint);
+  };
   const app = await httpServer({
     logger,
     limits: { bodyLimitBytes: config.bodyLimitBytes, jsonDepth: config.jsonDepth, urlLimitChars: config.urlLimitChars },
@@ -335,13 +349,13 @@ export async function buildBroker(config: Config, replacements: Replacements = {
           version: VERSION,
         }),
         registrationRoutes(registry.registrations),
-        registrationSubscriptionRoutes(registry.subscriptions),
-        subscriptionRoutes(subscriptionsApi),
+        subscriptionRoutes(registry.subscriptions, REGISTRATION_SUBSCRIPTIONS),
+        subscriptionRoutes(subscriptionsApi, SUBSCRIPTIONS),
       ],
       '': [
         provisioningRoutes(devices, VERSION),
         measureRoutes(intake.http),
-        deliveryRoutes(deliveryOperations({ deliveries, resume: delivery.resume, access })),
+        deliveryRoutes(deliveryOperations({ stores: [deliveries, messages], resume, access })),
         operatorRoutes({ health, ready: () => ready, metrics: figures.text }),
       ],
     },

@@ -47,6 +47,8 @@ export interface SubscriptionDocument {
   /** Notifications are amended to conform to this version of the specification (4.3.6.8). */
   readonly conformance?: Version;
   readonly lang?: string;
+  /** Which context source registrations count (5.2.12, csf). */
+  readonly filter?: Condition;
 }
 
 /** Output-only members, ignored on input (5.2.12, 5.2.14.2). */
@@ -112,8 +114,6 @@ export function readSubscription(body: JsonObject, context: Context, id: Iri): S
     throw badRequest(`ngsildConformance must be a version of the form major.minor, such as 1.5, not "${version}" (5.2.12)`);
   }
   const csf = optionalText(members, 'csf');
-  // Read again where context sources are chosen; what cannot be read is refused now.
-  if (csf !== undefined) parseQ(csf, context, { what: 'csf' });
   for (const name of ['localOnly', 'splitEntities']) optionalFlag(members, name);
   return {
     id,
@@ -124,6 +124,7 @@ export function readSubscription(body: JsonObject, context: Context, id: Iri): S
     notificationContext: jsonldContext ?? context.source,
     ...(lang === undefined ? {} : { lang }),
     ...(conformance === undefined ? {} : { conformance }),
+    ...(csf === undefined ? {} : { filter: parseQ(csf, context, { what: 'csf' }) }),
   };
 }
 

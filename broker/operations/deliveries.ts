@@ -14,36 +14,55 @@ export interface DeliveryOperations {
   dropDeliveries(caller: Caller, subscription?: string): Promise<number>;
 }
 
+/** Where deliveries wait. */
+type Store = Pick<DeliveryStore, 'dead' | 'park' | 'remove'>;
+
 export function deliveryOperations(dependencies: {
-  readonly deliveries: DeliveryStore;
+  readonly stores: readonly Store[];
   /** Makes the queues send what waits in them. */
   readonly resume: (endpoint: string) => void;
   readonly access: AccessFunction;
 }): DeliveryOperations {
-  const { deliveries, resume, access } = dependencies;
+  const { stores, resume, access } = dependencies;
 
-  async function dead(caller: Caller, operation: string, subscription: string | undefined): Promise<readonly ParkedDelivery[]> {
+  function demanded(caller: Caller, operation: string): void {
     demand(access, caller, { operation, effect: 'administer' });
-    const all = await deliveries.dead(AT_ONCE);
+  }
+
+  async function dead(store: Store, caller: Caller, subscription: string | undefined): Promise<readonly ParkedDelivery[]> {
+    const all = await store.dead(AT_ONCE);
     return all.filter(
       (one) => one.tenant === caller.tenant && (subscription === undefined || one.subscription === subscription),
     );
   }
 
   return {
-    deadDeliveries: (caller, subscription) => dead(caller, 'deadDeliveries', subscription),
+    async deadDeliveries(caller, subscription) {
+      demanded(caller, 'deadDeliveries');
+      return (await Promise.all(stores.map((store) => dead(store, caller, subscription)))).flat();
+    },
 
     async replayDeliveries(caller, subscription) {
-      const found = await dead(caller, 'replayDeliveries', subscription);
-      await deliveries.park(found.map((one) => ({ ...one, attempts: 0, dead: false })));
-      for (const endpoint of new Set(found.map((one) => one.endpoint))) resume(endpoint);
-      return found.length;
+      demanded(caller, 'replayDeliveries');
+      let replayed = 0;
+      for (const store of stores) {
+        const found = await dead(store, caller, subscription);
+        await store.park(found.map((one) => ({ ...one, attempts: 0, dead: false })));
+        for (const endpoint of new Set(found.map((one) => one.endpoint))) resume(endpoint);
+        replayed += found.length;
+      }
+      return replayed;
     },
 
     async dropDeliveries(caller, subscription) {
-      const found = await dead(caller, 'dropDeliveries', subscription);
-      await deliveries.remove(found);
-      return found.length;
+      demanded(caller, 'dropDeliveries');
+      let dropped = 0;
+      for (const store of stores) {
+        const found = await dead(store, caller, subscription);
+        await store.remove(found);
+        dropped += found.length;
+      }
+      return dropped;
     },
   };
 }

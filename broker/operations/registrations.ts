@@ -47,8 +47,8 @@ export function registrationOperations(dependencies: {
   readonly access: AccessFunction;
   /** A new id for a registration that was given none. */
   readonly newId: () => Iri;
-  /** Hears of every change, after it was stored. */
-  readonly onChange?: (change: RegistrationChange) => void;
+  /** Hears of every change, after it was stored and before it is acknowledged. */
+  readonly onChange?: (change: RegistrationChange) => Promise<void>;
 }): RegistrationOperations {
   const { documents, entities, registrations, resolveContext, clock, access, newId, onChange } = dependencies;
   /** Changes of registrations happen one after the other, so that two of them cannot both find no conflict. */
@@ -99,7 +99,7 @@ export function registrationOperations(dependencies: {
       takeBack();
       throw error;
     }
-    onChange?.({ tenant, after, ...(before ? { before } : {}) });
+    await onChange?.({ tenant, after, ...(before ? { before } : {}) });
   }
 
   async function refuseHeld(tenant: TenantId, registration: Registration): Promise<void> {
@@ -195,7 +195,7 @@ export function registrationOperations(dependencies: {
     await documents.delete('registration', tenant, id);
     const before = registrations.remove(tenant, id);
     await documents.delete('registration-state', tenant, id);
-    if (before) onChange?.({ tenant, before });
+    if (before) await onChange?.({ tenant, before });
   }
 }
 

@@ -9,8 +9,10 @@ import { patchMembers, readSubscription, type SubscriptionDocument } from '../do
 import { toMicros } from '../domain/time.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { DeliveryStore } from '../ports/delivery-store.ts';
-import type { DocumentStore } from '../ports/document-store.ts';
-import type { NotificationState, SubscriptionInForce, SubscriptionsInForce } from './notify/subscriptions-in-force.ts';
+import type { DocumentKind, DocumentStore } from '../ports/document-store.ts';
+import type { NotificationState } from './notify/notification-state.ts';
+import { notificationStyle } from './notify/render.ts';
+import type { InForce, Subscribed, SubscriptionsInForce } from './notify/subscriptions-in-force.ts';
 
 /** A subscription as it is now, for showing. */
 export interface SubscriptionView {
@@ -21,56 +23,104 @@ export interface SubscriptionView {
   readonly jsonldContext: string | undefined;
 }
 
-/** 5.8.1 to 5.8.5. Names in bodies are short, and are expanded with the context given. */
+/** Subscriptions to entities (5.8.1 to 5.8.5), or to registrations (5.11.2 to 5.11.6). Names in bodies are short, and are expanded with the context given. */
 export interface SubscriptionOperations {
-  /** 5.8.1. @returns the id, given or made. @throws AlreadyExists, BadRequestData, LdContextNotAvailable */
+  /** 5.8.1, 5.11.2. @returns the id, given or made. @throws AlreadyExists, BadRequestData, LdContextNotAvailable */
   createSubscription(caller: Caller, body: JsonObject, context: Context): Promise<Iri>;
-  /** 5.8.2. */
+  /** 5.8.2, 5.11.3. */
   updateSubscription(caller: Caller, id: Iri, fragment: JsonObject, context: Context): Promise<void>;
-  /** 5.8.3. */
+  /** 5.8.3, 5.11.4. */
   retrieveSubscription(caller: Caller, id: Iri): Promise<SubscriptionView>;
-  /** 5.8.4: in ascending id. */
+  /** 5.8.4, 5.11.5: in ascending id. */
   querySubscriptions(caller: Caller): Promise<readonly SubscriptionView[]>;
-  /** 5.8.5: what waits for delivery is dropped too. */
+  /** 5.8.5, 5.11.6: what waits for delivery is dropped too. */
   deleteSubscription(caller: Caller, id: Iri): Promise<void>;
 }
 
-export function subscriptionOperations(dependencies: {
+interface Dependencies {
   readonly documents: DocumentStore;
-  readonly deliveries: DeliveryStore;
-  readonly subscriptions: SubscriptionsInForce;
   readonly resolveContext: (source: JsonValue) => Promise<Context> | Context;
   readonly clock: Clock;
   readonly access: AccessFunction;
   /** A new id for a subscription that was given none. */
   readonly newId: () => Iri;
+}
+
+export function subscriptionOperations({
+  deliveries,
+  subscriptions,
+  joinLevels = JOIN_LIMITS.levels,
+  ...dependencies
+}: Dependencies & {
+  readonly deliveries: DeliveryStore;
+  readonly subscriptions: SubscriptionsInForce;
   /** How deep notifications may join linked entities (4.5.23). */
   readonly joinLevels?: number;
 }): SubscriptionOperations {
-  const { documents, deliveries, subscriptions, resolveContext, clock, access, newId } = dependencies;
+  return operationsOn({
+    ...dependencies,
+    noun: 'subscription',
+    operation: (name) => name,
+    subscriptions,
+    kinds: { document: 'subscription', state: 'subscription-state' },
+    check({ notification: { join } }) {
+      if (join !== undefined && join.level > joinLevels) {
+        throw badRequest(
+          `notification.joinLevel is ${join.level}, and linked entities are joined over ${joinLevels} relationships at most`,
+        );
+      }
+    },
+    afterPut: async () => {},
+    afterDelete: ({ tenant, id }) => deliveries.removeSubscription(tenant, id),
+  });
+}
 
-  function refuseTooDeep({ notification: { join } }: SubscriptionDocument): void {
-    const { joinLevels = JOIN_LIMITS.levels } = dependencies;
-    if (join !== undefined && join.level > joinLevels) {
-      throw badRequest(
-        `notification.joinLevel is ${join.level}, and linked entities are joined over ${joinLevels} relationships at most`,
-      );
-    }
-  }
-
+/** What both kinds of subscription have in common: they are read, kept and shown in the same way (5.11.2.4). */
+export function operationsOn<S extends Subscribed>({
+  documents,
+  resolveContext,
+  clock,
+  access,
+  newId,
+  noun,
+  operation,
+  subscriptions,
+  kinds,
+  check,
+  afterPut,
+  afterDelete,
+}: Dependencies & {
+  /** How messages call it. */
+  readonly noun: string;
+  /** What the access function knows an operation as. */
+  readonly operation: (name: string) => string;
+  readonly subscriptions: InForce<S>;
+  readonly kinds: { readonly document: DocumentKind; readonly state: DocumentKind };
+  /** @throws DomainError if it cannot be accepted */
+  readonly check: (document: SubscriptionDocument) => void;
+  readonly afterPut: (entry: S) => Promise<void>;
+  readonly afterDelete: (entry: S) => Promise<void>;
+}): SubscriptionOperations {
   function refusePast(document: SubscriptionDocument): void {
     const { expiresAt } = document.subscription;
     if (expiresAt !== undefined && toMicros(expiresAt) <= clock.micros())
       throw badRequest(`expiresAt ${expiresAt} lies in the past`);
   }
 
-  function existing(caller: Caller, id: Iri): SubscriptionInForce {
+  /** Everything that can be wrong with it is found out here, before it is stored: contexts, too, not at the first notification. */
+  async function prepare(caller: Caller, document: SubscriptionDocument): Promise<JsonObject> {
+    check(document);
+    notificationStyle(document, await resolveContext(document.notificationContext), caller.tenant);
+    return document as unknown as JsonObject;
+  }
+
+  function existing(caller: Caller, id: Iri): S {
     const found = subscriptions.get(caller.tenant, id);
-    if (!found) throw notFound(`There is no subscription ${id}`);
+    if (!found) throw notFound(`There is no ${noun} ${id}`);
     return found;
   }
 
-  const view = (entry: SubscriptionInForce): SubscriptionView => ({
+  const view = (entry: S): SubscriptionView => ({
     document: entry.document,
     status: statusOf(entry.subscription, clock.micros()),
     state: entry.state,
@@ -79,63 +129,59 @@ export function subscriptionOperations(dependencies: {
 
   return {
     async createSubscription(caller, body, context) {
-      demand(access, caller, { operation: 'createSubscription', effect: 'write' });
+      demand(access, caller, { operation: operation('createSubscription'), effect: 'write' });
       const id = (body['id'] as Iri | undefined) ?? newId();
       const document = readSubscription(body, context, id);
       refusePast(document);
-      refuseTooDeep(document);
-      // Unavailable or broken contexts are found out now, not at the first notification.
-      await resolveContext(document.notificationContext);
-      if ((await documents.put('subscription', caller.tenant, id, document as unknown as JsonObject, 0)) === undefined) {
-        throw alreadyExists(`Subscription ${id} already exists`);
-      }
-      await subscriptions.put(caller.tenant, document);
+      const stored = await prepare(caller, document);
+      if ((await documents.put(kinds.document, caller.tenant, id, stored, 0)) === undefined)
+        throw alreadyExists(`The ${noun} ${id} already exists`);
+      await afterPut(await subscriptions.put(caller.tenant, document));
       return id;
     },
 
     async updateSubscription(caller, id, fragment, context) {
-      demand(access, caller, { operation: 'updateSubscription', effect: 'write', ids: [id] });
+      demand(access, caller, { operation: operation('updateSubscription'), effect: 'write', ids: [id] });
+      if (fragment['type'] !== undefined && fragment['type'] !== 'Subscription')
+        throw badRequest(`The type of a ${noun} cannot be changed`);
       for (;;) {
-        const { document: stored } = existing(caller, id);
-        const version = (await documents.get('subscription', caller.tenant, id))?.version;
-        if (version === undefined) throw notFound(`There is no subscription ${id}`);
-        const members = patchMembers(stored.members, fragment);
-        // Names that the fragment does not touch were written under the stored @context; only if the fragment brings names of its own does its @context count.
-        const fragmentNames = ['entities', 'watchedAttributes', 'q', 'geoQ', 'notification'].some(
-          (name) => fragment[name] !== undefined,
-        );
-        const reading = fragmentNames ? context : await resolveContext(stored.context);
+        const { document: before } = existing(caller, id);
+        const version = (await documents.get(kinds.document, caller.tenant, id))?.version;
+        if (version === undefined) throw notFound(`There is no ${noun} ${id}`);
+        const members = patchMembers(before.members, fragment);
+        // Names that the fragment does not touch were written under the stored @context; only if it brings names of its own does its @context count.
+        const named = NAMING.some((name) => fragment[name] !== undefined);
+        const reading = named ? context : await resolveContext(before.context);
         const document = readSubscription({ type: 'Subscription', ...members }, reading, id);
-        if (fragment['type'] !== undefined && fragment['type'] !== 'Subscription')
-          throw badRequest('The type of a Subscription cannot be changed');
         if (fragment['expiresAt'] !== undefined) refusePast(document);
-        refuseTooDeep(document);
-        await resolveContext(document.notificationContext);
+        const stored = await prepare(caller, document);
         // Somebody else changed it meanwhile: look again.
-        if ((await documents.put('subscription', caller.tenant, id, document as unknown as JsonObject, version)) === undefined)
-          continue;
-        await subscriptions.put(caller.tenant, document);
+        if ((await documents.put(kinds.document, caller.tenant, id, stored, version)) === undefined) continue;
+        await afterPut(await subscriptions.put(caller.tenant, document));
         return;
       }
     },
 
     async retrieveSubscription(caller, id) {
-      demand(access, caller, { operation: 'retrieveSubscription', effect: 'read', ids: [id] });
+      demand(access, caller, { operation: operation('retrieveSubscription'), effect: 'read', ids: [id] });
       return view(existing(caller, id));
     },
 
     async querySubscriptions(caller) {
-      demand(access, caller, { operation: 'querySubscriptions', effect: 'read' });
+      demand(access, caller, { operation: operation('querySubscriptions'), effect: 'read' });
       return subscriptions.of(caller.tenant).map(view);
     },
 
     async deleteSubscription(caller, id) {
-      demand(access, caller, { operation: 'deleteSubscription', effect: 'write', ids: [id] });
-      existing(caller, id);
-      await documents.delete('subscription', caller.tenant, id);
+      demand(access, caller, { operation: operation('deleteSubscription'), effect: 'write', ids: [id] });
+      const entry = existing(caller, id);
+      await documents.delete(kinds.document, caller.tenant, id);
       subscriptions.remove(caller.tenant, id);
-      await documents.delete('subscription-state', caller.tenant, id);
-      await deliveries.removeSubscription(caller.tenant, id);
+      await documents.delete(kinds.state, caller.tenant, id);
+      await afterDelete(entry);
     },
   };
 }
+
+/** Members whose values are read by an @context. */
+const NAMING = ['entities', 'watchedAttributes', 'q', 'geoQ', 'csf', 'notification'];

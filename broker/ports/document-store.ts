@@ -8,6 +8,8 @@ export type DocumentKind =
   | 'registration'
   | 'registration-state'
   | 'registration-subscription'
+  | 'registration-subscription-state'
+  | 'subscription-copy'
   | 'context'
   | 'context-cache'
   | 'entity-map'

@@ -3,6 +3,7 @@ import type { DeliveryStore } from '../../broker/ports/delivery-store.ts';
 import type { DocumentStore } from '../../broker/ports/document-store.ts';
 import type { EntityStore } from '../../broker/ports/entity-store.ts';
 import type { HistoryStore } from '../../broker/ports/history-store.ts';
+import type { MessageStore } from '../../broker/ports/message-store.ts';
 import type { SeriesStore } from '../../broker/ports/series-store.ts';
 import type { TestClock } from '../support/writes.ts';
 
@@ -14,6 +15,7 @@ export interface Stores extends AsyncDisposable {
   readonly feed: ChangeFeed;
   readonly documents: DocumentStore;
   readonly deliveries: DeliveryStore;
+  readonly messages: MessageStore;
   readonly clock: TestClock;
 }
 

@@ -7,6 +7,7 @@ import { deliveryStoreContract } from '../contract/delivery-store.contract.ts';
 import { documentStoreContract } from '../contract/document-store.contract.ts';
 import { entityStoreContract } from '../contract/entity-store.contract.ts';
 import { historyStoreContract } from '../contract/history-store.contract.ts';
+import { messageStoreContract } from '../contract/message-store.contract.ts';
 import { seriesStoreContract } from '../contract/series-store.contract.ts';
 import type { OpenStores } from '../contract/stores.ts';
 import { testClock } from '../support/writes.ts';
@@ -38,6 +39,7 @@ for (const contract of [
   changeFeedContract,
   documentStoreContract,
   deliveryStoreContract,
+  messageStoreContract,
 ]) {
   contract('SQLite in memory', inMemory);
   contract('SQLite on a file', onFile);

@@ -1,4 +1,4 @@
-import { DomainError, type ErrorType } from '../../domain/errors.ts';
+import { DomainError, type ErrorType, invalidRequest } from '../../domain/errors.ts';
 
 /** What a refused request is answered with: the RFC 7807 members that 5.5.3 asks for, and those that say more. */
 export interface Problem {
@@ -57,9 +57,13 @@ const FRAMEWORK: Record<string, readonly [ErrorType, string]> = {
 /**
  * The error as the domain's own: what the framework refused is translated, and what nobody foresaw becomes an InternalError that shows
  * nothing of our insides.
+ * @param contentType of the request; absent: it names none
  */
-export function toDomainError(error: unknown): DomainError {
+export function toDomainError(error: unknown, contentType?: string): DomainError {
   if (error instanceof DomainError) return error;
+  // 6.3.4: 415 is for a header that names another type. That there must be one at all is a precondition like the others.
+  if ((error as { code?: string } | undefined)?.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' && contentType === undefined)
+    return invalidRequest('The request has a body, but no Content-Type header');
   const known = FRAMEWORK[(error as { code?: string } | undefined)?.code ?? ''];
   return known ? new DomainError(...known) : new DomainError('InternalError', 'Unexpected failure; it has been logged');
 }

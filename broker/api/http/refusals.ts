@@ -27,7 +27,7 @@ export function refusals(app: FastifyInstance): void {
 
 /** Sends the error as a problem (5.5.3). 415 has no body (6.3.4). What we did not foresee is logged in full, and told in one sentence. */
 export function refuse(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const known = toDomainError(error);
+  const known = toDomainError(error, request.headers['content-type']);
   if (known.type === 'InternalError') {
     request.log.error({ err: error, requestId: request.id, method: request.method, url: request.url }, 'request failed');
   }

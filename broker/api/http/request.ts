@@ -56,11 +56,20 @@ export function bodyOf(request: FastifyRequest): JsonValue {
   return request.body as JsonValue;
 }
 
-/** The request's body, which must be a JSON object. @throws DomainError InvalidRequest */
+/**
+ * The request's body, which must be a JSON object.
+ * @throws DomainError InvalidRequest if there is none; BadRequestData if it is JSON, but not the data type of the operation (5.5.4)
+ */
 export function objectOf(request: FastifyRequest): JsonObject {
   const body = bodyOf(request);
-  if (!isObject(body)) throw invalidRequest('The body must be a JSON object');
+  if (!isObject(body)) throw badRequest('The body must be a JSON object');
   return body;
+}
+
+/** @throws DomainError BadRequestData if the id that a body gives to what is to be created is none */
+export function idOf(body: JsonObject, what: string): void {
+  const { id } = body;
+  if (id !== undefined && !isIri(id)) throw badRequest(`The id of a ${what} must be a URI, not ${JSON.stringify(id)}`);
 }
 
 /** One query parameter as text, percent-decoded. @throws DomainError InvalidRequest if it is given twice */

@@ -1,15 +1,13 @@
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import { badRequest } from '../../domain/errors.ts';
-import { isIri } from '../../domain/iri.ts';
-import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
 import { parseQ } from '../../domain/query/parse/q.ts';
 import { attributesOf } from '../../domain/registration.ts';
 import type { RegistrationOperations, RegistrationSelection } from '../../operations/registrations.ts';
 import { registrationBody } from '../../operations/registry/representation.ts';
-import { accepted, LD_JSON, sendBody, sendCreated, withContext } from '../http/negotiation.ts';
-import { pagingHeaders, pagingOf } from '../http/paging.ts';
-import { bodyOf, contextOf, iriParameter, optionsOf, parameter } from '../http/request.ts';
+import { sendObject, sendPage } from '../http/listing.ts';
+import { sendCreated } from '../http/negotiation.ts';
+import { contextOf, idOf, iriParameter, objectOf, optionsOf, parameter, pathSegment } from '../http/request.ts';
 import { selectionOf, selectionText } from './query-parameters.ts';
 import { representationOf, representationText } from './representation-parameters.ts';
 import { temporalFilterOf, temporalText } from './temporal-parameters.ts';
@@ -26,52 +24,43 @@ export const registrationRoutes =
   async (app) => {
     const create = { config: { clause: '5.9.2', query: [] }, schema: { summary: 'Register Context Source', tags } };
     app.post('/csourceRegistrations', create, async (request, reply) => {
-      const body = objectBody(bodyOf(request));
-      if (body['id'] !== undefined && !isIri(body['id'])) {
-        throw badRequest(`The id of a context source registration must be a URI, not ${JSON.stringify(body['id'])}`);
-      }
+      const body = objectOf(request);
+      idOf(body, 'context source registration');
       const id = await operations.registerContextSource(request.caller, body, await contextOf(request));
-      return sendCreated(reply, `/ngsi-ld/v1/csourceRegistrations/${encodeURIComponent(id).replaceAll('%3A', ':')}`);
+      return sendCreated(reply, `/ngsi-ld/v1/csourceRegistrations/${pathSegment(id)}`);
     });
 
     const query = {
       config: { clause: '5.10.2', query: QUERY },
       schema: { summary: 'Query Context Source Registrations', tags },
     };
-    app.get('/csourceRegistrations', query, async (request, reply) => {
-      const paging = pagingOf(request);
-      const media = accepted(request);
-      const context = await contextOf(request);
+    app.get('/csourceRegistrations', query, (request, reply) => {
       const sysAttrs = optionsOf(request, ['sysAttrs']).includes('sysAttrs');
-      const all = await operations.queryRegistrations(request.caller, registrationSelection(request, context));
-      const shown = all.slice(paging.offset, paging.offset + paging.limit);
-      const more = paging.offset + shown.length < all.length;
-      pagingHeaders(request, reply, paging, paging.count ? { more, count: all.length } : { more }, media);
-      // 5.10.2.5 would like the matching information only; registrants' own clients look for all of it, which it allows.
-      const texts = shown.map(({ entry }) => {
-        const text = JSON.stringify(registrationBody(entry, context, { sysAttrs }));
-        return media === LD_JSON ? withContext(text, context) : text;
-      });
-      return sendBody(request, reply, { media, context, body: `[${texts.join(',')}]` });
+      return sendPage(
+        request,
+        reply,
+        (context) => operations.queryRegistrations(request.caller, registrationSelection(request, context)),
+        // 5.10.2.5 would like the matching information only; registrants' own clients look for all of it, which it allows.
+        ({ entry }, context) => registrationBody(entry, context, { sysAttrs }),
+      );
     });
 
     const retrieve = {
       config: { clause: '5.10.1', query: ['options', 'lang'] },
       schema: { summary: 'Retrieve Context Source Registration', tags },
     };
-    app.get('/csourceRegistrations/:registrationId', retrieve, async (request, reply) => {
-      const media = accepted(request);
-      const context = await contextOf(request);
+    app.get('/csourceRegistrations/:registrationId', retrieve, (request, reply) => {
       const sysAttrs = optionsOf(request, ['sysAttrs']).includes('sysAttrs');
-      const entry = await operations.retrieveRegistration(request.caller, iriParameter(request, 'registrationId'));
-      const text = JSON.stringify(registrationBody(entry, context, { sysAttrs }));
-      return sendBody(request, reply, { media, context, body: media === LD_JSON ? withContext(text, context) : text });
+      return sendObject(request, reply, async () => {
+        const entry = await operations.retrieveRegistration(request.caller, iriParameter(request, 'registrationId'));
+        return (context) => registrationBody(entry, context, { sysAttrs });
+      });
     });
 
     const update = { config: { clause: '5.9.3', query: [] }, schema: { summary: 'Update Context Source Registration', tags } };
     app.patch('/csourceRegistrations/:registrationId', update, async (request, reply) => {
       const id = iriParameter(request, 'registrationId');
-      await operations.updateRegistration(request.caller, id, objectBody(bodyOf(request)), await contextOf(request));
+      await operations.updateRegistration(request.caller, id, objectOf(request), await contextOf(request));
       return reply.code(204).send();
     });
 
@@ -81,11 +70,6 @@ export const registrationRoutes =
       return reply.code(204).send();
     });
   };
-
-function objectBody(body: JsonValue): JsonObject {
-  if (!isObject(body)) throw badRequest('The body must be a JSON object: a ContextSourceRegistration');
-  return body;
-}
 
 /** What the URL selects (5.10.2.4). @throws DomainError BadRequestData */
 function registrationSelection(request: FastifyRequest, context: Context): RegistrationSelection {

@@ -1,83 +1,83 @@
 import type { FastifyPluginAsync } from 'fastify';
-import { badRequest } from '../../domain/errors.ts';
-import { type Iri, isIri } from '../../domain/iri.ts';
-import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
+import type { Iri } from '../../domain/iri.ts';
+import type { JsonObject } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
 import { printTypes } from '../../domain/query/parse/types.ts';
 import type { EntitySelector } from '../../domain/subscription.ts';
 import { fromMicros } from '../../domain/time.ts';
 import type { SubscriptionOperations, SubscriptionView } from '../../operations/subscriptions.ts';
-import { accepted, LD_JSON, type MediaType, sendBody, withContext } from '../http/negotiation.ts';
-import { pagingHeaders, pagingOf } from '../http/paging.ts';
-import { bodyOf, contextOf, iriParameter, pathSegment } from '../http/request.ts';
+import { sendObject, sendPage } from '../http/listing.ts';
+import { sendCreated } from '../http/negotiation.ts';
+import { contextOf, idOf, iriParameter, objectOf, pathSegment } from '../http/request.ts';
 
-const BASE = '/ngsi-ld/v1/subscriptions';
+/** A kind of subscription as a resource: where it is, which clauses say what it does, and which query parameters its routes take. */
+interface SubscriptionResource {
+  readonly path: string;
+  readonly clauses: Readonly<Record<'create' | 'query' | 'retrieve' | 'update' | 'remove', string>>;
+  readonly parameters: readonly string[];
+  readonly write: (view: SubscriptionView, context: Context) => JsonObject;
+}
 
 /** Resources subscriptions/ and subscriptions/{subscriptionId}, 6.10 and 6.11. */
+export const SUBSCRIPTIONS: SubscriptionResource = {
+  path: '/subscriptions',
+  clauses: { create: '5.8.1', update: '5.8.2', retrieve: '5.8.3', query: '5.8.4', remove: '5.8.5' },
+  parameters: ['local'],
+  write: subscriptionBody,
+};
+
+/** Resources csourceSubscriptions/ and csourceSubscriptions/{subscriptionId}, 6.12 and 6.13. */
+export const REGISTRATION_SUBSCRIPTIONS: SubscriptionResource = {
+  path: '/csourceSubscriptions',
+  clauses: { create: '5.11.2', update: '5.11.3', retrieve: '5.11.4', query: '5.11.5', remove: '5.11.6' },
+  parameters: [],
+  write: registrationSubscriptionBody,
+};
+
 export const subscriptionRoutes =
-  (operations: SubscriptionOperations): FastifyPluginAsync =>
+  (operations: SubscriptionOperations, { path, clauses, parameters, write }: SubscriptionResource): FastifyPluginAsync =>
   async (app) => {
-    const create = { config: { clause: '5.8.1', query: ['local'] } };
-    app.post('/subscriptions', create, async (request, reply) => {
-      const body = objectBody(bodyOf(request));
-      if (body['id'] !== undefined && !isIri(body['id'])) {
-        throw badRequest(`The id of a Subscription must be a URI, not ${JSON.stringify(body['id'])}`);
-      }
+    app.post(path, { config: { clause: clauses.create, query: parameters } }, async (request, reply) => {
+      const body = objectOf(request);
+      idOf(body, 'Subscription');
       const id = await operations.createSubscription(request.caller, body, await contextOf(request));
-      return reply
-        .code(201)
-        .header('location', `${BASE}/${pathSegment(id)}`)
-        .send();
+      return sendCreated(reply, `/ngsi-ld/v1${path}/${pathSegment(id)}`);
     });
 
-    const query = {
-      config: { clause: '5.8.4', query: ['limit', 'offset', 'count', 'options', 'local'] },
-    };
-    app.get('/subscriptions', query, async (request, reply) => {
-      const paging = pagingOf(request);
-      const media = accepted(request);
-      const context = await contextOf(request);
-      const all = await operations.querySubscriptions(request.caller);
-      const shown = all.slice(paging.offset, paging.offset + paging.limit);
-      const more = paging.offset + shown.length < all.length;
-      pagingHeaders(request, reply, paging, paging.count ? { more, count: all.length } : { more }, media);
-      const texts = shown.map((view) => bodyText(view, context, media));
-      return sendBody(request, reply, { media, context, body: `[${texts.join(',')}]` });
-    });
+    const query = { config: { clause: clauses.query, query: ['limit', 'offset', 'count', 'options', ...parameters] } };
+    app.get(path, query, (request, reply) =>
+      sendPage(request, reply, () => operations.querySubscriptions(request.caller), write),
+    );
 
-    const retrieve = {
-      config: { clause: '5.8.3', query: ['options', 'local'] },
-    };
-    app.get('/subscriptions/:subscriptionId', retrieve, async (request, reply) => {
-      const media = accepted(request);
-      const context = await contextOf(request);
-      const view = await operations.retrieveSubscription(request.caller, iriParameter(request, 'subscriptionId'));
-      return sendBody(request, reply, { media, context, body: bodyText(view, context, media) });
-    });
+    const retrieve = { config: { clause: clauses.retrieve, query: ['options', ...parameters] } };
+    app.get(`${path}/:subscriptionId`, retrieve, (request, reply) =>
+      sendObject(request, reply, async () => {
+        const view = await operations.retrieveSubscription(request.caller, iriParameter(request, 'subscriptionId'));
+        return (context) => write(view, context);
+      }),
+    );
 
-    const update = { config: { clause: '5.8.2', query: ['local'] } };
-    app.patch('/subscriptions/:subscriptionId', update, async (request, reply) => {
+    app.patch(`${path}/:subscriptionId`, { config: { clause: clauses.update, query: parameters } }, async (request, reply) => {
       const id = iriParameter(request, 'subscriptionId');
-      const fragment = objectBody(bodyOf(request));
-      await operations.updateSubscription(request.caller, id, fragment, await contextOf(request));
+      await operations.updateSubscription(request.caller, id, objectOf(request), await contextOf(request));
       return reply.code(204).send();
     });
 
-    const remove = { config: { clause: '5.8.5', query: ['local'] } };
-    app.delete('/subscriptions/:subscriptionId', remove, async (request, reply) => {
+    app.delete(`${path}/:subscriptionId`, { config: { clause: clauses.remove, query: parameters } }, async (request, reply) => {
       await operations.deleteSubscription(request.caller, iriParameter(request, 'subscriptionId'));
       return reply.code(204).send();
     });
   };
 
-function objectBody(body: JsonValue): JsonObject {
-  if (!isObject(body)) throw badRequest('The body must be a JSON object: a Subscription');
-  return body;
-}
-
-function bodyText(view: SubscriptionView, context: Context, media: MediaType): string {
-  const text = JSON.stringify(subscriptionBody(view, context));
-  return media === LD_JSON ? withContext(text, context) : text;
+/** Triggers and @context are about entities and their notifications; here they are shown only to who gave them. */
+function registrationSubscriptionBody(view: SubscriptionView, context: Context): JsonObject {
+  const { notificationTrigger, jsonldContext, ...body } = subscriptionBody(view, context);
+  const { members } = view.document;
+  return {
+    ...body,
+    ...(members['notificationTrigger'] === undefined || notificationTrigger === undefined ? {} : { notificationTrigger }),
+    ...(members['jsonldContext'] === undefined || jsonldContext === undefined ? {} : { jsonldContext }),
+  };
 }
 
 /** A subscription as 5.2.12 shows it, in the terms of `context`. */

@@ -2,10 +2,18 @@ import type { Change, Position } from '../../domain/change.ts';
 import type { DeliveryStore, ParkedDelivery } from '../../ports/delivery-store.ts';
 import type { DeliveryResult } from '../../ports/notifier.ts';
 
+/** What a lane carries: a change, or a message that is about none (messages.ts). */
+export interface Sendable {
+  /** What has the same id is sent in order. */
+  readonly id: string;
+  readonly position: Position;
+  readonly tenant: Change['tenant'];
+}
+
 /** One change on its way to one subscriber. `done` must be called once, when it is delivered, parked, or no longer wanted. */
-export interface Delivery<S extends Subscriber> {
+export interface Delivery<S extends Subscriber, C extends Sendable = Change> {
   readonly subscriber: S;
-  readonly change: Change;
+  readonly change: C;
   readonly done: () => void;
 }
 
@@ -14,21 +22,21 @@ export interface Subscriber {
   readonly tenant: Change['tenant'];
 }
 
-export interface Recalled<S extends Subscriber> {
+export interface Recalled<S extends Subscriber, C extends Sendable = Change> {
   readonly subscriber: S;
-  readonly change: Change;
+  readonly change: C;
 }
 
 /** Parked deliveries that are sent before the next ones are looked up. */
 const DRAINED_AT_ONCE = 500;
 
 /** What a lane needs from its surroundings. */
-export interface LaneDependencies<S extends Subscriber> {
-  readonly deliveries: DeliveryStore;
+export interface LaneDependencies<S extends Subscriber, C extends Sendable = Change> {
+  readonly deliveries: Pick<DeliveryStore, 'park' | 'waiting' | 'remove'>;
   /** Renders and sends one notification. Never throws. */
-  send(subscriber: S, change: Change): Promise<DeliveryResult>;
+  send(subscriber: S, change: C): Promise<DeliveryResult>;
   /** The subscribers and changes of parked deliveries, in their order; undefined where the subscription or the change is gone. */
-  recall(parked: readonly ParkedDelivery[]): Promise<readonly (Recalled<S> | undefined)[]>;
+  recall(parked: readonly ParkedDelivery[]): Promise<readonly (Recalled<S, C> | undefined)[]>;
   /** Milliseconds to wait before attempt number `attempts` + 1 to this endpoint. */
   backOffMs(attempts: number, subscriber: S): number;
   /** Attempts after which a delivery goes to the dead-letter list. */
@@ -45,10 +53,10 @@ export interface LaneDependencies<S extends Subscriber> {
  * one share of all ids: so the order per entity is kept. When it fails, everything that waits is parked on disk, and after a back-off the
  * parked deliveries go out, oldest first, until none is left and the lane is live again. One endpoint's trouble stays in its lane.
  */
-export class Lane<S extends Subscriber> {
+export class Lane<S extends Subscriber, C extends Sendable = Change> {
   readonly endpoint: string;
-  readonly #with: LaneDependencies<S>;
-  readonly #strands: Delivery<S>[][];
+  readonly #with: LaneDependencies<S, C>;
+  readonly #strands: Delivery<S, C>[][];
   /** Strands that are sending; undefined: at rest. */
   readonly #running: (Promise<void> | undefined)[];
   #waiting = 0;
@@ -58,12 +66,12 @@ export class Lane<S extends Subscriber> {
   #parking: Promise<void> = Promise.resolve();
   /** Deliveries are on their way to the disk. */
   #flushing = false;
-  #toPark: { readonly delivery: Delivery<S>; readonly attempts: number; readonly reason: string }[] = [];
+  #toPark: { readonly delivery: Delivery<S, C>; readonly attempts: number; readonly reason: string }[] = [];
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
   /** @param backlog parked deliveries are waiting from before a restart */
-  constructor(endpoint: string, dependencies: LaneDependencies<S>, backlog: boolean) {
+  constructor(endpoint: string, dependencies: LaneDependencies<S, C>, backlog: boolean) {
     this.endpoint = endpoint;
     this.#with = dependencies;
     this.#strands = Array.from({ length: dependencies.strands }, () => []);
@@ -80,7 +88,7 @@ export class Lane<S extends Subscriber> {
     return this.#live && this.#waiting === 0 && this.#toPark.length === 0;
   }
 
-  push(delivery: Delivery<S>): void {
+  push(delivery: Delivery<S, C>): void {
     if (!this.#live || this.#waiting >= this.#with.maxWaiting) {
       // Once one delivery is parked the later ones must queue up behind it, or they would overtake it.
       this.#stopLive(0);
@@ -158,7 +166,7 @@ export class Lane<S extends Subscriber> {
     }
   }
 
-  #park(delivery: Delivery<S>, attempts: number, reason: string): void {
+  #park(delivery: Delivery<S, C>, attempts: number, reason: string): void {
     this.#toPark.push({ delivery, attempts, reason });
     if (this.#toPark.length === 1) this.#parking = this.#parking.then(() => this.#flushParked());
   }
@@ -231,7 +239,7 @@ export class Lane<S extends Subscriber> {
   }
 
   /** @returns false if one failed; the lane then tries again later. */
-  async #drainBatch(parked: readonly ParkedDelivery[], found: readonly (Recalled<S> | undefined)[]): Promise<boolean> {
+  async #drainBatch(parked: readonly ParkedDelivery[], found: readonly (Recalled<S, C> | undefined)[]): Promise<boolean> {
     const strands: number[][] = this.#strands.map(() => []);
     const dealtWith: ParkedDelivery[] = [];
     found.forEach((recalled, at) => {

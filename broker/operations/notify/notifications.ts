@@ -7,7 +7,9 @@ import type { Clock } from '../../ports/clock.ts';
 import type { DeliveryStore, ParkedDelivery } from '../../ports/delivery-store.ts';
 import type { DeliveryResult, Notifier, OutgoingNotification } from '../../ports/notifier.ts';
 import type { LinkedReader } from '../linked.ts';
+import type { BackOff } from './back-off.ts';
 import { Lane, type Recalled } from './lane.ts';
+import { noteAttempt } from './notification-state.ts';
 import { notificationOf } from './render.ts';
 import type { SubscriptionInForce, SubscriptionsInForce } from './subscriptions-in-force.ts';
 import { Watermark } from './watermark.ts';
@@ -26,9 +28,7 @@ export interface NotificationsOptions {
   readonly notifier: Notifier;
   readonly clock: Clock;
   readonly timeoutMs: number;
-  readonly retryHours: number;
-  /** First and longest back-off. */
-  readonly backOffMs?: { readonly first: number; readonly longest: number };
+  readonly backOff: BackOff;
   /** Deliveries in memory; beyond it reading the change log waits. */
   readonly maxInMemory?: number;
   onError(error: unknown): void;
@@ -60,8 +60,7 @@ export interface Notifications {
 }
 
 export function notifications(options: NotificationsOptions): Notifications {
-  const { feed, deliveries, subscriptions, notifier, clock } = options;
-  const backOff = options.backOffMs ?? { first: 500, longest: 60_000 };
+  const { feed, deliveries, subscriptions, notifier, clock, backOff } = options;
   const maxInMemory = options.maxInMemory ?? 10_000;
   const lanes = new Map<string, Lane<SubscriptionInForce>>();
   let watermark = new Watermark(0);
@@ -95,32 +94,11 @@ export function notifications(options: NotificationsOptions): Notifications {
       return { delivered: false, reason: error instanceof Error ? error.message : String(error) };
     }
     const result = await notifier.deliver(notification);
-    const { state } = current;
-    state.timesSent++;
-    state.lastNotification = clock.micros();
-    if (result.delivered) {
-      delivered++;
-      state.lastSuccess = state.lastNotification;
-      state.status = 'ok';
-    } else {
-      failed++;
-      state.timesFailed++;
-      state.lastFailure = state.lastNotification;
-      state.status = 'failed';
-    }
-    current.stateChanged = true;
+    noteAttempt(current, result, clock.micros());
+    if (result.delivered) delivered++;
+    else failed++;
     return result;
   }
-
-  const waitMs = (attempts: number, subscriber: SubscriptionInForce) =>
-    Math.max(
-      Math.min(backOff.first * 2 ** Math.min(attempts - 1, 20), backOff.longest),
-      subscriber.notification.endpoint.cooldownMs ?? 0,
-    );
-
-  // Enough attempts to fill the retry time at the longest back-off, after the quick first ones.
-  const attemptsAtLongest = Math.ceil((options.retryHours * 3_600_000) / backOff.longest);
-  const maxAttempts = options.retryHours === 0 ? 1 : Math.ceil(Math.log2(backOff.longest / backOff.first)) + attemptsAtLongest;
 
   /** Parked deliveries lie close together in the log, so one look usually finds many of their changes. */
   async function recall(parked: readonly ParkedDelivery[]): Promise<(Recalled<SubscriptionInForce> | undefined)[]> {
@@ -152,8 +130,8 @@ export function notifications(options: NotificationsOptions): Notifications {
           deliveries,
           send,
           recall,
-          backOffMs: waitMs,
-          maxAttempts,
+          backOffMs: (attempts, subscriber) => backOff.waitMs(attempts, subscriber.notification.endpoint.cooldownMs),
+          maxAttempts: backOff.maxAttempts,
           maxWaiting: 2000,
           strands: 8,
           onError: options.onError,

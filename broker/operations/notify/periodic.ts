@@ -3,6 +3,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { EntityStore, StoredEntity } from '../../ports/entity-store.ts';
 import type { Notifier } from '../../ports/notifier.ts';
 import type { LinkedReader } from '../linked.ts';
+import { noteAttempt } from './notification-state.ts';
 import { periodicNotificationOf } from './render.ts';
 import type { SubscriptionInForce, SubscriptionsInForce } from './subscriptions-in-force.ts';
 
@@ -62,24 +63,13 @@ export function periodicNotifications(options: {
     const { joined, representation } = entry.style;
     const linked = joined && (await options.linked.linked(entry.tenant, matching, representation, joined.join));
     const result = await notifier.deliver(periodicNotificationOf(entry, matching, now, options.timeoutMs, linked));
-    const { state } = entry;
-    state.timesSent++;
-    state.lastNotification = clock.micros();
-    if (result.delivered) {
-      state.lastSuccess = state.lastNotification;
-      state.status = 'ok';
-    } else {
-      state.timesFailed++;
-      state.lastFailure = state.lastNotification;
-      state.status = 'failed';
-    }
-    entry.stateChanged = true;
+    noteAttempt(entry, result, clock.micros());
   }
 
   subscriptions.onChange((entry, what) => {
     for (const scheduled of timers.keys())
       if (scheduled.id === entry.id && scheduled.tenant === entry.tenant) unschedule(scheduled);
-    if (what === 'put') schedule(entry);
+    if (what !== 'removed') schedule(entry);
   });
 
   return {

@@ -1,15 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import type { Iri, TenantId } from '../../domain/iri.ts';
+import type { TemporalFilter } from '../../domain/history.ts';
 import type { JsonObject, JsonValue } from '../../domain/json.ts';
-import type { Context } from '../../domain/jsonld/context.ts';
 import { hasExpired, type RegistrationInfo, type RegistrationMatch } from '../../domain/registration.ts';
+import type { RegistrationDocument } from '../../domain/registration-document.ts';
 import { statusOf } from '../../domain/subscription.ts';
 import type { SubscriptionDocument } from '../../domain/subscription-document.ts';
 import { fromMicros, type Micros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Notifier } from '../../ports/notifier.ts';
-import { notificationStyle } from '../notify/render.ts';
-import type { NotificationState } from '../notify/subscriptions-in-force.ts';
+import type { MessageStore } from '../../ports/message-store.ts';
+import type { DeliveryResult, Notifier } from '../../ports/notifier.ts';
+import type { BackOff } from '../notify/back-off.ts';
+import { type Message, messageLanes } from '../notify/messages.ts';
+import { noteAttempt } from '../notify/notification-state.ts';
+import type { InForce, Subscribed } from '../notify/subscriptions-in-force.ts';
 import type { RegistrationChange, RegistrationInForce, RegistrationsInForce } from './registrations-in-force.ts';
 import { registrationBody } from './representation.ts';
 import { type RegistrationSelection, selectedInformation } from './selection.ts';
@@ -18,15 +21,8 @@ import { type RegistrationSelection, selectedInformation } from './selection.ts'
 export type TriggerReason = 'newlyMatching' | 'updated' | 'noLongerMatching';
 
 /** A subscription to registrations, with everything that notifying needs, prepared once. */
-export interface RegistrationSubscription {
-  readonly id: Iri;
-  readonly tenant: TenantId;
-  readonly document: SubscriptionDocument;
+export interface RegistrationSubscription extends Subscribed {
   readonly selection: RegistrationSelection;
-  readonly context: Context;
-  readonly state: NotificationState;
-  /** Throttling looks at this. */
-  lastMade?: Micros;
 }
 
 /** 5.12: what a subscription's entities and attributes select. Without attributes in `notification`, or none watched, any attribute does. */
@@ -41,24 +37,101 @@ export function matchesOf({ subscription, notification }: SubscriptionDocument):
   }));
 }
 
+/** 5.11.2.4: the registrations that a subscription is about. @throws DomainError BadRequestData: its temporalQ */
+export function selectionFor(
+  document: SubscriptionDocument,
+  temporalFilter: (temporalQ: JsonObject) => TemporalFilter,
+): RegistrationSelection {
+  const { subscription, members, filter } = document;
+  const { temporalQ } = members;
+  return {
+    matches: matchesOf(document),
+    ...(subscription.where ? { where: subscription.where } : {}),
+    ...(subscription.scopes ? { scopes: subscription.scopes } : {}),
+    ...(temporalQ === undefined ? {} : { temporal: temporalFilter(temporalQ as JsonObject) }),
+    ...(filter ? { filter } : {}),
+  };
+}
+
+/** Notifications about registrations (5.11.7). */
+export interface RegistrationNotifications {
+  start(): Promise<void>;
+  /** All that matches now: when the subscription is made (5.11.2.4) or changed (5.11.3.4). Resolves when it is on disk. */
+  notifyAll(to: RegistrationSubscription): Promise<void>;
+  /** A registration was created, updated or deleted. Resolves when what has to be told is on disk. */
+  changed(change: RegistrationChange): Promise<void>;
+  /** The subscription is gone. */
+  forget(to: RegistrationSubscription): Promise<void>;
+  /** Deliveries were given back to this queue. */
+  resume(endpoint: string): void;
+  stop(): Promise<void>;
+  /** Resolves when nothing is on its way. For tests. */
+  idle(): Promise<void>;
+}
+
 /**
- * Notifications about registrations (5.11.7). Each says what matches now, so a failed one is not repeated: the next change tells more. The
- * notifications of one subscription go out one after the other.
+ * What happened to a registration is told durably, like changes of entities: at least once, in order, with back-off and a dead-letter list. What is told
+ * every interval is a state, so a failed one is not repeated.
  */
 export function registrationNotifications(options: {
   readonly registrations: RegistrationsInForce;
+  readonly subscriptions: InForce<RegistrationSubscription>;
+  readonly messages: MessageStore;
+  readonly number: () => number;
   readonly notifier: Notifier;
   readonly clock: Clock;
   readonly timeoutMs: number;
-}): {
-  put(subscription: RegistrationSubscription): void;
-  remove(subscription: RegistrationSubscription): void;
-  /** A registration was created, updated or deleted. */
-  changed(change: RegistrationChange): void;
-  stop(): void;
-} {
-  const { registrations, notifier, clock, timeoutMs } = options;
-  const inForce = new Map<RegistrationSubscription, { last: Promise<void>; timer?: NodeJS.Timeout }>();
+  readonly backOff: BackOff;
+  readonly onError: (error: unknown) => void;
+}): RegistrationNotifications {
+  const { registrations, subscriptions, notifier, clock, timeoutMs, onError } = options;
+  const timers = new Map<RegistrationSubscription, NodeJS.Timeout>();
+  const lanes = messageLanes<RegistrationSubscription>({
+    ...options,
+    kind: 'registrations',
+    find: subscriptions.get,
+    deliver,
+    cooldownMs: ({ notification }) => notification.endpoint.cooldownMs,
+  });
+
+  async function deliver(to: RegistrationSubscription, { content }: Message): Promise<DeliveryResult> {
+    // Paused, expired or replaced while it waited: the notification is no longer wanted.
+    const current = subscriptions.get(to.tenant, to.id);
+    if (current === undefined || statusOf(current.subscription, clock.micros()) !== 'active') return { delivered: true };
+    if (current.contextMissing) return { delivered: false, reason: 'the @context of its notifications cannot be reached yet' };
+    const { endpoint } = current.notification;
+    const result = await notifier.deliver({
+      uri: endpoint.uri,
+      headers: current.style.headers,
+      body: JSON.stringify(bodyOf(current, content as unknown as News)),
+      notifierInfo: endpoint.notifierInfo,
+      timeoutMs: Math.min(endpoint.timeoutMs ?? timeoutMs, timeoutMs),
+    });
+    noteAttempt(current, result, clock.micros());
+    return result;
+  }
+
+  /** 5.3.2. */
+  function bodyOf(to: RegistrationSubscription, { id, reason, at, told }: News): JsonObject {
+    const inside = to.notification.endpoint.accept === 'application/ld+json';
+    const source: JsonValue = to.context.source;
+    return {
+      id,
+      type: 'ContextSourceNotification',
+      subscriptionId: to.id,
+      notifiedAt: fromMicros(at),
+      triggerReason: reason,
+      data: told.map(({ document, matching }) => {
+        const { registration } = document;
+        const state = registrations.get(to.tenant, document.id)?.state ?? { timesSent: 0, timesFailed: 0 };
+        const information = matching.flatMap((index) => registration.information[index] ?? []);
+        return {
+          ...(inside ? { '@context': source } : {}),
+          ...registrationBody({ document, registration, state }, to.context, { information, typeLists: true }),
+        };
+      }),
+    };
+  }
 
   function matching(to: RegistrationSubscription): readonly Matching[] {
     return registrations.of(to.tenant).flatMap((entry) => {
@@ -67,72 +140,74 @@ export function registrationNotifications(options: {
     });
   }
 
-  function notify(to: RegistrationSubscription, found: readonly Matching[], reason: TriggerReason): void {
-    const { subscription, notification } = to.document;
+  async function notify(to: RegistrationSubscription, found: readonly Matching[], reason: TriggerReason): Promise<void> {
+    const { throttlingS } = to.subscription;
     const now = clock.micros();
-    const line = inForce.get(to);
-    if (line === undefined || statusOf(subscription, now) !== 'active') return;
-    if (
-      subscription.throttlingS !== undefined &&
-      to.lastMade !== undefined &&
-      now - to.lastMade < subscription.throttlingS * 1e6
-    )
-      return;
+    if (statusOf(to.subscription, now) !== 'active') return;
+    if (throttlingS !== undefined && to.lastMade !== undefined && now - to.lastMade < throttlingS * 1e6) return;
     to.lastMade = now;
-    const message = {
-      uri: notification.endpoint.uri,
-      headers: notificationStyle(to.document, to.context, to.tenant).headers,
-      body: JSON.stringify(bodyOf(to, found, reason, now)),
-      notifierInfo: notification.endpoint.notifierInfo,
-      timeoutMs: Math.min(notification.endpoint.timeoutMs ?? timeoutMs, timeoutMs),
-    };
-    line.last = line.last.then(async () => {
-      if (!inForce.has(to)) return;
-      const result = await notifier.deliver(message);
-      const { state } = to;
-      state.timesSent++;
-      state.lastNotification = clock.micros();
-      state.status = result.delivered ? 'ok' : 'failed';
-      if (result.delivered) state.lastSuccess = state.lastNotification;
-      else {
-        state.timesFailed++;
-        state.lastFailure = state.lastNotification;
-      }
-    });
+    await lanes.send(to, newsOf(found, reason, now) as unknown as JsonObject, to.id);
   }
 
-  /** At the beginning, and again every interval: all that matches. */
-  function notifyAll(to: RegistrationSubscription): void {
+  async function notifyAll(to: RegistrationSubscription): Promise<void> {
     const found = matching(to);
-    if (found.length > 0) notify(to, found, 'newlyMatching');
+    if (found.length > 0) await notify(to, found, 'newlyMatching');
   }
+
+  function schedule(to: RegistrationSubscription): void {
+    const { timeIntervalS } = to.subscription;
+    if (timeIntervalS === undefined) return;
+    let busy = false;
+    const tick = async () => {
+      const found = matching(to);
+      const content = newsOf(found, 'newlyMatching', clock.micros()) as unknown as JsonObject;
+      if (found.length > 0) await deliver(to, { id: to.id, position: 0, tenant: to.tenant, content });
+    };
+    const timer = setInterval(() => {
+      if (busy) return;
+      busy = true;
+      tick()
+        .catch(onError)
+        .finally(() => {
+          busy = false;
+        });
+    }, timeIntervalS * 1000);
+    timers.set(to, timer.unref());
+  }
+
+  subscriptions.onChange((entry, what) => {
+    for (const [scheduled, timer] of timers) {
+      if (scheduled.id !== entry.id || scheduled.tenant !== entry.tenant) continue;
+      clearInterval(timer);
+      timers.delete(scheduled);
+    }
+    if (what !== 'removed') schedule(entry);
+  });
 
   return {
-    put(subscription) {
-      const line: { last: Promise<void>; timer?: NodeJS.Timeout } = { last: Promise.resolve() };
-      inForce.set(subscription, line);
-      const { timeIntervalS } = subscription.document.subscription;
-      if (timeIntervalS !== undefined) line.timer = setInterval(() => notifyAll(subscription), timeIntervalS * 1000).unref();
-      notifyAll(subscription);
-    },
-    remove(subscription) {
-      clearInterval(inForce.get(subscription)?.timer);
-      inForce.delete(subscription);
-    },
-    changed({ tenant, before, after }) {
-      for (const to of inForce.keys()) {
-        if (to.tenant !== tenant || to.document.subscription.timeIntervalS !== undefined) continue;
+    start: lanes.start,
+    notifyAll,
+    async changed({ tenant, before, after }) {
+      const told = subscriptions.of(tenant).map((to) => {
+        if (to.subscription.timeIntervalS !== undefined) return undefined;
         const was = before ? selectedInformation(before, to.selection) : [];
         const is = after ? selectedInformation(after, to.selection) : [];
         if (after && is.length > 0)
-          notify(to, [{ entry: after, information: is }], was.length > 0 ? 'updated' : 'newlyMatching');
-        else if (before && was.length > 0) notify(to, [{ entry: before, information: was }], 'noLongerMatching');
-      }
+          return notify(to, [{ entry: after, information: is }], was.length > 0 ? 'updated' : 'newlyMatching');
+        if (before && was.length > 0) return notify(to, [{ entry: before, information: was }], 'noLongerMatching');
+        return undefined;
+      });
+      // The registration is stored already: that somebody's queue is full must not refuse it.
+      for (const result of await Promise.allSettled(told)) if (result.status === 'rejected') onError(result.reason);
     },
-    stop() {
-      for (const { timer } of inForce.values()) clearInterval(timer);
-      inForce.clear();
+    forget: lanes.forget,
+    resume: lanes.resume,
+    async stop() {
+      for (const timer of timers.values()) clearInterval(timer);
+      timers.clear();
+      await lanes.stop();
     },
+    idle: lanes.idle,
   };
 }
 
@@ -141,19 +216,21 @@ interface Matching {
   readonly information: readonly RegistrationInfo[];
 }
 
-/** 5.3.2. */
-function bodyOf(to: RegistrationSubscription, found: readonly Matching[], reason: TriggerReason, now: Micros): JsonObject {
-  const inside = to.document.notification.endpoint.accept === 'application/ld+json';
-  const source: JsonValue = to.context.source;
-  return {
-    id: `urn:ngsi-ld:ContextSourceNotification:${randomUUID()}`,
-    type: 'ContextSourceNotification',
-    subscriptionId: to.id,
-    notifiedAt: fromMicros(now),
-    triggerReason: reason,
-    data: found.map(({ entry, information }) => ({
-      ...(inside ? { '@context': source } : {}),
-      ...registrationBody(entry, to.context, { information, typeLists: true }),
-    })),
-  };
+/** What is to be told, as it is kept: how it is written is settled when it is sent, as by then the @context may have been found. */
+interface News {
+  readonly id: string;
+  readonly reason: TriggerReason;
+  readonly at: Micros;
+  /** Registrations as they were, and which elements of their `information` match. */
+  readonly told: readonly { readonly document: RegistrationDocument; readonly matching: readonly number[] }[];
 }
+
+const newsOf = (found: readonly Matching[], reason: TriggerReason, at: Micros): News => ({
+  id: `urn:ngsi-ld:ContextSourceNotification:${randomUUID()}`,
+  reason,
+  at,
+  told: found.map(({ entry: { document }, information }) => ({
+    document,
+    matching: information.map((one) => document.registration.information.indexOf(one)),
+  })),
+});

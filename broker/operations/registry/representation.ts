@@ -10,7 +10,7 @@ import type { RegistrationInForce } from './registrations-in-force.ts';
  * of the two forms of 5.2.8, instead of as they were given.
  */
 export function registrationBody(
-  { document, registration, state }: RegistrationInForce,
+  { document, registration, state }: Pick<RegistrationInForce, 'document' | 'registration' | 'state'>,
   context: Context,
   {
     information,

@@ -102,6 +102,16 @@ export const MIGRATIONS: readonly string[] = [
   -- Entities of a type in order of their numbers.
   CREATE INDEX entity_type_by_key ON entity_type (tenant, type, entity);
   `,
+  `
+  -- Notifications that no change of the log could be made again from, until they are delivered (ports/message-store.ts).
+  CREATE TABLE message (
+    position INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL, subscription TEXT NOT NULL, endpoint TEXT NOT NULL,
+    attempts INTEGER NOT NULL, reason TEXT NOT NULL, dead INTEGER NOT NULL,
+    body TEXT NOT NULL                  -- JSON
+  );
+  CREATE INDEX message_by_endpoint ON message (dead, endpoint, position);
+  `,
 ];
 
 /** In the file's header, so that a database of another program is recognised: "MIZR". */

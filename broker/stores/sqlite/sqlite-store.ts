@@ -5,6 +5,7 @@ import type { DeliveryStore } from '../../ports/delivery-store.ts';
 import type { DocumentStore } from '../../ports/document-store.ts';
 import type { EntityStore } from '../../ports/entity-store.ts';
 import type { HistoryStore } from '../../ports/history-store.ts';
+import type { MessageStore } from '../../ports/message-store.ts';
 import type { SeriesStore } from '../../ports/series-store.ts';
 import { ChangeLog } from './change-log.ts';
 import { Codec } from './codec.ts';
@@ -19,6 +20,7 @@ import { GeoIndex } from './geo-index.ts';
 import { GroupCommit } from './group-commit.ts';
 import { HistoryRows } from './history-rows.ts';
 import { SqliteHistoryStore } from './history-store.ts';
+import { SqliteMessageStore } from './message-store.ts';
 import { SqliteSeriesStore } from './series-store.ts';
 import { ShapeCounts } from './shape-counts.ts';
 
@@ -48,6 +50,7 @@ export interface SqliteStore {
   readonly feed: ChangeFeed;
   readonly documents: DocumentStore;
   readonly deliveries: DeliveryStore;
+  readonly messages: MessageStore;
   /** The largest stamp time that was ever committed; the clock has seen it already. */
   highestStamp(): Micros;
   /** Writes that wait for their transaction. */
@@ -83,6 +86,7 @@ export function openSqliteStore(settings: SqliteSettings): SqliteStore {
     feed: log,
     documents: new SqliteDocumentStore(database, dictionary, commits),
     deliveries: new SqliteDeliveryStore(database, dictionary, commits),
+    messages: new SqliteMessageStore(database, dictionary, commits),
     highestStamp: () => log.highestStamp,
     waitingWrites: () => commits.waiting,
     ready: () => open && database.get('SELECT 1') !== undefined,
