@@ -226,6 +226,13 @@ export const SETTINGS = {
     'Largest reply of another context source',
     'bytes',
   ),
+  sourceCacheBytes: whole(
+    'MIZAR_SOURCE_CACHE_BYTES',
+    32 * 1024 * 1024,
+    [0, 1024 ** 3],
+    'Bound of the replies of context sources that are kept because their registration has a cacheDuration; 0: none is',
+    'bytes',
+  ),
   sourceFanOut: whole(
     'MIZAR_SOURCE_FAN_OUT',
     100,

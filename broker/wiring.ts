@@ -179,6 +179,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     notificationTimeoutMs: config.notificationTimeoutMs,
     source: httpSource({ guard, replyLimitBytes: config.sourceReplyLimitBytes, connections: 16 }),
     sourceTimeoutMs: config.sourceTimeoutMs,
+    sourceCacheBytes: config.sourceCacheBytes,
     brokerId,
     temporalFilter: temporalFilterOf,
   });
@@ -247,6 +248,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         sourceReplyBytes: config.sourceReplyLimitBytes,
         sourceEntities: config.sourceEntities,
         sourceFanOut: config.sourceFanOut,
+        sourceCacheBytes: config.sourceCacheBytes,
         mqttPacketBytes: config.mqttPacketLimitBytes,
       },
     };

@@ -58,7 +58,7 @@ export function httpSource({ guard, replyLimitBytes, connections }: HttpSourceOp
           chunks.push(chunk);
         }
         const next = nextOf(headers['link'], endpoint);
-        return { kind: 'answered', status, warnings, ...read(Buffer.concat(chunks)), ...(next ? { next } : {}) };
+        return { kind: 'answered', status, warnings, bytes: size, ...read(Buffer.concat(chunks)), ...(next ? { next } : {}) };
       } catch (error) {
         return failure(error, request.timeoutMs);
       }

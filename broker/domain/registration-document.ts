@@ -3,7 +3,7 @@ import { type Geometry, parseGeometry } from './geometry.ts';
 import { type Iri, isIri, isTenantName } from './iri.ts';
 import { isObject, type JsonObject, type JsonValue } from './json.ts';
 import type { Context } from './jsonld/context.ts';
-import { parsePeriod } from './period.ts';
+import { addPeriods, parsePeriod } from './period.ts';
 import { compilePattern } from './query/pattern.ts';
 import {
   AUXILIARY_OPERATIONS,
@@ -35,7 +35,7 @@ export const OUTPUT_ONLY: ReadonlySet<string> = new Set([
 ]); // biome-ignore format: a list to be read as one
 
 const MEMBERS = new Set([
-  'endpoint', 'contextSourceInfo', 'information', 'contextSourceAlias', 'description', 'datasetId', 'expiresAt', 'location', 'management',
+  'endpoint', 'contextSourceInfo', 'information', 'contextSourceAlias', 'description', 'datasetId', 'expiresAt', 'localOnly', 'location', 'management',
   'managementInterval', 'mode', 'observationInterval', 'observationSpace', 'operations', 'operationSpace', 'refreshRate', 'registrationName', 'scope',
   'tenant',
 ]); // biome-ignore format: a list to be read as one
@@ -93,7 +93,7 @@ export function readRegistration(
     information,
     operations: operationsOf(members['operations'] === undefined && found === 'auxiliary' ? ['retrieveOps'] : named),
     info: pairsOf(members['contextSourceInfo']),
-    ...managementOf(members['management']),
+    ...managementOf(members['management'], members['localOnly']),
     ...(tenant === undefined ? {} : { tenant }),
     ...(alias === undefined ? {} : { alias }),
     ...present('datasetIds', datasetIdsOf(texts(members, 'datasetId'))),
@@ -203,13 +203,16 @@ function pairsOf(value: JsonValue | undefined): Registration['info'] {
   });
 }
 
-/** 5.2.34. */
-function managementOf(value: JsonValue | undefined): Pick<Registration, 'localOnly' | 'timeoutMs' | 'cooldownMs'> {
-  if (value === undefined) return { localOnly: false };
+/** 5.2.34. Registrants also write `localOnly` beside management, where nothing else could be meant by it; then it counts as well. */
+function managementOf(
+  value: JsonValue | undefined,
+  beside: JsonValue | undefined,
+): Pick<Registration, 'localOnly' | 'timeoutMs' | 'cooldownMs' | 'cacheMicros'> {
+  if (beside !== undefined && typeof beside !== 'boolean') throw badRequest('localOnly must be true or false');
+  if (value === undefined) return { localOnly: beside === true };
   if (!isObject(value)) throw badRequest('management must be a RegistrationManagementInfo object (5.2.34)');
-  const { localOnly, timeout, cooldown, cacheDuration } = value;
+  const { localOnly = beside, timeout, cooldown, cacheDuration } = value;
   if (localOnly !== undefined && typeof localOnly !== 'boolean') throw badRequest('management.localOnly must be true or false');
-  if (cacheDuration !== undefined) parsePeriod(cacheDuration, 'management.cacheDuration');
   for (const [name, number] of Object.entries({ timeout, cooldown })) {
     if (number !== undefined && !(typeof number === 'number' && number > 0))
       throw badRequest(`management.${name} must be a number greater than 0`);
@@ -218,6 +221,9 @@ function managementOf(value: JsonValue | undefined): Pick<Registration, 'localOn
     localOnly: localOnly === true,
     ...(timeout === undefined ? {} : { timeoutMs: timeout as number }),
     ...(cooldown === undefined ? {} : { cooldownMs: cooldown as number }),
+    ...(cacheDuration === undefined
+      ? {}
+      : { cacheMicros: addPeriods(0, parsePeriod(cacheDuration, 'management.cacheDuration'), 1) }),
   };
 }
 

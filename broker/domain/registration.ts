@@ -59,6 +59,8 @@ export interface Registration {
   readonly localOnly: boolean;
   readonly timeoutMs?: number;
   readonly cooldownMs?: number;
+  /** For how long a reply to a read may be used again (`cacheDuration`). */
+  readonly cacheMicros?: Micros;
 }
 
 /** Groups of Table 4.20-2. */

@@ -53,6 +53,7 @@ export function contextSourceRegistry(dependencies: {
   readonly notificationTimeoutMs: number;
   readonly source: ContextSource;
   readonly sourceTimeoutMs: number;
+  readonly sourceCacheBytes: number;
   readonly brokerId: string;
   /** Reads `temporalQ` (5.2.21). @throws DomainError BadRequestData */
   readonly temporalFilter: (temporalQ: JsonObject) => TemporalFilter;
@@ -85,7 +86,12 @@ export function contextSourceRegistry(dependencies: {
   return {
     registrations: operations,
     subscriptions,
-    sources: sources({ ...dependencies, registrations, timeoutMs: dependencies.sourceTimeoutMs }),
+    sources: sources({
+      ...dependencies,
+      registrations,
+      timeoutMs: dependencies.sourceTimeoutMs,
+      cacheBytes: dependencies.sourceCacheBytes,
+    }),
     hasSources: (tenant) => registrations.any(tenant as TenantId),
     onChange: (listener) => void listeners.push(listener),
     resume: notifications.resume,

@@ -28,6 +28,10 @@ export type SourceReply =
       readonly invalid?: string;
       /** NGSILD-Warning of the source, and of those behind it. */
       readonly warnings: readonly string[];
+      /** How large it was. */
+      readonly bytes?: number;
+      /** It was not asked again: this is what it answered before (5.2.34, cacheDuration). */
+      readonly cached?: true;
       /** More would come from the next page, whose path and query this is. */
       readonly next?: { readonly path: string; readonly query: readonly (readonly [string, string])[] };
     }

@@ -95,6 +95,15 @@ describe('requests that cannot be read (5.5.4, 6.3.2, 6.3.4)', () => {
     expect(answer.body).toBe('');
   });
 
+  it('answers a body without any media type with InvalidRequest, not with 415 (6.3.4)', async () => {
+    const app = await edge();
+    await app.listen({ port: 0, host: '127.0.0.1' });
+    const { port } = app.server.address() as { port: number };
+    const answer = await raw(port, 'POST /x/echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}');
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    expect(answer).toContain('errors/InvalidRequest');
+  });
+
   it('takes merge-patch for PATCH, and only there', async () => {
     const app = await edge();
     const type = 'application/merge-patch+json';
@@ -268,11 +277,15 @@ describe('how answers are represented (6.3.4, 6.3.6)', () => {
 });
 
 describe('paging (6.3.10, 6.3.13)', () => {
-  it('links to the next and previous page with all other parameters', async () => {
+  it('links to the next and previous page with all other parameters, always in one order and spelling', async () => {
     const answer = await (await edge()).inject('/x/list?q=a%3E1&limit=10&offset=5');
     const links = String(answer.headers['link']);
-    expect(links).toContain('</x/list?q=a%3E1&limit=10&offset=15>; rel="next"; type="application/json"');
-    expect(links).toContain('</x/list?q=a%3E1&limit=10&offset=0>; rel="prev"; type="application/json"');
+    expect(links).toContain('</x/list?limit=10&offset=15&q=a%3E1>; rel="next"; type="application/json"');
+    expect(links).toContain('</x/list?limit=10&offset=0&q=a%3E1>; rel="prev"; type="application/json"');
+    const other = await (await edge()).inject('/x/list?q=%61%3a%22b,c%22;d%2B+e&limit=10');
+    // A comma would end the link for who splits the header at commas, and a quotation mark its target.
+    expect(other.headers['link']).toContain('</x/list?limit=10&offset=10&q=a:%22b%2Cc%22%3Bd%2B%20e>; rel="next"');
+    expect(String(other.headers['link']).split('rel="next"')[0]).not.toMatch(/[",;] ?d/);
   });
 
   it('counts only when asked', async () => {

@@ -73,9 +73,23 @@ function pageLink(
 ): string {
   const at = request.url.indexOf('?');
   const path = (at < 0 ? request.url : request.url.slice(0, at)).replace(/\/$/, '');
-  const others = at < 0 ? [] : request.url.slice(at + 1).split('&');
-  const kept = others.filter((pair) => pair !== '' && !pair.startsWith('limit=') && !pair.startsWith('offset='));
-  // ">" ends a link target and '"' would end nothing here, but no header survives a line break: all are percent-encoded.
-  const query = [...kept, `limit=${paging.limit}`, `offset=${offset}`].join('&').replace(/[<>"\s]/g, encodeURIComponent);
+  const kept = (at < 0 ? [] : request.url.slice(at + 1).split('&')).filter(
+    (pair) => pair !== '' && !/^(?:limit|offset)=/.test(pair),
+  );
+  // In one order and one spelling, so that the same page has the same link whoever wrote the request, and caches know it again.
+  const query = [...kept.map(respelled), `limit=${paging.limit}`, `offset=${offset}`].sort().join('&');
   return `<${path}?${query}>; rel="${relation}"; type="${media}"`;
+}
+
+/** Percent-encodes what a query, a header or the target of a link cannot hold, or reads as something else, and nothing more. */
+function respelled(pair: string): string {
+  const text = pair.replaceAll('+', '%20');
+  try {
+    const [name = '', ...value] = text.split('=');
+    return [name, value.join('=')]
+      .map((part) => decodeURIComponent(part).replace(/[^\w\-.~:@!$'()*/?=]/gu, encodeURIComponent))
+      .join('=');
+  } catch {
+    return text.replace(/[<>"\s]/g, encodeURIComponent);
+  }
 }

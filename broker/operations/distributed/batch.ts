@@ -4,6 +4,7 @@ import type { EntityFragment } from '../../domain/entity.ts';
 import { DomainError } from '../../domain/errors.ts';
 import { type Iri, isIri } from '../../domain/iri.ts';
 import { isObject, type JsonValue } from '../../domain/json.ts';
+import type { Context } from '../../domain/jsonld/context.ts';
 import type { Registration } from '../../domain/registration.ts';
 import type { SourceReply } from '../../ports/context-source.ts';
 import type { BatchItem, BatchOperations, BatchResult } from '../batch.ts';
@@ -40,6 +41,8 @@ const DELETE = kind('deleteBatch', ['deleteEntity', step('DELETE')]);
 interface Part {
   readonly index: number;
   readonly body: JsonValue;
+  /** Of the element, which can bring its own. */
+  readonly context: Context;
 }
 
 /**
@@ -87,10 +90,11 @@ export function distributedBatch(local: BatchOperations, sources: Sources): Batc
           continue;
         }
         const raw = bodies[index] ?? null;
-        const body = names && isObject(raw) ? partOf(raw, new Set(names), onward.context.expand) : raw;
+        const context = await sources.contextOf(caller, raw);
+        const body = names && isObject(raw) ? partOf(raw, new Set(names), context.expand) : raw;
         const parts = bySource.get(source) ?? [];
         bySource.set(source, parts);
-        parts.push({ index, body });
+        parts.push({ index, body, context });
       }
       if (split.local === 'none') continue;
       const all = split.local === undefined || split.local.length === attributes?.length;
@@ -102,12 +106,12 @@ export function distributedBatch(local: BatchOperations, sources: Sources): Batc
 
     /** For a source without this batch operation (5.6.7.4, 5.6.8.4 …): each entity for itself. */
     const askForEach = async (source: RegistrationInForce, parts: readonly Part[]) => {
-      for (const { index, body } of parts) {
+      for (const { index, body, context } of parts) {
         const id = items[index]?.id ?? '';
         const path = `entities/${encodeURIComponent(id).replaceAll('%3A', ':')}`;
         let reply: SourceReply | undefined;
         for (const step of steps(source.registration.operations)) {
-          reply = await sources.ask(caller, source, step(path, body));
+          reply = await sources.ask(caller, source, { ...step(path, body), context });
           // What exists already is replaced or updated by the next step.
           if (reply.kind !== 'answered' || reply.status !== 409) break;
         }

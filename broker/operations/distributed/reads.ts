@@ -20,7 +20,7 @@ import { selectedInformation } from '../registry/selection.ts';
 import { matchOf } from './entities.ts';
 import { attributesFor, queryFor } from './question.ts';
 import { remoteEntity } from './remote-entity.ts';
-import { type Question, type Sources, warningOf } from './sources.ts';
+import { type Question, type Sources, staleWarning, warningOf } from './sources.ts';
 
 /** What was found, and what was not as it should be (6.3.17). */
 export interface Gathered<T> {
@@ -84,7 +84,7 @@ export function distributedReads(dependencies: {
 
   /** The entities in a reply, and its warnings. */
   async function read(caller: Caller, source: RegistrationInForce, reply: SourceReply): Promise<Gathered<readonly Entity[]>> {
-    const behind = reply.kind === 'answered' ? reply.warnings : [];
+    const behind = reply.kind === 'answered' ? [...reply.warnings, ...(reply.cached ? [staleWarning(source)] : [])] : [];
     const warning = warningOf(reply, source);
     if (warning !== undefined) return { found: [], warnings: [...behind, warning] };
     if (reply.kind !== 'answered' || reply.status === 404 || reply.body === undefined) return { found: [], warnings: behind };
@@ -307,7 +307,7 @@ function partsOf(
       source: sources[at]!.id,
       entities: found,
       tookMs,
-      missing: warnings,
+      missing: warnings.filter((one) => !one.startsWith('110 ')),
     })),
   ];
 }

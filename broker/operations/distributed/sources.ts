@@ -1,19 +1,23 @@
 import type { Caller } from '../../domain/access.ts';
+import { parseVersion } from '../../domain/conformance.ts';
 import type { Onward } from '../../domain/distribution.ts';
-import type { Entity } from '../../domain/entity.ts';
 import { DomainError, type ErrorType } from '../../domain/errors.ts';
 import type { TenantId } from '../../domain/iri.ts';
-import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
+import { isObject, type JsonValue } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
-import { expandEntity } from '../../domain/jsonld/expand.ts';
 import { hasExpired } from '../../domain/registration.ts';
-import { entityWriter } from '../../domain/representation.ts';
+import type { Micros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ContextSource, SourceReply, SourceRequest } from '../../ports/context-source.ts';
 import type { RegistrationInForce, RegistrationsInForce } from '../registry/registrations-in-force.ts';
+import { inOwnTerms, inTermsOf, inVersion, type Worded } from './in-terms-of.ts';
+import { replyCache } from './reply-cache.ts';
 
 /** What is asked of a source; the rest follows from registration and request. */
-export type Question = Pick<SourceRequest, 'method' | 'path' | 'query' | 'body'>;
+export type Question = Pick<SourceRequest, 'method' | 'path' | 'query' | 'body'> & {
+  /** By which names are read, if not by the @context of the request: elements of a batch can bring their own. */
+  readonly context?: Context;
+};
 
 /** Asking context sources: which of them may be asked, how, and what becomes of it. */
 export interface Sources {
@@ -35,9 +39,14 @@ export function sources(dependencies: {
   readonly clock: Clock;
   /** For sources that do not say how long they need. */
   readonly timeoutMs: number;
+  /** For replies that may be used again (5.2.34, cacheDuration). */
+  readonly cacheBytes: number;
   readonly brokerId: string;
 }): Sources {
   const { registrations, source, resolveContext, clock, timeoutMs, brokerId } = dependencies;
+  const replies = replyCache(dependencies.cacheBytes);
+  /** When endpoints failed last, as long as they have not answered since: several registrations can have one endpoint (5.2.34, cooldown). */
+  const failures = new Map<string, Micros>();
 
   const alias = (tenant: TenantId) => (tenant === '' ? brokerId : `${brokerId}.${tenant}`);
   const onwardOf = (caller: Caller): Onward => {
@@ -64,96 +73,90 @@ export function sources(dependencies: {
 
     async ask(caller, entry, question) {
       const onward = onwardOf(caller);
-      const { registration, state } = entry;
+      const { registration, state, document } = entry;
       const now = clock.micros();
-      const { cooldownMs } = registration;
-      if (cooldownMs !== undefined && state.status === 'failed' && now - (state.lastFailure ?? 0) < cooldownMs * 1000)
+      const { cooldownMs, cacheMicros = 0, endpoint } = registration;
+      const failedAt = Math.max(failures.get(endpoint) ?? 0, state.status === 'failed' ? (state.lastFailure ?? 0) : 0);
+      if (cooldownMs !== undefined && failedAt > 0 && now - failedAt < cooldownMs * 1000)
         return { kind: 'timeout', reason: `it failed less than ${cooldownMs} ms ago (cooldown)` };
       const info: Record<string, string> = {};
       for (const { key, value } of registration.info) {
         const given = value === 'urn:ngsi-ld:request' ? onward.headers[key.toLowerCase()] : value;
         if (given !== undefined) info[key] = String(given);
       }
-      const prepared = await inContext(question, onward.context, info);
+      const worded = await wordedFor(caller, question, question.context ?? onward.context, info);
+      const query = registration.localOnly ? [...worded.query, ['local', 'true'] as const] : worded.query;
+      const owner = `${caller.tenant} ${entry.id}`;
+      const isRead = isConsumption(question);
+      if (!isRead) replies.forget(owner);
+      const cached = isRead && cacheMicros > 0;
+      const key = cached ? JSON.stringify([document.modifiedAt, question.method, worded, query, info]) : '';
+      const known = cached ? replies.get(owner, key, now) : undefined;
+      if (known !== undefined) return { ...known, cached: true };
       const reply = await source.ask(registration, {
-        ...question,
-        ...prepared,
-        query: registration.localOnly ? [...question.query, ['local', 'true']] : question.query,
+        method: question.method,
+        ...worded,
+        query,
         via: [...onward.via, alias(caller.tenant)],
         info,
         timeoutMs: Math.min(registration.timeoutMs ?? timeoutMs, timeoutMs),
       });
       // 404 says that there is nothing, which is an answer like any other (6.3.17).
       const ok = reply.kind === 'answered' && reply.invalid === undefined && (reply.status < 300 || reply.status === 404);
+      if (cached && ok) replies.put(owner, key, reply, clock.micros() + cacheMicros);
       state.timesSent++;
       state.status = ok ? 'ok' : 'failed';
-      if (ok) state.lastSuccess = clock.micros();
-      else {
+      if (ok) {
+        state.lastSuccess = clock.micros();
+        failures.delete(endpoint);
+      } else {
         state.timesFailed++;
         state.lastFailure = clock.micros();
+        failures.set(endpoint, clock.micros());
       }
       entry.stateChanged = true;
       return reply;
     },
 
-    async contextOf(caller, body) {
-      const { context } = onwardOf(caller);
-      const one = Array.isArray(body) ? body[0] : body;
-      const own = isObject(one) ? one['@context'] : undefined;
-      if (own === undefined) return context;
-      try {
-        return await resolveContext(own);
-      } catch {
-        return context;
-      }
-    },
+    contextOf: (caller, body) => contextOf(caller, body),
   };
 
-  /** 4.3.6.6: which @context goes along, and where. */
-  async function inContext(
-    { body }: Question,
+  async function contextOf(caller: Caller, body: JsonValue): Promise<Context> {
+    const { context } = onwardOf(caller);
+    const one = Array.isArray(body) ? body[0] : body;
+    const own = isObject(one) ? one['@context'] : undefined;
+    if (own === undefined) return context;
+    try {
+      return await resolveContext(own);
+    } catch {
+      return context;
+    }
+  }
+
+  /** 4.3.6.6: which @context goes along, and where; and in the words of which version of the specification. */
+  async function wordedFor(
+    caller: Caller,
+    question: Question,
     context: Context,
     info: Readonly<Record<string, string>>,
-  ): Promise<Pick<SourceRequest, 'body' | 'contextUrl'>> {
+  ): Promise<Worded> {
+    const version = info['ngsildConformance'] === undefined ? undefined : parseVersion(info['ngsildConformance']);
     const url = info['jsonldContext'];
-    if (url !== undefined) {
-      const wanted = await resolveContext(url);
-      return { contextUrl: url, ...(body === undefined ? {} : { body: each(body, (one) => recompact(one, context, wanted)) }) };
-    }
-    if (body === undefined) return context.link === undefined ? {} : { contextUrl: context.link };
-    const inside = info['contentType'] === 'application/ld+json' || context.link === undefined;
-    if (inside) return { body: each(body, (one) => ({ '@context': context.source, ...without(one) })) };
-    return { contextUrl: context.link, body: each(body, without) };
+    const worded =
+      url === undefined
+        ? inOwnTerms(question, context, info['contentType'] === 'application/ld+json')
+        : await inTermsOf(question, context, { url, context: await resolveContext(url) }, (one) => contextOf(caller, one));
+    return inVersion(worded, version);
   }
+}
+
+/** Context information consumption (5.7), the replies to which may be used again. */
+function isConsumption({ method, path }: Question): boolean {
+  if (method === 'POST') return /^(?:temporal\/)?entityOperations\/query$/.test(path);
+  return method === 'GET' && /^(?:entities|types|attributes|temporal\/entities)(?:\/|$)/.test(path);
 }
 
 const lastsForever = ({ registration }: RegistrationInForce): boolean => registration.expiresAt === undefined;
-
-const each = (body: JsonValue, change: (one: JsonObject) => JsonObject): JsonValue =>
-  Array.isArray(body)
-    ? body.map((one: JsonValue) => (isObject(one) ? change(one) : one))
-    : isObject(body)
-      ? change(body)
-      : body;
-
-function without({ '@context': _, ...rest }: JsonObject): JsonObject {
-  return rest;
-}
-
-/** The same entity, or part of one, in the terms of another @context. What is not one stays as it is. */
-function recompact(body: JsonObject, from: Context, to: Context): JsonObject {
-  try {
-    const fragment = expandEntity(body, from, { nulls: 'everywhere' });
-    const { type, ...rest } = entityWriter(to, {})({ types: [], ...fragment } as unknown as Entity);
-    return {
-      ...(body['id'] === undefined ? {} : { id: body['id'] }),
-      ...(fragment.types ? { type: type as JsonValue } : {}),
-      ...rest,
-    } as JsonObject;
-  } catch {
-    return without(body);
-  }
-}
 
 /** "1.1 alias" and "alias" are the same. */
 export function pseudonym(via: string): string {
@@ -174,6 +177,9 @@ export function sourceError(reply: SourceReply, source: RegistrationInForce): Do
   const detail = isObject(reply.body) && typeof reply.body['detail'] === 'string' ? `: ${reply.body['detail']}` : '';
   return new DomainError(BY_STATUS[reply.status] ?? 'BadGateway', `${where} answered ${reply.status}${detail}`);
 }
+
+/** 110: what is answered came from a reply that was kept (6.3.17). */
+export const staleWarning = (source: RegistrationInForce): string => `110 ${source.id} "Response is Stale"`;
 
 /** NGSILD-Warning of a read (Table 6.3.17-1); undefined: nothing abnormal. */
 export function warningOf(reply: SourceReply, source: RegistrationInForce): string | undefined {

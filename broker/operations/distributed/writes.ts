@@ -48,6 +48,7 @@ export async function distributeWrite(
   const failures: Failure[] = [];
   const updated = new Set<Iri>();
   let done = 0;
+  let notHere: DomainError | undefined;
   const succeed = (names: readonly Iri[] | undefined) => {
     done += 1;
     for (const name of names ?? []) updated.add(name);
@@ -63,17 +64,26 @@ export async function distributeWrite(
     }
     const reply = await sources.ask(caller, source, questionOf(caller, attributes, scope.attributes));
     if (reply.kind !== 'answered' || reply.status >= 300) failed(sourceError(reply, source));
-    else if (reply.status === 207 && isObject(reply.body)) partlyDone(reply.body, source, attributes);
+    else if (reply.status === 207) partlyDone(reply.body, source, attributes);
     else succeed(attributes);
   }
 
-  /** The source did some of it: an UpdateResult (5.2.18) or a BatchOperationResult (5.2.16). */
-  function partlyDone(body: JsonObject, source: RegistrationInForce, attributes: readonly Iri[] | undefined): void {
+  /** The source did some of it: an UpdateResult (5.2.18) or a BatchOperationResult (5.2.16). If it does not tell which part, that is told. */
+  function partlyDone(body: JsonValue | undefined, source: RegistrationInForce, attributes: readonly Iri[] | undefined): void {
+    if (!isObject(body)) {
+      done += 1;
+      const error = new DomainError(
+        'BadGateway',
+        `The context source of registration ${source.id} did only a part of it (207), and does not tell which`,
+      );
+      failures.push({ error, registrationId: source.id, attributes });
+      return;
+    }
     const expand = caller.onward?.context.expand ?? ((name: string) => name as Iri);
     const list = (name: string) => (Array.isArray(body[name]) ? body[name] : []) as readonly JsonValue[];
     const notUpdated = list('notUpdated').filter(isObject);
-    const done = list('updated').filter((name) => typeof name === 'string');
-    if (done.length > 0 || list('success').length > 0) succeed(done.map(expand));
+    const updatedThere = list('updated').filter((name) => typeof name === 'string');
+    if (updatedThere.length > 0 || list('success').length > 0) succeed(updatedThere.map(expand));
     for (const one of notUpdated) {
       const error = new DomainError('BadRequestData', String(one['reason'] ?? 'not updated'));
       failures.push({ error, registrationId: source.id, attributes: [expand(String(one['attributeName']))] });
@@ -93,13 +103,18 @@ export async function distributeWrite(
       }
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
-      // What a proxied registration holds elsewhere need not be here as well.
-      if ((error.type === 'ResourceNotFound' || error.type === 'NonexistentTenant') && proxied) return;
-      failures.push({ error, attributes: split.local });
+      if (error.type === 'ResourceNotFound' || error.type === 'NonexistentTenant') notHere = error;
+      else failures.push({ error, attributes: split.local });
     }
   }
 
   await Promise.all([...split.shares.map(forward), here()]);
+  if (notHere !== undefined) {
+    // 5.6.2.4: unknown is what is not here "and no matching registrations apply". What a source took care of need not be here as well.
+    const elsewhere = split.local === undefined && (proxied || done > 0);
+    const left = elsewhere ? [] : split.local === 'none' ? [] : split.local?.filter((name) => !updated.has(name));
+    if (left === undefined || left.length > 0) failures.push({ error: notHere, attributes: left });
+  }
   if (failures.length === 0) return undefined;
   if (done === 0 && failures.length === 1) throw failures[0]?.error;
   return { id: scope.id, success: done > 0, updated: [...updated], failures };

@@ -131,7 +131,7 @@ describe('5.7.2: GET entities/', () => {
     expect(ids(first.body)).toEqual(['Car:1', 'Car:2']);
     expect(first.headers['ngsild-results-count']).toBe('4');
     expect(first.headers['link']).toContain(
-      '</ngsi-ld/v1/entities?type=Car&count=true&limit=2&offset=2>; rel="next"; type="application/json"',
+      '</ngsi-ld/v1/entities?count=true&limit=2&offset=2&type=Car>; rel="next"; type="application/json"',
     );
     expect(first.headers['link']).not.toContain('rel="prev"');
     const second = await get('/entities?type=Car&limit=2&offset=2');
