@@ -256,13 +256,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
 
   const provision = entityOperations({ entities, history, clock, access });
   const provisionEverywhere = distributedEntities(provision, sources);
-  const everywhere = distributedReads({
-    entities,
-    sources,
-    clock,
-    access,
-    limits: { entities: config.sourceEntities, pages: 100, sources: config.sourceFanOut },
-  });
+  const readLimits = { entities: config.sourceEntities, pages: 100, sources: config.sourceFanOut };
+  const everywhere = distributedReads({ entities, sources, clock, access, limits: readLimits });
   const devices = await deviceOperations({ documents, access, resolveContext, checkMapping });
   const intake = deviceIntake({ ingest: ingest({ entities, clock, access }), directory: devices, now: clock.now });
   let mqtt: MqttServer | undefined;
@@ -280,7 +275,16 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   });
 
   const demandTenant = (tenant: TenantId) => requireTenant(entities, tenant);
-  const temporal = historyOperations({ history, clock, access, demandTenant, instancesPerAttribute: config.temporalLimit });
+  const instancesPerAttribute = config.temporalLimit;
+  const temporal = historyOperations({ history, clock, access, demandTenant, instancesPerAttribute });
+  const temporalEverywhere = distributedHistory({
+    local: temporal,
+    history,
+    sources,
+    access,
+    instancesPerAttribute,
+    limits: readLimits,
+  });
   const queries = queryOperations({ entities, access, joinLimits });
   const entityMaps = entityMapOperations({
     documents,
@@ -335,13 +339,13 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     routes: {
       '/ngsi-ld/v1': [
         entityQueryRoutes(queries, renderings, paging, everywhere, entityMaps),
-        entityMapRoutes(entityMaps, queries, temporal, everywhere),
+        entityMapRoutes(entityMaps, queries, temporalEverywhere, everywhere),
         entityRoutes(provisionEverywhere),
         attributeRoutes(provisionEverywhere),
         batchRoutes(distributedBatch(batchOperations({ entities, clock, access }), sources), { batchLimit: config.batchLimit }),
         discoveryRoutes(distributedDiscovery(discoveryOperations({ entities, access, demandTenant }), sources)),
         temporalProvisionRoutes(temporal),
-        temporalQueryRoutes(distributedHistory(temporal, sources), paging, entityMaps),
+        temporalQueryRoutes(temporalEverywhere, paging, entityMaps),
         snapshotRoutes(snapshots),
         contextRoutes(contexts),
         identityRoutes({

@@ -2,6 +2,7 @@ import type { LookupFunction } from 'node:net';
 import type { Agent } from 'undici';
 import type { JsonValue } from '../broker/domain/json.ts';
 import type { Registration } from '../broker/domain/registration.ts';
+import { type Instant, parseInstant, toMicros } from '../broker/domain/time.ts';
 import type { ContextSource, SourceReply, SourceRequest } from '../broker/ports/context-source.ts';
 
 export interface HttpSourceOptions {
@@ -58,7 +59,16 @@ export function httpSource({ guard, replyLimitBytes, connections }: HttpSourceOp
           chunks.push(chunk);
         }
         const next = nextOf(headers['link'], endpoint);
-        return { kind: 'answered', status, warnings, bytes: size, ...read(Buffer.concat(chunks)), ...(next ? { next } : {}) };
+        const range = status === 206 ? rangeOf(headers['content-range']) : undefined;
+        return {
+          kind: 'answered',
+          status,
+          warnings,
+          bytes: size,
+          ...read(Buffer.concat(chunks)),
+          ...(next ? { next } : {}),
+          ...(range ? { range } : {}),
+        };
       } catch (error) {
         return failure(error, request.timeoutMs);
       }
@@ -121,6 +131,14 @@ function nextOf(
     return { path: url.pathname.slice(at + BASE.length), query: [...url.searchParams] };
   }
   return undefined;
+}
+
+/** "DateTime 2026-01-01T00:00:00Z-2026-01-02T00:00:00Z/*": backwards the later moment is first (6.3.10). */
+function rangeOf(header: string | string[] | undefined): { from: Instant; to: Instant } | undefined {
+  const [, start, end] = /^\S+\s+(\S+?Z)-(\S+?Z)\//.exec(String(header)) ?? [];
+  const [one, other] = [parseInstant(start), parseInstant(end)];
+  if (one === undefined || other === undefined) return undefined;
+  return toMicros(one) <= toMicros(other) ? { from: one, to: other } : { from: other, to: one };
 }
 
 function failure(error: unknown, timeoutMs: number): SourceReply {

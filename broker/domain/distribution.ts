@@ -23,6 +23,8 @@ export interface Onward {
   readonly path: string;
   readonly query: Readonly<Record<string, string>>;
   readonly body?: JsonValue;
+  /** Hears what was not as it should be, where the answer itself has no place for it (6.3.17). */
+  onWarnings?(warnings: readonly string[]): void;
 }
 
 /** What a write says about one entity, as far as registrations are concerned. */
@@ -153,7 +155,7 @@ function mergeInstances(
 }
 
 /** 4.5.5.3. What cannot be told apart stays as it came: what this broker has itself comes first. */
-function isMoreRecent(instance: AttributeInstance, rival: AttributeInstance): boolean {
+export function isMoreRecent(instance: AttributeInstance, rival: AttributeInstance): boolean {
   if (instance.observedAt !== undefined && rival.observedAt !== undefined) {
     const difference = toMicros(instance.observedAt) - toMicros(rival.observedAt);
     if (difference !== 0) return difference > 0;

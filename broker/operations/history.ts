@@ -2,13 +2,14 @@ import { type AccessFunction, type Caller, demand } from '../domain/access.ts';
 import type { AttributeInstance } from '../domain/attribute.ts';
 import type { EntityFragment } from '../domain/entity.ts';
 import { badRequest, invalidRequest, notFound } from '../domain/errors.ts';
-import type { AggregatedEvolution, Aggregation, HistorySelection, TemporalEvolution, TimeProperty } from '../domain/history.ts';
+import { timeOf } from '../domain/evolution.ts';
+import type { AggregatedEvolution, Aggregation, HistorySelection, TemporalEvolution } from '../domain/history.ts';
 import type { Iri, TenantId } from '../domain/iri.ts';
 import type { WholeEntity } from '../domain/jsonld/expand.ts';
 import { asksForDeletion } from '../domain/patch.ts';
 import type { EntityQuery } from '../domain/query/query.ts';
 import { refuseTooDeep, refuseTooWide } from '../domain/query/too-wide.ts';
-import { type Instant, type Micros, toMicros } from '../domain/time.ts';
+import type { Instant, Micros } from '../domain/time.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { HistoryPageRequest, HistoryStore } from '../ports/history-store.ts';
 import { concerned } from './query.ts';
@@ -193,7 +194,7 @@ function namesOf(fragment: EntityFragment): readonly Iri[] {
 }
 
 /** 5.7.4.4: an attribute that was asked for by name, and has data that no method is defined for, is an error. */
-function refuseIneligible({ attributes }: AggregatedEvolution, { attributes: requested }: EvolutionSelection): void {
+export function refuseIneligible({ attributes }: AggregatedEvolution, { attributes: requested }: EvolutionSelection): void {
   for (const name of requested ?? []) {
     const aggregated = attributes[name];
     if (aggregated?.every(({ values }) => Object.values(values).every((results) => results.length === 0))) {
@@ -206,7 +207,7 @@ function refuseIneligible({ attributes }: AggregatedEvolution, { attributes: req
  * 6.3.10: if one of the evolutions was cut, the others are cut at the same moment: what the answer covers, it covers completely.
  * Without lastN it is the latest instances that go, with lastN the earliest.
  */
-function endTogether(
+export function endTogether(
   found: { readonly evolutions: readonly TemporalEvolution[]; readonly more: boolean; readonly count?: number },
   selection: EvolutionSelection,
 ): Evolutions<TemporalEvolution> {
@@ -232,9 +233,4 @@ function endTogether(
       ),
     })),
   };
-}
-
-function timeOf(instance: AttributeInstance, property: TimeProperty): Micros | undefined {
-  const at: Instant | undefined = instance[property];
-  return at === undefined ? undefined : toMicros(at);
 }

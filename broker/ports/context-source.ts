@@ -1,5 +1,6 @@
 import type { JsonValue } from '../domain/json.ts';
 import type { Registration } from '../domain/registration.ts';
+import type { Instant } from '../domain/time.ts';
 
 /** A request to another NGSI-LD broker, in the words of clause 6, whatever carries it. */
 export interface SourceRequest {
@@ -32,6 +33,8 @@ export type SourceReply =
       readonly bytes?: number;
       /** It was not asked again: this is what it answered before (5.2.34, cacheDuration). */
       readonly cached?: true;
+      /** A partial answer about time (206): the span that it covers (6.3.10). */
+      readonly range?: { readonly from: Instant; readonly to: Instant };
       /** More would come from the next page, whose path and query this is. */
       readonly next?: { readonly path: string; readonly query: readonly (readonly [string, string])[] };
     }

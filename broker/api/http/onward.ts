@@ -73,6 +73,18 @@ export function warn(reply: FastifyReply, warnings: readonly string[]): void {
   if (warnings.length > 0) reply.header('NGSILD-Warning', warnings.join(', '));
 }
 
+/** {@link onwardCallerIn} for operations that tell their warnings as they come. */
+export function warningCaller(request: FastifyRequest, reply: FastifyReply, context: Context): Caller {
+  const caller = onwardCallerIn(request, context);
+  if (caller.onward === undefined) return caller;
+  const all = new Set<string>();
+  const onWarnings = (warnings: readonly string[]) => {
+    for (const one of warnings) all.add(one);
+    warn(reply, [...all]);
+  };
+  return { ...caller, onward: { ...caller.onward, onWarnings } };
+}
+
 /** A header may not grow without end: the rest is only counted. */
 const MOST_CONTRIBUTIONS = 50;
 

@@ -6,7 +6,7 @@ import type { EntityMap, EntityMapOperations, IdsAt } from '../../operations/ent
 import type { HistoryOperations } from '../../operations/history.ts';
 import type { QueryOperations } from '../../operations/query.ts';
 import { accepted, LD_JSON, sendBody, withContext } from '../http/negotiation.ts';
-import { onwardCallerIn, warn } from '../http/onward.ts';
+import { onwardCallerIn, warn, warningCaller } from '../http/onward.ts';
 import { bodyOf, contextOf, iriParameter, objectOf, optionsOf, parameter } from '../http/request.ts';
 import { type EntityMapText, entityMapText, readEntityMapText, sendEntityMapLocation } from './entity-map-use.ts';
 import { entityIdsAt, findEverywhere, madeFor } from './mapped-query.ts';
@@ -91,7 +91,7 @@ export const entityMapRoutes =
         const context = await contextOf(request);
         const shape = representationText(request, optionsOf(request, TEMPORAL_OPTIONS));
         const read = readTemporalQuery(request, context, selectionText(request), shape, temporalText(request));
-        const idsAt = evolutionIdsAt(history, request.caller, read);
+        const idsAt = evolutionIdsAt(history, warningCaller(request, reply, context), read);
         return createTemporal(
           request,
           reply,
@@ -111,7 +111,7 @@ export const entityMapRoutes =
         const body = readQueryBody(bodyOf(request));
         const shape = { ...body, options: optionsOf(request, TEMPORAL_OPTIONS), format: parameter(request, 'format') };
         const read = readTemporalQuery(request, context, body, shape, { ...body.temporalQ, ...body.aggrParams });
-        const idsAt = evolutionIdsAt(history, request.caller, read);
+        const idsAt = evolutionIdsAt(history, warningCaller(request, reply, context), read);
         const text = readEntityMapText(true, body.entityMapLifetime);
         return createTemporal(request, reply, context, idsAt, madeFor(read.asked.query, read.asked.local), text);
       },

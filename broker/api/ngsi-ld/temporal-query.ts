@@ -9,7 +9,7 @@ import { fromMicros, type Micros } from '../../domain/time.ts';
 import type { EntityMapOperations, IdsAt } from '../../operations/entity-maps.ts';
 import type { EvolutionSelection, HistoryOperations, TemporalQuery } from '../../operations/history.ts';
 import { accepted, LD_JSON, type MediaType, sendBody, withContext } from '../http/negotiation.ts';
-import { onwardCallerIn } from '../http/onward.ts';
+import { warningCaller } from '../http/onward.ts';
 import { PAGING_LIMITS, type Paging, type PagingLimits, pagingHeaders, pagingOf } from '../http/paging.ts';
 import { bodyOf, contextOf, iriParameter, optionsOf, parameter } from '../http/request.ts';
 import {
@@ -110,12 +110,13 @@ export const temporalQueryRoutes =
           temporalText(request),
         );
         const { selection, representation, form, temporal } = asked;
+        const caller = warningCaller(request, reply, context);
         if (form === 'aggregatedValues') {
-          const found = await operations.aggregateTemporal(request.caller, id, selection, aggregationOf(temporal));
+          const found = await operations.aggregateTemporal(caller, id, selection, aggregationOf(temporal));
           if (entityMaps !== undefined) await mappedRetrieval(request, reply, entityMaps, mapped, id);
           return send(request, reply, context, media, textOf(aggregateWriter(context, representation)(found), id));
         }
-        const found = await operations.retrieveTemporal(onwardCallerIn(request, context), id, selection);
+        const found = await operations.retrieveTemporal(caller, id, selection);
         if (entityMaps !== undefined) await mappedRetrieval(request, reply, entityMaps, mapped, id);
         if (found.cut !== undefined) partial(reply, found.cut, selection);
         return send(
@@ -144,11 +145,12 @@ export const temporalQueryRoutes =
       const page = read.descending ? { ...paging, descending: true } : paging;
       const asked: TemporalQuery = { ...read.asked, page };
       const { selection } = asked;
+      const caller = warningCaller(request, reply, context);
       if (entityMaps !== undefined && (mapped.entityMap || entityMapReference(request) !== undefined)) {
-        return queryMapped(request, reply, context, read, paging, mapped, entityMaps);
+        return queryMapped(request, reply, context, read, paging, mapped, entityMaps, caller);
       }
       if (form === 'aggregatedValues') {
-        const found = await operations.queryAggregated(request.caller, asked, aggregationOf(temporal));
+        const found = await operations.queryAggregated(caller, asked, aggregationOf(temporal));
         pagingHeaders(request, reply, paging, found, media);
         return send(
           request,
@@ -158,7 +160,7 @@ export const temporalQueryRoutes =
           texts(found.evolutions, aggregateWriter(context, representation), media, context),
         );
       }
-      const found = await operations.queryTemporal(onwardCallerIn(request, context), asked);
+      const found = await operations.queryTemporal(caller, asked);
       pagingHeaders(request, reply, paging, found, media);
       if (found.cut !== undefined) partial(reply, found.cut, selection);
       const writer = evolutionWriter(context, representation, form, selection.filter.property);
@@ -174,6 +176,7 @@ export const temporalQueryRoutes =
       paging: Paging,
       mapped: EntityMapText,
       maps: EntityMapOperations,
+      caller: Caller,
     ): Promise<FastifyReply> {
       const media = accepted(request);
       const { asked, form, representation, temporal } = read;
@@ -185,7 +188,7 @@ export const temporalQueryRoutes =
       });
       const rest = {
         paging,
-        idsAt: evolutionIdsAt(operations, request.caller, read),
+        idsAt: evolutionIdsAt(operations, caller, read),
         madeFor: madeFor(what, local),
         among: what.ids,
       };
@@ -193,7 +196,7 @@ export const temporalQueryRoutes =
         const aggregation = aggregationOf(temporal);
         const page = await mappedQuery(request, reply, maps, mapped, {
           ...rest,
-          matchesOf: async (ids) => (await operations.queryAggregated(request.caller, among(ids), aggregation)).evolutions,
+          matchesOf: async (ids) => (await operations.queryAggregated(caller, among(ids), aggregation)).evolutions,
         });
         pagingHeaders(request, reply, paging, page, media);
         return send(
@@ -208,7 +211,7 @@ export const temporalQueryRoutes =
       const page = await mappedQuery(request, reply, maps, mapped, {
         ...rest,
         matchesOf: async (ids) => {
-          const found = await operations.queryTemporal(request.caller, among(ids));
+          const found = await operations.queryTemporal(caller, among(ids));
           if (found.cut !== undefined) {
             cut = {
               from: Math.max(cut?.from ?? found.cut.from, found.cut.from),

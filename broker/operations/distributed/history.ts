@@ -1,59 +1,142 @@
-import type { Caller } from '../../domain/access.ts';
-import { type AttributeInstance, instanceValue } from '../../domain/attribute.ts';
+import { type AccessFunction, type Caller, demand } from '../../domain/access.ts';
 import { DomainError } from '../../domain/errors.ts';
-import type { TemporalEvolution, TimeProperty } from '../../domain/history.ts';
+import { aggregateEvolution, type EvolutionPart, mergeEvolutions, seenDuring } from '../../domain/evolution.ts';
+import type { AggregatedEvolution, Aggregation, HistorySelection, TemporalEvolution } from '../../domain/history.ts';
 import type { Iri } from '../../domain/iri.ts';
-import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
-import type { Context } from '../../domain/jsonld/context.ts';
-import { expandTemporalEntity } from '../../domain/jsonld/expand-temporal.ts';
-import { intervalMatches, isTemporal, matchingInformation, type RegistrationMatch } from '../../domain/registration.ts';
-import { type Instant, parseInstant, toMicros } from '../../domain/time.ts';
-import type { EvolutionSelection, HistoryOperations } from '../history.ts';
+import { isObject, type JsonValue } from '../../domain/json.ts';
+import { compile } from '../../domain/query/evaluate.ts';
+import { parseQ } from '../../domain/query/parse/q.ts';
+import type { EntityQuery } from '../../domain/query/query.ts';
+import { isTemporal, type RegistrationInfo } from '../../domain/registration.ts';
+import { type Instant, toMicros } from '../../domain/time.ts';
+import type { HistoryStore } from '../../ports/history-store.ts';
+import {
+  type EvolutionSelection,
+  type Evolutions,
+  endTogether,
+  type HistoryOperations,
+  refuseIneligible,
+  type TemporalQuery,
+} from '../history.ts';
+import type { RegistrationInForce } from '../registry/registrations-in-force.ts';
+import { selectedInformation } from '../registry/selection.ts';
 import { matchOf } from './entities.ts';
-import { attributesFor } from './question.ts';
-import type { Sources } from './sources.ts';
+import { continued, temporalQuestionFor } from './question.ts';
+import type { ReadLimits } from './reads.ts';
+import { remoteEvolution } from './remote-evolution.ts';
+import { type Question, type Sources, staleWarning, warningOf } from './sources.ts';
 
-/** What does not travel: how the answer looks, and how many of it, is settled here. */
-const OURS = new Set([
-  'local', 'options', 'format', 'lang', 'limit', 'offset', 'count', 'csf', 'attrs', 'pick', 'omit', 'aggrMethods', 'aggrPeriodDuration', 'entityMap',
-  'entityMapLifetime', 'splitEntities',
-]); // biome-ignore format: a list to be read as one
+/** Instances of one attribute that are put together from several places to be aggregated. */
+const MOST_INSTANCES = 100_000;
 
 /**
- * Reading evolutions that are spread over several brokers (5.7.3, 5.7.4): the instances of all of them, each once. Aggregates, and all writes to history, are made
- * from what is here alone.
+ * Reading evolutions that are spread over several brokers (5.7.3, 5.7.4): the instances of all of them, each once, and what is aggregated is what was put
+ * together. Writing them is in history-writes.ts.
  */
-export function distributedHistory(local: HistoryOperations, sources: Sources): HistoryOperations {
-  /** What sources have of these entities. A source that fails is left out. */
-  async function ask(
+export function distributedHistory(dependencies: {
+  readonly local: HistoryOperations;
+  readonly history: HistoryStore;
+  readonly sources: Sources;
+  readonly access: AccessFunction;
+  readonly instancesPerAttribute: number;
+  readonly limits: ReadLimits;
+}): HistoryOperations {
+  const { local, history, sources, access, instancesPerAttribute, limits } = dependencies;
+
+  interface Asked {
+    readonly source: RegistrationInForce;
+    readonly question: Question;
+  }
+
+  /** The sources that may have something, and what each is asked. */
+  function questions(
     caller: Caller,
     operation: string,
-    match: RegistrationMatch,
-    { filter, attributes }: EvolutionSelection,
-  ): Promise<readonly TemporalEvolution[]> {
+    query: EntityQuery,
+    { filter, attributes, lastN }: EvolutionSelection,
+    more: { readonly id?: Iri; readonly split: boolean; readonly whole: boolean },
+  ): readonly Asked[] {
     const { onward } = caller;
-    if (onward === undefined || sources.isLoop(caller)) return [];
-    const asked = sources.inForce(caller, [operation], true).map(async (source) => {
-      const { registration } = source;
-      if (isTemporal(registration) && filter.time !== undefined && !intervalMatches(registration, filter)) return [];
-      const information = matchingInformation(registration, { ...match, ...(attributes ? { attributes } : {}) });
-      const wanted = attributesFor(information, attributes);
-      if (information.length === 0 || wanted?.length === 0) return [];
-      const reply = await sources.ask(caller, source, {
-        method: onward.method,
-        path: onward.path,
-        query: [
-          ...Object.entries(onward.query).filter(([name]) => !OURS.has(name)),
-          ...(wanted ? [['attrs', wanted.map((name) => onward.context.compact(name)).join(',')] as const] : []),
-          ['options', 'sysAttrs'],
-        ],
-        ...(onward.body === undefined ? {} : { body: onward.body }),
+    if (onward === undefined) return [];
+    if (sources.isLoop(caller)) {
+      onward.onWarnings?.([`199 ${sources.alias(caller.tenant)} "a registration loop was detected"`]);
+      return [];
+    }
+    const wanted = more.split ? undefined : (query.anyAttribute ?? attributes);
+    const csf = onward.query['csf'] ?? (isObject(onward.body) ? onward.body['csf'] : undefined);
+    const selection = {
+      matches: (query.anyOf ?? [{}]).map((selector) => ({
+        ...matchOf(query),
+        ...selector,
+        ...(wanted ? { attributes: wanted } : {}),
+      })),
+      anySpace: true as const,
+      ...(query.where ? { where: query.where } : {}),
+      ...(query.scopes ? { scopes: query.scopes } : {}),
+      ...(typeof csf === 'string' ? { filter: parseQ(csf, onward.context, { what: 'csf' }) } : {}),
+    };
+    return sources.inForce(caller, [operation], true).flatMap((source) => {
+      // Sources that say nothing about time may have any (5.9.1); the others what lies in their interval.
+      const about = isTemporal(source.registration) ? { ...selection, temporal: filter } : selection;
+      const information: readonly RegistrationInfo[] = selectedInformation(source, about);
+      if (information.length === 0) return [];
+      const question = temporalQuestionFor(onward, information, wanted, {
+        ...(more.id === undefined ? {} : { id: more.id }),
+        lastN: more.whole ? undefined : lastN,
+        split: more.split,
       });
-      if (reply.kind !== 'answered' || (reply.status !== 200 && reply.status !== 206) || reply.body === undefined) return [];
-      const context = await sources.contextOf(caller, reply.body);
-      return ([reply.body].flat() as readonly JsonValue[]).flatMap((one) => remoteEvolution(one, context));
+      return question === undefined ? [] : [{ source, question }];
     });
-    return (await Promise.all(asked)).flat();
+  }
+
+  /** What one source has: all pages of entities, and, if it must be whole, all of the time that is asked for. */
+  async function gather(
+    caller: Caller,
+    { source, question }: Asked,
+    whole: boolean,
+  ): Promise<{ readonly parts: readonly EvolutionPart[]; readonly warnings: readonly string[] }> {
+    const auxiliary = source.registration.mode === 'auxiliary';
+    const parts: EvolutionPart[] = [];
+    const warnings: string[] = [];
+    let window: Question | undefined = question;
+    for (let asked = 0; window !== undefined; ) {
+      let page: Question | undefined = window;
+      let covered: { readonly from: Instant; readonly to: Instant } | undefined;
+      while (page !== undefined) {
+        if (asked++ >= limits.pages || parts.length >= limits.entities) {
+          warnings.push(`199 ${source.id} "has more than was asked for"`);
+          return { parts, warnings };
+        }
+        const reply = await sources.ask(caller, source, page);
+        if (reply.kind === 'answered') warnings.push(...reply.warnings, ...(reply.cached ? [staleWarning(source)] : []));
+        const warning = warningOf(reply, source);
+        if (warning !== undefined) return { parts, warnings: [...warnings, warning] };
+        if (reply.kind !== 'answered' || reply.status === 404 || reply.body === undefined) break;
+        const context = await sources.contextOf(caller, reply.body);
+        const { range } = reply;
+        if (range !== undefined && (covered === undefined || toMicros(range.to) < toMicros(covered.to))) covered = range;
+        const cut = range && !whole ? { cut: { from: toMicros(range.from), to: toMicros(range.to) } } : {};
+        for (const one of [reply.body].flat() as readonly JsonValue[]) {
+          const evolution = remoteEvolution(one, context);
+          if (evolution !== undefined) parts.push({ evolution: { ...evolution, ...cut }, auxiliary });
+          else warnings.push(`111 ${source.id} "there is something that is no temporal evolution in the reply"`);
+        }
+        page = reply.next === undefined ? undefined : { ...page, ...reply.next };
+      }
+      window = whole && covered !== undefined ? continued(window, covered) : undefined;
+    }
+    return { parts: whole ? joined(parts) : parts, warnings };
+  }
+
+  async function gatherAll(caller: Caller, all: readonly Asked[], whole: boolean): Promise<readonly EvolutionPart[]> {
+    const asked = all.slice(0, limits.sources);
+    const found = await Promise.all(asked.map((one) => gather(caller, one, whole)));
+    const left = all
+      .slice(limits.sources)
+      .map(({ source }) => `199 ${source.id} "was not asked: too many sources are concerned"`);
+    const warnings = [...found.flatMap((one) => one.warnings), ...left];
+    if (warnings.length > 0) caller.onward?.onWarnings?.(warnings);
+    return found.flatMap(({ parts }) => parts);
   }
 
   async function orNothing<T>(found: Promise<T>): Promise<T | DomainError> {
@@ -66,106 +149,154 @@ export function distributedHistory(local: HistoryOperations, sources: Sources): 
     }
   }
 
+  const limited = (selection: EvolutionSelection): HistorySelection => ({
+    ...selection,
+    limitPerAttribute: instancesPerAttribute,
+  });
+  const unlimited = (selection: EvolutionSelection): HistorySelection => ({ ...selection, limitPerAttribute: MOST_INSTANCES });
+
+  /** One evolution as a whole, to be aggregated. @returns undefined if no source has to do with it, or none has anything */
+  async function wholeOf(caller: Caller, id: Iri, selection: EvolutionSelection): Promise<TemporalEvolution | undefined> {
+    const asked = questions(caller, 'retrieveTemporal', { ids: [id] }, selection, { id, split: false, whole: true });
+    if (asked.length === 0) return undefined;
+    demand(access, caller, { operation: 'retrieveTemporal', effect: 'read', ids: [id] });
+    const there = (await gatherAll(caller, asked, true)).filter(({ evolution }) => evolution.id === id);
+    if (there.length === 0) return undefined;
+    const here = await history.evolution(caller.tenant, id, unlimited(selection));
+    return notCut(mergeEvolutions([...(here ? [{ evolution: here, auxiliary: false }] : []), ...there], unlimited(selection)));
+  }
+
+  /** 5.7.4: what is here and there, put together, filtered if entities may be split, a page of it. @returns undefined if no source takes part */
+  async function everywhere(
+    caller: Caller,
+    request: TemporalQuery,
+    selection: HistorySelection,
+    whole: boolean,
+    here: (request: TemporalQuery) => Promise<Evolutions<TemporalEvolution>>,
+  ): Promise<Evolutions<TemporalEvolution> | undefined> {
+    const { onward } = caller;
+    const { query, page } = request;
+    if (onward === undefined || request.local) return undefined;
+    const split = onward.query['splitEntities'] === 'true' || (isObject(onward.body) && onward.body['splitEntities'] === true);
+    const asked = questions(caller, 'queryTemporal', query, request.selection, { split, whole });
+    if (asked.length === 0) return undefined;
+    const { limit, offset = 0, count, ...rest } = page;
+    const { where: _, scopes: __, anyAttribute: ___, ...broad } = query;
+    const { attributes: ____, ...broadSelection } = request.selection;
+    // What may not be asked is refused here, before others are asked. Pages are cut from the whole, so the part that is here must reach as far as the page does.
+    const known = await orNothing(
+      here(
+        split
+          ? { ...request, query: broad, selection: broadSelection, page: { ...rest, limit: limits.entities }, local: true }
+          : { ...request, page: { ...rest, limit: offset + limit, ...(count === undefined ? {} : { count }) } },
+      ),
+    );
+    const ours: Evolutions<TemporalEvolution> = known instanceof DomainError ? NOTHING : known;
+    const there = await gatherAll(caller, asked, whole);
+    const byId = new Map<Iri, EvolutionPart[]>();
+    const parts = [...ours.evolutions.map((evolution) => ({ evolution, auxiliary: false })), ...there];
+    for (const part of parts) {
+      const before = byId.get(part.evolution.id);
+      if (before === undefined) byId.set(part.evolution.id, [part]);
+      else before.push(part);
+    }
+    const mine = new Set(ours.evolutions);
+    const test = compile(query);
+    const merged = [...byId.values()].flatMap((parts) => {
+      const [only, ...others] = parts as [EvolutionPart, ...EvolutionPart[]];
+      const one = others.length === 0 && mine.has(only.evolution) ? only.evolution : mergeEvolutions(parts, selection);
+      return split ? (test(seenDuring(one)) ? (onlyWanted(one, selection) ?? []) : []) : [one];
+    });
+    merged.sort((a, b) => (a.id < b.id ? -1 : 1));
+    if (page.descending) merged.reverse();
+    const found = {
+      evolutions: merged.slice(offset, offset + limit),
+      more: merged.length > offset + limit || (!split && ours.more),
+      ...(count ? { count: merged.length + (split ? 0 : Math.max(0, (ours.count ?? 0) - ours.evolutions.length)) } : {}),
+    };
+    return endTogether(found, selection);
+  }
+
   return {
     ...local,
 
     async retrieveTemporal(caller, id, selection) {
-      if (caller.onward === undefined) return local.retrieveTemporal(caller, id, selection);
-      const [here, there] = await Promise.all([
+      const asked = questions(caller, 'retrieveTemporal', { ids: [id] }, selection, { id, split: false, whole: false });
+      if (asked.length === 0) return local.retrieveTemporal(caller, id, selection);
+      const [here, found] = await Promise.all([
         orNothing(local.retrieveTemporal(caller, id, selection)),
-        ask(caller, 'retrieveTemporal', { ids: [id] }, selection),
+        gatherAll(caller, asked, false),
       ]);
-      const versions = [...(here instanceof DomainError ? [] : [here]), ...there.filter((one) => one.id === id)];
-      const [first, ...more] = versions;
-      if (first === undefined) throw here;
-      return more.reduce((merged, one) => mergeEvolutions(merged, one, selection), first);
+      const there = found.filter(({ evolution }) => evolution.id === id);
+      if (there.length === 0) {
+        if (here instanceof DomainError) throw here;
+        return here;
+      }
+      const ours = here instanceof DomainError ? [] : [{ evolution: here, auxiliary: false }];
+      return mergeEvolutions([...ours, ...there], limited(selection));
     },
 
-    async queryTemporal(caller, asked) {
-      if (caller.onward === undefined || asked.local) return local.queryTemporal(caller, asked);
-      const there = await ask(caller, 'queryTemporal', matchOf(asked.query), asked.selection);
-      if (there.length === 0) return local.queryTemporal(caller, asked);
-      const { limit, offset = 0, count, ...rest } = asked.page;
-      // Pages are cut from the whole, so the part that is here must reach as far as the page does.
-      const page = { ...rest, limit: offset + limit, ...(count === undefined ? {} : { count }) };
-      const here = await local.queryTemporal(caller, { ...asked, page });
-      const byId = new Map(here.evolutions.map((one) => [one.id, one]));
-      const known = byId.size;
-      for (const one of there) {
-        const before = byId.get(one.id);
-        byId.set(one.id, before ? mergeEvolutions(before, one, asked.selection) : one);
-      }
-      const all = [...byId.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
-      return {
-        evolutions: all.slice(offset, offset + limit),
-        more: all.length > offset + limit || here.more,
-        ...(here.count === undefined ? {} : { count: here.count + byId.size - known }),
-        ...(here.cut ? { cut: here.cut } : {}),
-      };
+    async aggregateTemporal(caller, id, selection, aggregation): Promise<AggregatedEvolution> {
+      const whole = await wholeOf(caller, id, selection);
+      if (whole === undefined) return local.aggregateTemporal(caller, id, selection, aggregation);
+      return aggregated(whole, selection, aggregation);
+    },
+
+    async queryTemporal(caller, request) {
+      const found = await everywhere(caller, request, limited(request.selection), false, (asked) =>
+        local.queryTemporal(caller, asked),
+      );
+      return found ?? local.queryTemporal(caller, request);
+    },
+
+    async queryAggregated(caller, request, aggregation) {
+      const { selection } = request;
+      const found = await everywhere(caller, request, unlimited(selection), true, async (asked) => {
+        // Refuses what may not be asked, and who may not ask; the instances are read below, all of them.
+        await local.queryTemporal(caller, { ...asked, page: { ...asked.page, limit: 0 } });
+        return history.query(caller.tenant, asked.query, unlimited(asked.selection), asked.page);
+      });
+      if (found === undefined) return local.queryAggregated(caller, request, aggregation);
+      return { ...found, evolutions: found.evolutions.map((one) => aggregated(notCut(one), selection, aggregation)) };
     },
   };
-}
 
-function remoteEvolution(body: JsonValue, context: Context): readonly TemporalEvolution[] {
-  if (!isObject(body)) return [];
-  try {
-    const { id, types, scopes, attributes } = expandTemporalEntity(body, context);
-    if (id === undefined || types === undefined) return [];
-    const given = new Map(
-      Object.entries(body).map(([name, value]) => [name === 'id' || name === 'type' ? name : context.expand(name), value]),
-    );
-    const timed: Record<Iri, readonly AttributeInstance[]> = {};
-    for (const [name, instances] of Object.entries(attributes) as [Iri, readonly AttributeInstance[]][]) {
-      const sent = [given.get(name) ?? []].flat() as readonly JsonValue[];
-      timed[name] = instances.map((instance, at) => ({ ...instance, ...systemMembers(sent[at]) }));
-    }
-    const createdAt = parseInstant(body['createdAt']) ?? EPOCH;
-    return [
-      {
-        id,
-        types,
-        attributes: timed,
-        createdAt,
-        modifiedAt: parseInstant(body['modifiedAt']) ?? createdAt,
-        ...(scopes ? { scopes } : {}),
-      },
-    ];
-  } catch (error) {
-    // What is no evolution is not made part of one.
-    if (error instanceof DomainError) return [];
-    throw error;
+  function aggregated(
+    evolution: TemporalEvolution,
+    selection: EvolutionSelection,
+    aggregation: Aggregation,
+  ): AggregatedEvolution {
+    const found = aggregateEvolution(evolution, selection, aggregation);
+    refuseIneligible(found, selection);
+    return found;
   }
 }
 
-const EPOCH = '1970-01-01T00:00:00Z' as Instant;
+const NOTHING = { evolutions: [], more: false } as const;
 
-function systemMembers(sent: JsonValue | undefined): { createdAt?: Instant; modifiedAt?: Instant; instanceId?: Iri } {
-  if (!isObject(sent)) return {};
-  const found: { createdAt?: Instant; modifiedAt?: Instant } = {};
-  for (const name of ['createdAt', 'modifiedAt'] as const) {
-    const at = parseInstant((sent as JsonObject)[name]);
-    if (at) found[name] = at;
+/** The windows and pages of one source, put together again. */
+function joined(parts: readonly EvolutionPart[]): readonly EvolutionPart[] {
+  const byId = new Map<Iri, EvolutionPart>();
+  for (const part of parts) {
+    const known = byId.get(part.evolution.id);
+    const all = { filter: { property: 'observedAt' }, limitPerAttribute: Number.POSITIVE_INFINITY } as const;
+    byId.set(part.evolution.id, known ? { ...part, evolution: mergeEvolutions([known, part], all) } : part);
   }
-  return typeof sent['instanceId'] === 'string' ? { ...found, instanceId: sent['instanceId'] as Iri } : found;
+  return [...byId.values()];
 }
 
-/** All instances of both, each once, in order of the time asked for; of those only the newest, if lastN says so. */
-function mergeEvolutions(a: TemporalEvolution, b: TemporalEvolution, { filter, lastN }: EvolutionSelection): TemporalEvolution {
-  const attributes: Record<Iri, readonly AttributeInstance[]> = { ...a.attributes };
-  for (const [name, instances] of Object.entries(b.attributes) as [Iri, readonly AttributeInstance[]][]) {
-    const known = new Map((attributes[name] ?? []).map((one) => [identityOf(one), one]));
-    for (const one of instances) if (!known.has(identityOf(one))) known.set(identityOf(one), one);
-    const merged = [...known.values()].sort((x, y) => timeOf(x, filter.property) - timeOf(y, filter.property));
-    attributes[name] = lastN === undefined ? merged : merged.slice(-lastN);
-  }
-  return { ...a, types: [...new Set([...a.types, ...b.types])], attributes };
+function notCut(evolution: TemporalEvolution): TemporalEvolution {
+  if (evolution.cut === undefined) return evolution;
+  throw new DomainError(
+    'TooComplexQuery',
+    `More than ${MOST_INSTANCES} instances of one attribute of ${evolution.id} would have to be gathered: ask for a shorter time`,
+  );
 }
 
-/** The same measurement, heard of at two places. */
-const identityOf = (one: AttributeInstance): string =>
-  JSON.stringify([one.datasetId, one.observedAt ?? one.instanceId, instanceValue(one), one.deletedAt]);
-
-function timeOf(one: AttributeInstance, property: TimeProperty): number {
-  const at = one[property];
-  return at === undefined ? 0 : toMicros(at);
+/** What the selection names; undefined: nothing of it is there. */
+function onlyWanted(evolution: TemporalEvolution, { attributes: wanted }: HistorySelection): TemporalEvolution | undefined {
+  if (wanted === undefined) return evolution;
+  const names = new Set<string>(wanted);
+  const attributes = Object.fromEntries(Object.entries(evolution.attributes).filter(([name]) => names.has(name)));
+  return Object.keys(attributes).length === 0 ? undefined : { ...evolution, attributes };
 }

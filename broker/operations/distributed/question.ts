@@ -22,14 +22,13 @@ export function attributesFor(
   return wanted === undefined ? registered : registered.filter((name) => wanted.includes(name));
 }
 
-/** What is asked of one source for a query: the client's query, narrowed to what is registered (4.3.6.1). undefined: it cannot have anything. */
-export function queryFor(
+/** The client's query in texts, narrowed to what is registered (4.3.6.1). undefined: the source cannot have anything. */
+function narrowed(
   onward: Onward,
-  registration: Registration,
   information: readonly RegistrationInfo[],
   wanted: readonly Iri[] | undefined,
   split: boolean,
-): Question | undefined {
+): Pairs | undefined {
   const { context } = onward;
   const text = textOf(onward);
   const attributes = attributesFor(information, wanted);
@@ -44,7 +43,7 @@ export function queryFor(
   const patterns = [...new Set(infos.map(({ idPattern }) => idPattern))];
   const idPattern = text['idPattern'] ?? (ids === undefined && patterns.length === 1 ? patterns[0] : undefined);
   const type = text['type'] ?? types?.map((one) => context.compact(one)).join(',');
-  const pairs: Pairs = [
+  return [
     ...(type === undefined ? [] : [['type', type] as const]),
     ...(ids === undefined ? [] : [['id', ids.join(',')] as const]),
     ...(idPattern === undefined || ids !== undefined ? [] : [['idPattern', idPattern] as const]),
@@ -53,6 +52,18 @@ export function queryFor(
       text[name] === undefined || (split && !KEPT_WHEN_SPLIT.includes(name)) ? [] : [[name, text[name]] as const],
     ),
   ];
+}
+
+/** What is asked of one source for a query. undefined: it cannot have anything. */
+export function queryFor(
+  onward: Onward,
+  registration: Registration,
+  information: readonly RegistrationInfo[],
+  wanted: readonly Iri[] | undefined,
+  split: boolean,
+): Question | undefined {
+  const pairs = narrowed(onward, information, wanted, split);
+  if (pairs === undefined) return undefined;
   const byPost =
     onward.method === 'POST'
       ? registration.operations.includes('queryBatch')
@@ -61,6 +72,54 @@ export function queryFor(
   return byPost
     ? { method: 'POST', path: 'entityOperations/query', query, body: bodyFrom(pairs) }
     : { method: 'GET', path: 'entities', query: [...pairs, ...query] };
+}
+
+/** Members of a temporal query (5.2.21), without lastN. */
+const TEMPORAL = ['timerel', 'timeAt', 'endTimeAt', 'timeproperty'];
+
+/**
+ * What is asked of one source for evolutions (5.7.4), or for the one of `id` (5.7.3). undefined: it cannot have anything.
+ * @param lastN how many of the latest instances are needed; undefined: all of them
+ */
+export function temporalQuestionFor(
+  onward: Onward,
+  information: readonly RegistrationInfo[],
+  wanted: readonly Iri[] | undefined,
+  more: { readonly id?: Iri; readonly lastN?: number | undefined; readonly split: boolean },
+): Question | undefined {
+  const { id, lastN, split } = more;
+  const temporalQ = isObject(onward.body) && isObject(onward.body['temporalQ']) ? onward.body['temporalQ'] : {};
+  const text: Readonly<Record<string, JsonValue | undefined>> = onward.method === 'POST' ? temporalQ : onward.query;
+  const asked = narrowed(
+    id === undefined ? onward : { ...onward, method: 'GET', query: { ...onward.query, id } },
+    information,
+    wanted,
+    split,
+  );
+  if (asked === undefined) return undefined;
+  const pairs: Pairs = [
+    ...asked.filter(([name]) => id === undefined || name === 'attrs' || name === 'datasetId'),
+    ...TEMPORAL.flatMap((name) => (typeof text[name] === 'string' ? [[name, text[name]] as const] : [])),
+    ...(lastN === undefined ? [] : [['lastN', String(lastN)] as const]),
+    ['options', 'sysAttrs'],
+  ];
+  const path = id === undefined ? 'temporal/entities' : `temporal/entities/${encodeURIComponent(id).replaceAll('%3A', ':')}`;
+  return { method: 'GET', path, query: pairs };
+}
+
+/** The same question about the time behind what a partial answer covered (6.3.10). undefined: nothing is behind it. */
+export function continued(question: Question, covered: { readonly from: string; readonly to: string }): Question | undefined {
+  const text = Object.fromEntries(question.query);
+  const { timerel, timeAt, endTimeAt, lastN } = text;
+  const rest = question.query.filter(([name]) => !['timerel', 'timeAt', 'endTimeAt', 'limit', 'offset'].includes(name));
+  const between = (from: string, to: string): Question | undefined =>
+    from >= to ? undefined : { ...question, query: [...rest, ['timerel', 'between'], ['timeAt', from], ['endTimeAt', to]] };
+  if (lastN !== undefined) return undefined;
+  if (timerel === 'before' && timeAt !== undefined) return between(covered.to, timeAt);
+  if (timerel === 'between' && endTimeAt !== undefined)
+    return covered.to === timeAt ? undefined : between(covered.to, endTimeAt);
+  if (covered.to === timeAt) return undefined;
+  return { ...question, query: [...rest, ['timerel', 'after'], ['timeAt', covered.to]] };
 }
 
 /** The purge of a client, narrowed to what is registered: nothing else of a source may be deleted (4.3.6.1). undefined: nothing is left of it. */

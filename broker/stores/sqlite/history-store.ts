@@ -1,6 +1,7 @@
 import { aggregatePoints, type DataPoint } from '../../domain/aggregate.ts';
 import type { AttributeInstance } from '../../domain/attribute.ts';
 import type { Entity, EntityFragment } from '../../domain/entity.ts';
+import { cutOf, rangeOf } from '../../domain/evolution.ts';
 import type {
   AggregatedAttribute,
   AggregatedEvolution,
@@ -23,7 +24,7 @@ import type { EntityRows, Parts, Past } from './entity-rows.ts';
 import { SCOPE, tombstone } from './history-rows.ts';
 import { Instances, STORED, spanOf, type TimedInstance } from './instances.ts';
 import { Slices } from './slices.ts';
-import { cutOf, narrowed, type ScopeSpan } from './spans.ts';
+import { narrowed, type ScopeSpan } from './spans.ts';
 
 /** After every id: none begins with this. */
 const LAST_ID = '\u{10ffff}';
@@ -233,11 +234,7 @@ export class SqliteHistoryStore implements HistoryStore {
     const row = this.#find(tenant, id);
     if (!row) return undefined;
     const names = selection.attributes ?? this.#instances.names(row.key).filter((name) => name !== SCOPE);
-    const { time } = selection.filter;
-    const range = {
-      ...(time && time.relation !== 'before' ? { from: time.at } : {}),
-      ...(time && time.relation !== 'after' ? { to: time.relation === 'between' ? time.end : time.at } : {}),
-    };
+    const range = rangeOf(selection.filter);
     const attributes: Record<Iri, AggregatedAttribute[]> = {};
     for (const name of names) {
       for (const points of this.#series(row.key, name, selection).values()) {

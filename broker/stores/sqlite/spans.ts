@@ -1,5 +1,5 @@
 import type { AttributeInstance } from '../../domain/attribute.ts';
-import type { HistorySelection, TemporalFilter } from '../../domain/history.ts';
+import type { TemporalFilter } from '../../domain/history.ts';
 import type { Micros } from '../../domain/time.ts';
 import { spanOf } from './instances.ts';
 
@@ -17,11 +17,4 @@ export function narrowed(filter: TemporalFilter, during: readonly ScopeSpan[]): 
   const at = Math.max(from, Math.min(...during.map((span) => span.from)));
   const end = Math.min(to, Math.max(...during.map((span) => span.to)));
   return { property: filter.property, time: { relation: 'between', at, end } };
-}
-
-/** The span of time that is covered completely (6.3.10): from where was asked to where the first attribute was cut. */
-export function cutOf({ filter, lastN }: HistorySelection, oldest: number, newest: number): { from: number; to: number } {
-  const { time } = filter;
-  if (lastN === undefined) return { from: time && time.relation !== 'before' ? time.at : oldest, to: newest };
-  return { from: oldest, to: time?.relation === 'between' ? time.end : time?.relation === 'before' ? time.at : newest };
 }
