@@ -72,7 +72,7 @@ describe('RegistrationManagementInfo (5.2.34)', () => {
   it('cacheDuration: the same read is answered from the last reply and says so (110), until something is written there', async () => {
     await using far = await source((_, count) => ({ body: car(count) }));
     await using near = await inMemoryBroker({ config: { mqtt: false } });
-    await register(near, far.url, { management: { cacheDuration: 'PT1H' } });
+    await register(near, far.url, { mode: 'redirect', management: { cacheDuration: 'PT1H' } });
     const ask = async (headers: Record<string, string> = {}) => near.request('GET', PATH, undefined, headers);
     const first = await ask();
     expect(first.json().speed.value).toBe(1);
@@ -191,6 +191,20 @@ describe('what is said to a source (4.3.6.6)', () => {
       { type: 'Car', '@context': core },
       { type: 'Auto', '@context': other },
     ]);
+  });
+
+  it('what a proxied source does not cover, and is not here, is told of (5.6.2.4)', async () => {
+    await using far = await source(() => ({ status: 204 }));
+    await using near = await inMemoryBroker({ config: { mqtt: false } });
+    const information = [{ entities: [{ id: CAR, type: 'Car' }], propertyNames: ['speed'] }];
+    await register(near, far.url, { mode: 'exclusive', information });
+    const patch = (body: object) => near.request('PATCH', `${PATH}/attrs`, body);
+    expect((await patch({ speed: { type: 'Property', value: 8 } })).statusCode).toBe(204);
+    const both = await patch({ speed: { type: 'Property', value: 8 }, doors: { type: 'Property', value: 4 } });
+    expect(both.statusCode).toBe(207);
+    expect(both.json().updated).toEqual(['https://uri.etsi.org/ngsi-ld/default-context/speed']);
+    expect(JSON.stringify(both.json().notUpdated)).toContain('doors');
+    expect(far.heard.map(({ body }) => Object.keys(JSON.parse(body)))).toEqual([['speed'], ['speed']]);
   });
 
   it('a source that says 207 and not what, is told of as such, and not taken for a success (5.6.3.4)', async () => {

@@ -109,12 +109,10 @@ export async function distributeWrite(
   }
 
   await Promise.all([...split.shares.map(forward), here()]);
-  if (notHere !== undefined) {
-    // 5.6.2.4: unknown is what is not here "and no matching registrations apply". What a source took care of need not be here as well.
-    const elsewhere = split.local === undefined && (proxied || done > 0);
-    const left = elsewhere ? [] : split.local === 'none' ? [] : split.local?.filter((name) => !updated.has(name));
-    if (left === undefined || left.length > 0) failures.push({ error: notHere, attributes: left });
-  }
+  const ours = split.local === 'none' ? [] : split.local;
+  // What a proxied registration holds elsewhere need not be here as well; what none of them covers is done nowhere.
+  if (notHere !== undefined && (!proxied || (ours !== undefined && ours.length > 0)))
+    failures.push({ error: notHere, attributes: ours });
   if (failures.length === 0) return undefined;
   if (done === 0 && failures.length === 1) throw failures[0]?.error;
   return { id: scope.id, success: done > 0, updated: [...updated], failures };
