@@ -69,6 +69,7 @@ async function run(
     },
     source: { ask: async () => ({ kind: 'unreachable', reason: 'not asked here' }), close: async () => {} },
     sourceTimeoutMs: 100,
+    sourceCacheBytes: 0,
     brokerId: 'test',
     temporalFilter: temporalFilterOf,
   });
