@@ -47,6 +47,7 @@ import { distributedBatch } from './operations/distributed/batch.ts';
 import { distributedDiscovery } from './operations/distributed/discovery.ts';
 import { distributedEntities } from './operations/distributed/entities.ts';
 import { distributedHistory } from './operations/distributed/history.ts';
+import { distributedHistoryProvision } from './operations/distributed/history-writes.ts';
 import { distributedReads } from './operations/distributed/reads.ts';
 import { entityOperations } from './operations/entities.ts';
 import { entityMapOperations } from './operations/entity-maps.ts';
@@ -344,7 +345,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         attributeRoutes(provisionEverywhere),
         batchRoutes(distributedBatch(batchOperations({ entities, clock, access }), sources), { batchLimit: config.batchLimit }),
         discoveryRoutes(distributedDiscovery(discoveryOperations({ entities, access, demandTenant }), sources)),
-        temporalProvisionRoutes(temporal),
+        temporalProvisionRoutes(distributedHistoryProvision(temporal, sources)),
         temporalQueryRoutes(temporalEverywhere, paging, entityMaps),
         snapshotRoutes(snapshots),
         contextRoutes(contexts),

@@ -22,7 +22,7 @@ export function localEntities(local: EntityOperations): DistributedEntityOperati
   return distributedEntities(local, NO_SOURCES);
 }
 
-const NO_SOURCES: Sources = {
+export const NO_SOURCES: Sources = {
   alias: () => '',
   isLoop: () => false,
   inForce: () => [],

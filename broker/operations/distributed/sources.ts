@@ -6,7 +6,7 @@ import type { TenantId } from '../../domain/iri.ts';
 import { isObject, type JsonValue } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
 import { hasExpired } from '../../domain/registration.ts';
-import type { Micros } from '../../domain/time.ts';
+import { type Micros, toMicros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ContextSource, SourceReply, SourceRequest } from '../../ports/context-source.ts';
 import type { RegistrationInForce, RegistrationsInForce } from '../registry/registrations-in-force.ts';
@@ -77,7 +77,9 @@ export function sources(dependencies: {
       const now = clock.micros();
       const { cooldownMs, cacheMicros = 0, endpoint } = registration;
       const failedAt = Math.max(failures.get(endpoint) ?? 0, state.status === 'failed' ? (state.lastFailure ?? 0) : 0);
-      if (cooldownMs !== undefined && failedAt > 0 && now - failedAt < cooldownMs * 1000)
+      // Whoever registers a source anew says that it is there.
+      const coolingDown = cooldownMs !== undefined && failedAt > toMicros(document.modifiedAt);
+      if (coolingDown && now - failedAt < cooldownMs * 1000)
         return { kind: 'timeout', reason: `it failed less than ${cooldownMs} ms ago (cooldown)` };
       const info: Record<string, string> = {};
       for (const { key, value } of registration.info) {

@@ -30,7 +30,9 @@ export type LocalWrite = (rest: readonly Iri[] | undefined) => Promise<UpdateRes
 /**
  * Carries out a write to one entity here and at the sources that it concerns (4.3.6, 5.6).
  * @param operation its name in 4.20
- * @param create    the entity may be created, so that what a source covers as a whole is not for this broker
+ * @param temporal  it is a write to history, which sources of temporal information take part in too; the local part of it that is not known here need not be
+ *                  done if a source did it (5.6.12.4: "If the target … exists locally")
+ * @param onStatus  hears how each source answered that did its part
  * @returns undefined if all of it was done
  * @throws DomainError if there was one target only, and it failed; LoopDetected
  */
@@ -40,8 +42,9 @@ export async function distributeWrite(
   operation: string,
   scope: WriteScope,
   local: LocalWrite,
+  { temporal = false, onStatus }: { readonly temporal?: boolean; onStatus?(status: number): void } = {},
 ): Promise<PartialWrite | undefined> {
-  const known = sources.inForce(caller).filter(({ registration }) => registration.mode !== 'auxiliary');
+  const known = sources.inForce(caller, undefined, temporal).filter(({ registration }) => registration.mode !== 'auxiliary');
   const split = splitWrite(known, (registration) => registration.operations.includes(operation), scope);
   if (split.shares.length === 0) return localOnly(scope, await local(scope.attributes));
   if (sources.isLoop(caller)) throw loop(sources, caller);
@@ -63,6 +66,7 @@ export async function distributeWrite(
       return;
     }
     const reply = await sources.ask(caller, source, questionOf(caller, attributes, scope.attributes));
+    if (reply.kind === 'answered' && reply.status < 300) onStatus?.(reply.status);
     if (reply.kind !== 'answered' || reply.status >= 300) failed(sourceError(reply, source));
     else if (reply.status === 207) partlyDone(reply.body, source, attributes);
     else succeed(attributes);
@@ -111,8 +115,8 @@ export async function distributeWrite(
   await Promise.all([...split.shares.map(forward), here()]);
   const ours = split.local === 'none' ? [] : split.local;
   // What a proxied registration holds elsewhere need not be here as well; what none of them covers is done nowhere.
-  if (notHere !== undefined && (!proxied || (ours !== undefined && ours.length > 0)))
-    failures.push({ error: notHere, attributes: ours });
+  const mayBeMissing = (temporal && done > 0) || (proxied && (ours === undefined || ours.length === 0));
+  if (notHere !== undefined && !mayBeMissing) failures.push({ error: notHere, attributes: ours });
   if (failures.length === 0) return undefined;
   if (done === 0 && failures.length === 1) throw failures[0]?.error;
   return { id: scope.id, success: done > 0, updated: [...updated], failures };

@@ -15,7 +15,7 @@ import { fromStoredText, jsonEquals } from '../../domain/json.ts';
 import { compile } from '../../domain/query/evaluate.ts';
 import type { Condition, EntityQuery } from '../../domain/query/query.ts';
 import type { Stamp } from '../../domain/stamp.ts';
-import type { Instant } from '../../domain/time.ts';
+import { type Instant, toMicros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { HistoryPage, HistoryPageRequest, HistoryStore } from '../../ports/history-store.ts';
 import { candidatesOverTime } from './compile-query.ts';
@@ -215,9 +215,11 @@ export class SqliteHistoryStore implements HistoryStore {
     const told = this.#instances.read(row.key, SCOPE, { filter: { property: 'modifiedAt' } }, TESTED, true, true);
     const span = spanOf(filter);
     if (told.length === 0) return [{ ...span, scopes: known.scopes ?? [] }];
+    // What an entity is created with is true of all that is known of it, also of what was observed before.
+    const created = toMicros(known.createdAt as Instant);
     return told
       .map(({ time, instance }, at) => ({
-        from: time,
+        from: at === 0 && time === created ? Number.NEGATIVE_INFINITY : time,
         to: told[at + 1]?.time ?? Number.POSITIVE_INFINITY,
         scopes: instance.type === 'Property' ? ([instance.value].flat() as readonly string[]) : [],
         instance,

@@ -8,7 +8,8 @@ import { temporalQueryRoutes } from '../../../broker/api/ngsi-ld/temporal-query.
 import { allowEverything } from '../../../broker/domain/access.ts';
 import { DEFAULT_TENANT, type Iri } from '../../../broker/domain/iri.ts';
 import { discoveryOperations } from '../../../broker/operations/discovery.ts';
-import { localEntities } from '../../../broker/operations/distributed/entities.ts';
+import { localEntities, NO_SOURCES } from '../../../broker/operations/distributed/entities.ts';
+import { distributedHistoryProvision } from '../../../broker/operations/distributed/history-writes.ts';
 import { entityOperations } from '../../../broker/operations/entities.ts';
 import { historyOperations } from '../../../broker/operations/history.ts';
 import { queryOperations } from '../../../broker/operations/query.ts';
@@ -38,7 +39,7 @@ beforeEach(async () => {
     routes: {
       '/ngsi-ld/v1': [
         temporalQueryRoutes(history),
-        temporalProvisionRoutes(history),
+        temporalProvisionRoutes(distributedHistoryProvision(history, NO_SOURCES)),
         discoveryRoutes(discoveryOperations(dependencies)),
         attributeRoutes(localEntities(entityOperations({ ...dependencies, history: store.history }))),
       ],
