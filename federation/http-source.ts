@@ -18,6 +18,7 @@ export interface HttpSourceOptions {
 const OURS = new Set([
   'ngsild-tenant', 'via', 'content-length', 'content-type', 'transfer-encoding', 'connection', 'keep-alive', 'host', 'upgrade', 'te', 'trailer', 'expect',
   'accept', 'accept-encoding', 'link', 'contenttype', 'jsonldcontext', 'ngsildconformance',
+  'ngsild-entitymap',
 ]); // biome-ignore format: a list to be read as one
 const CONTEXT_RELATION = 'http://www.w3.org/ns/json-ld#context';
 const BASE = '/ngsi-ld/v1/';
@@ -91,6 +92,8 @@ function headersOf(registration: Registration, request: SourceRequest): Record<s
   const accept = request.info['accept'];
   headers['Accept'] = accept ?? 'application/json';
   headers['Via'] = request.via.map((alias) => (/^\S+\s/.test(alias) ? alias : `1.1 ${alias}`)).join(', ');
+  if (request.entityMap !== undefined)
+    headers['NGSILD-EntityMap'] = `${BASE}entityMaps/${encodeURIComponent(request.entityMap)}`;
   if (registration.tenant !== undefined) headers['NGSILD-Tenant'] = registration.tenant;
   const inside =
     request.info['contentType'] === 'application/ld+json' ||

@@ -23,8 +23,18 @@ export interface Onward {
   readonly path: string;
   readonly query: Readonly<Record<string, string>>;
   readonly body?: JsonValue;
+  /** The EntityMap in use, if one is (5.7.2.4): it alone says who is asked about which entities. */
+  readonly entityMap?: MapInUse;
   /** Hears what was not as it should be, where the answer itself has no place for it (6.3.17). */
   onWarnings?(warnings: readonly string[]): void;
+}
+
+/** What an EntityMap says about context sources, for the entities that are looked for now. */
+export interface MapInUse {
+  /** The entities that the source of a registration has something of. */
+  idsAt(registration: Iri): readonly Iri[];
+  /** The EntityMap that the source itself keeps. */
+  linked(registration: Iri): Iri | undefined;
 }
 
 /** What a write says about one entity, as far as registrations are concerned. */

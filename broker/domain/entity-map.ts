@@ -1,3 +1,4 @@
+import type { MapInUse } from './distribution.ts';
 import { badRequest } from './errors.ts';
 import type { Period } from './history.ts';
 import { type Iri, isIri } from './iri.ts';
@@ -45,6 +46,14 @@ export function updatedMap(map: EntityMap, fragment: JsonObject, now: Micros, li
   if (expiresAt === undefined) return map;
   const wanted = toMicros(instant(expiresAt, 'expiresAt'));
   return { ...map, expiresAt: fromMicros(Math.min(wanted, now + limits.longestLifetimeS * 1e6)) };
+}
+
+/** What the map says about context sources (5.5.14). @param ids the entities that are looked for */
+export function inUse({ sources = {}, linkedMaps = {} }: EntityMap, ids: readonly Iri[]): MapInUse {
+  return {
+    idsAt: (registration) => ids.filter((id) => sources[id]?.includes(registration)),
+    linked: (registration) => linkedMaps[registration],
+  };
 }
 
 /** As 5.2.39 shows it. */

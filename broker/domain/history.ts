@@ -39,6 +39,8 @@ export interface TemporalEvolution {
   readonly modifiedAt: Instant;
   readonly deletedAt?: Instant;
   readonly attributes: Readonly<Record<Iri, readonly AttributeInstance[]>>;
+  /** If several brokers took part: the registrations whose sources have something of it; "@none" stands for this broker (5.2.39). */
+  heldBy?(): readonly string[];
   /** Present if `limitPerAttribute` cut something: the span of time that the answer covers completely. */
   readonly cut?: { readonly from: Micros; readonly to: Micros };
 }
@@ -70,6 +72,8 @@ export interface AggregatedEvolution {
   readonly id: Iri;
   readonly types: readonly Iri[];
   readonly scopes?: readonly string[];
+  /** As in {@link TemporalEvolution}. */
+  heldBy?(): readonly string[];
   readonly attributes: Readonly<Record<Iri, readonly AggregatedAttribute[]>>;
 }
 

@@ -35,6 +35,8 @@ export type IdsAt = (
   readonly more: boolean;
   /** Who has something of an entity (5.2.39); absent: this broker alone has all of them. */
   heldBy?(id: Iri): readonly string[];
+  /** The EntityMaps that context sources keep, by registration. */
+  readonly linkedMaps?: Readonly<Record<Iri, Iri>>;
 }>;
 
 /** What matches the query among some ids. */
@@ -142,6 +144,7 @@ export function entityMapOperations({
       demand(access, caller, { operation: 'createEntityMap', effect: 'read' });
       const ids = new Set<Iri>();
       const sources: Record<Iri, readonly string[]> = {};
+      let linkedMaps: Readonly<Record<Iri, Iri>> | undefined;
       for (let offset = 0; ; ) {
         const part = await idsAt(offset, AT_ONCE);
         for (const id of part.ids) {
@@ -149,6 +152,7 @@ export function entityMapOperations({
           const holders = part.heldBy?.(id) ?? [];
           if (holders.some((holder) => holder !== '@none')) sources[id] = holders;
         }
+        linkedMaps = part.linkedMaps ?? linkedMaps;
         if (ids.size > limits.entities) {
           throw new DomainError(
             'TooManyResults',
@@ -164,6 +168,7 @@ export function entityMapOperations({
         expiresAt: endOf(clock.micros(), lifetime, limits),
         ids: [...ids],
         sources,
+        ...(linkedMaps && Object.keys(linkedMaps).length > 0 ? { linkedMaps } : {}),
         madeFor,
       };
       await remember(caller.tenant, map);

@@ -1,3 +1,4 @@
+import type { Iri } from '../domain/iri.ts';
 import type { JsonValue } from '../domain/json.ts';
 import type { Registration } from '../domain/registration.ts';
 import type { Instant } from '../domain/time.ts';
@@ -16,6 +17,8 @@ export interface SourceRequest {
   /** contextSourceInfo that is to be conveyed, by name (4.3.6.5). */
   readonly info: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
+  /** The EntityMap that the source keeps for us (5.5.14). */
+  readonly entityMap?: Iri;
 }
 
 export type SourceReply =

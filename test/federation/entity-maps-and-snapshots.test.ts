@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { inMemoryBroker, type TestBroker } from '../support/broker.ts';
+import { source } from './source.ts';
 
 const BASE = '/ngsi-ld/v1';
 const car = (number: number, speed: number) => ({ id: `urn:x:Car:${number}`, type: 'Car', speed });
@@ -49,6 +50,92 @@ describe('4.5.25: EntityMaps over several brokers', () => {
     expect(await page(2)).toEqual(['3']);
     const local = await at.near.request('GET', `${BASE}/entityMaps?type=Car&local=true`);
     expect(Object.keys((local.json() as { entityMap: object }).entityMap)).toEqual(['urn:x:Car:1', 'urn:x:Car:2']);
+  });
+});
+
+describe('5.7.2.4, 5.14.4.4: an EntityMap in use alone says who is asked', () => {
+  const far = car(3, 30);
+  /** A source of cars with EntityMaps of its own, or without. */
+  const cars = (maps: boolean) =>
+    source(({ url }) => {
+      if (url.startsWith(`${BASE}/entityMaps`))
+        return maps
+          ? {
+              status: 201,
+              body: {
+                id: 'urn:map:far',
+                type: 'EntityMap',
+                expiresAt: '2099-01-01T00:00:00Z',
+                entityMap: { [far.id]: ['@none'] },
+              },
+            }
+          : { status: 404 };
+      return {
+        body: url.includes(`/entities/`)
+          ? { ...far, speed: { type: 'Property', value: 30 } }
+          : [{ ...far, speed: { type: 'Property', value: 30 } }],
+      };
+    });
+  async function neighbour(endpoint: string) {
+    const near = await inMemoryBroker({ config: { brokerId: 'near', mqtt: false } });
+    await near.request('POST', `${BASE}/entityOperations/create`, [car(1, 10), car(2, 20)]);
+    await near.request('POST', `${BASE}/csourceRegistrations`, {
+      id: 'urn:r:far',
+      type: 'ContextSourceRegistration',
+      information: [{ entities: [{ type: 'Car' }] }],
+      endpoint,
+    });
+    return near;
+  }
+
+  it('sources make maps of their own, which are linked, and are asked for what is theirs through these', async () => {
+    await using there = await cars(true);
+    await using near = await neighbour(there.url);
+    const first = await near.request('GET', `${BASE}/entities?type=Car&limit=2&entityMap=true`);
+    expect(first.statusCode).toBe(201);
+    expect(ids(first.json())).toEqual(['1', '2']);
+    // What the page needs is here: the source was asked for its map, and nothing else.
+    expect(there.heard.map(({ url }) => url.split('?')[0])).toEqual([`${BASE}/entityMaps`]);
+    const reference = String(first.headers['ngsild-entitymap']);
+    expect((await near.request('GET', reference)).json()).toMatchObject({ linkedMaps: { 'urn:r:far': 'urn:map:far' } });
+    const headers = { 'NGSILD-EntityMap': reference };
+    const second = await near.request('GET', `${BASE}/entities?type=Car&limit=2&offset=2`, undefined, headers);
+    expect(ids(second.json())).toEqual(['3']);
+    expect(there.heard).toHaveLength(2);
+    expect(there.heard[1]?.headers['ngsild-entitymap']).toContain('urn%3Amap%3Afar');
+    expect(new URL(there.heard[1]?.url ?? '', there.url).searchParams.get('id')).toBe(far.id);
+  });
+
+  it('a source that has none is asked for the entities, and later for those that it had', async () => {
+    await using there = await cars(false);
+    await using near = await neighbour(there.url);
+    const made = await near.request('GET', `${BASE}/entityMaps?type=Car`);
+    expect(made.json()).toMatchObject({ entityMap: { [far.id]: ['urn:r:far'] } });
+    expect(made.json()).not.toHaveProperty('linkedMaps');
+    const headers = { 'NGSILD-EntityMap': String(made.headers['ngsild-entitymap']) };
+    const asked = there.heard.length;
+    expect(ids((await near.request('GET', `${BASE}/entities?type=Car&limit=2`, undefined, headers)).json())).toEqual([
+      '1',
+      '2',
+    ]);
+    expect(there.heard).toHaveLength(asked);
+    expect(ids((await near.request('GET', `${BASE}/entities?type=Car&offset=2`, undefined, headers)).json())).toEqual(['3']);
+    expect(there.heard.at(-1)?.headers).not.toHaveProperty('ngsild-entitymap');
+  });
+
+  it('for one entity too (5.7.1.4)', async () => {
+    await using there = await cars(false);
+    await using near = await neighbour(there.url);
+    const made = await near.request('GET', `${BASE}/entities/${far.id}?entityMap=true`);
+    const reference = String(made.headers['ngsild-entitymap']);
+    expect((await near.request('GET', reference)).json()).toMatchObject({ entityMap: { [far.id]: ['urn:r:far'] } });
+    const headers = { 'NGSILD-EntityMap': reference };
+    const asked = there.heard.length;
+    expect((await near.request('GET', `${BASE}/entities/${far.id}`, undefined, headers)).json().speed.value).toBe(30);
+    expect(there.heard).toHaveLength(asked + 1);
+    // The map has nothing of car 1 at the source.
+    expect((await near.request('GET', `${BASE}/entities/urn:x:Car:1`, undefined, headers)).json().speed.value).toBe(10);
+    expect(there.heard).toHaveLength(asked + 1);
   });
 });
 

@@ -1,41 +1,10 @@
-import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { inMemoryBroker, type TestBroker } from '../support/broker.ts';
+import { source } from './source.ts';
 
 const CAR = 'urn:ngsi-ld:Car:1';
 const PATH = `/ngsi-ld/v1/entities/${CAR}`;
 const car = (speed: number) => ({ id: CAR, type: 'Car', speed: { type: 'Property', value: speed } });
-
-interface Heard {
-  readonly method: string;
-  readonly url: string;
-  readonly headers: IncomingMessage['headers'];
-  readonly body: string;
-}
-
-/** A context source that answers what it is told to, and remembers what it was asked. */
-async function source(answer: (heard: Heard, count: number) => { status?: number; body?: unknown } | undefined) {
-  const heard: Heard[] = [];
-  const server = createServer(async (request, response) => {
-    let body = '';
-    for await (const chunk of request) body += chunk;
-    const one = { method: request.method ?? '', url: request.url ?? '', headers: request.headers, body };
-    heard.push(one);
-    const reply = answer(one, heard.length);
-    // undefined: never
-    if (reply) response.writeHead(reply.status ?? 200).end(reply.body === undefined ? '' : JSON.stringify(reply.body));
-  });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  return {
-    heard,
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((closed) => server.close(closed));
-    },
-  };
-}
 
 async function register(broker: TestBroker, endpoint: string, more: Record<string, unknown> = {}, id = 'urn:r:1') {
   const answer = await broker.request('POST', '/ngsi-ld/v1/csourceRegistrations', {

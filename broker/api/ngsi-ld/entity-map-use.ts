@@ -1,4 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { MapInUse } from '../../domain/distribution.ts';
+import { inUse } from '../../domain/entity-map.ts';
 import type { Period } from '../../domain/history.ts';
 import type { Iri } from '../../domain/iri.ts';
 import { parsePeriod } from '../../domain/period.ts';
@@ -45,7 +47,8 @@ export async function mappedQuery<T extends { readonly id: Iri }>(
   query: {
     readonly paging: Paging;
     readonly idsAt: IdsAt;
-    readonly matchesOf: MatchesOf<T>;
+    /** @param map what the EntityMap says about context sources, for these ids */
+    matchesOf(ids: readonly Iri[], map: MapInUse): ReturnType<MatchesOf<T>>;
     readonly madeFor: string;
     readonly among: readonly Iri[] | undefined;
   },
@@ -55,21 +58,33 @@ export async function mappedQuery<T extends { readonly id: Iri }>(
   const map = known ?? (await operations.createEntityMap(request.caller, query.idsAt, query.madeFor, text.lifetime));
   if (known === undefined) reply.code(201);
   sendEntityMapLocation(request, reply, map, known && reference);
-  return operations.pageOf(request.caller, map, query.paging, query.matchesOf, query.madeFor, query.among);
+  const matchesOf: MatchesOf<T> = (ids) => query.matchesOf(ids, inUse(map, ids));
+  return operations.pageOf(request.caller, map, query.paging, matchesOf, query.madeFor, query.among);
 }
 
-/** An EntityMap for the retrieval of one entity (5.7.1.4, 5.7.3.4), if it asks for one or refers to one. */
+/** The EntityMap that a request refers to; undefined: it refers to none, or that has ended. */
+export function referredMap(request: FastifyRequest, operations: EntityMapOperations): Promise<EntityMap | undefined> {
+  const reference = entityMapReference(request);
+  return reference === undefined ? Promise.resolve(undefined) : operations.referredMap(request.caller, reference);
+}
+
+/**
+ * An EntityMap for the retrieval of one entity (5.7.1.4, 5.7.3.4), if it asks for one or refers to one.
+ * @param known  the one that it refers to
+ * @param heldBy who has something of the entity, if others took part
+ */
 export async function mappedRetrieval(
   request: FastifyRequest,
   reply: FastifyReply,
   operations: EntityMapOperations,
   text: EntityMapText,
   id: Iri,
+  known?: EntityMap,
+  heldBy?: () => readonly string[],
 ): Promise<void> {
   const reference = entityMapReference(request);
   if (reference === undefined && !text.entityMap) return;
-  const known = reference === undefined ? undefined : await operations.referredMap(request.caller, reference);
-  const alone: IdsAt = async () => ({ ids: [id], more: false });
+  const alone: IdsAt = async () => ({ ids: [id], more: false, ...(heldBy ? { heldBy } : {}) });
   const map = known ?? (await operations.createEntityMap(request.caller, alone, id, text.lifetime));
   sendEntityMapLocation(request, reply, map, known && reference);
 }

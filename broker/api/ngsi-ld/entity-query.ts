@@ -2,6 +2,7 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller } from '../../domain/access.ts';
 import { conformTo } from '../../domain/conformance.ts';
 import type { Entity } from '../../domain/entity.ts';
+import { inUse } from '../../domain/entity-map.ts';
 import { badRequest, DomainError, notFound } from '../../domain/errors.ts';
 import type { Iri } from '../../domain/iri.ts';
 import { type JsonValue, parseExact } from '../../domain/json.ts';
@@ -23,7 +24,7 @@ import {
 import { onwardCallerIn, tellSources, warn } from '../http/onward.ts';
 import { PAGING_LIMITS, type PagingLimits, pagingHeaders, pagingOf } from '../http/paging.ts';
 import { bodyOf, contextOf, iriParameter, listParameter, optionsOf, parameter } from '../http/request.ts';
-import { entityMapText, mappedRetrieval, readEntityMapText } from './entity-map-use.ts';
+import { entityMapText, mappedRetrieval, readEntityMapText, referredMap } from './entity-map-use.ts';
 import { findEverywhere, mappedEntities } from './mapped-query.ts';
 import {
   keyOf,
@@ -293,11 +294,14 @@ export const entityQueryRoutes =
     ): Promise<FastifyReply> {
       const { types, representation, rendering, joined, mapped } = prepared;
       const caller = onwardCallerIn(request, prepared.context);
-      const gathered = caller.onward && (await distributed?.retrieveEntity(caller, id, types, representation));
+      const { onward } = caller;
+      const map = await referredMap(request, maps);
+      const through = onward && map ? { ...caller, onward: { ...onward, entityMap: inUse(map, [id]) } } : caller;
+      const gathered = onward && (await distributed?.retrieveEntity(through, id, types, representation));
       if (gathered !== undefined) warn(reply, gathered.warnings);
       const found = gathered?.found ?? (await operations.retrieveEntity(request.caller, id, types, representation)).entity;
       if (found instanceof DomainError) throw found;
-      await mappedRetrieval(request, reply, maps, mapped, id);
+      await mappedRetrieval(request, reply, maps, mapped, id, map, gathered?.heldBy);
       if (joined) return sendJoinedEntity(request, reply, prepared, found, joined);
       return sendEntity(request, reply, prepared, id, rendering.write(found));
     }

@@ -1,9 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller } from '../../domain/access.ts';
+import type { MapInUse } from '../../domain/distribution.ts';
 import type { Entity } from '../../domain/entity.ts';
-import type { Iri } from '../../domain/iri.ts';
 import type { EntityQuery } from '../../domain/query/query.ts';
 import type { Representation } from '../../domain/representation.ts';
+import type { Candidates } from '../../operations/distributed/candidates.ts';
 import type { DistributedReads } from '../../operations/distributed/reads.ts';
 import type { EntityMapOperations, IdsAt, MappedPage } from '../../operations/entity-maps.ts';
 import type { QueryOperations, QueryRequest } from '../../operations/query.ts';
@@ -11,20 +12,22 @@ import type { Paging } from '../http/paging.ts';
 import { type EntityMapText, mappedQuery } from './entity-map-use.ts';
 
 /** Executes a query, here or also elsewhere. */
-export type FindEntities = (asked: QueryRequest) => Promise<{
-  readonly entities: readonly Entity[];
-  readonly more: boolean;
-  /** If others took part: who has something of an entity. */
-  heldBy?(id: Iri): readonly string[];
-}>;
+export interface FindEntities {
+  /** @param map the EntityMap in use says who is asked */
+  entities(asked: QueryRequest, map?: MapInUse): Promise<{ readonly entities: readonly Entity[]; readonly more: boolean }>;
+  /** All that there is elsewhere and here, without its content. undefined: nobody else is concerned */
+  candidates(asked: QueryRequest): Promise<Candidates | undefined>;
+}
 
 /** The ids that a query finds, a part at a time, as an EntityMap wants them (5.14.4). */
 export function entityIdsAt(find: FindEntities, asked: QueryRequest): IdsAt {
   const { order } = asked.page;
   return async (offset, limit) => {
     const page = { limit, offset, ...(order === undefined ? {} : { order }) };
-    const { entities, more, heldBy } = await find({ ...asked, page });
-    return { ids: entities.map(({ id }) => id), more, ...(heldBy === undefined ? {} : { heldBy }) };
+    const candidates = offset === 0 && order === undefined ? await find.candidates({ ...asked, page }) : undefined;
+    if (candidates !== undefined) return { ...candidates, more: false };
+    const { entities, more } = await find.entities({ ...asked, page });
+    return { ids: entities.map(({ id }) => id), more };
   };
 }
 
@@ -42,7 +45,8 @@ export function mappedEntities(
   return mappedQuery(request, reply, maps, text, {
     paging,
     idsAt: entityIdsAt(find, asked),
-    matchesOf: async (ids) => (await find({ ...asked, query: { ...query, ids }, page: { limit: ids.length } })).entities,
+    matchesOf: async (ids, map) =>
+      (await find.entities({ ...asked, query: { ...query, ids }, page: { limit: ids.length } }, map)).entities,
     madeFor: madeFor(query, local),
     among: query.ids,
   });
@@ -56,14 +60,23 @@ export function findEverywhere(
   representation: Representation,
   onWarnings: (warnings: readonly string[]) => void,
 ): FindEntities {
-  return async (asked) => {
-    const gathered = caller.onward && (await distributed?.queryEntities(caller, asked, representation));
-    if (gathered !== undefined) {
-      onWarnings(gathered.warnings);
-      return gathered.found;
-    }
-    const { entities, more } = await operations.queryEntities(caller, asked);
-    return { more, entities: entities.map(({ entity }) => entity) };
+  const { onward } = caller;
+  return {
+    async entities(asked, map) {
+      const through = onward && map ? { ...caller, onward: { ...onward, entityMap: map } } : caller;
+      const gathered = onward && (await distributed?.queryEntities(through, asked, representation));
+      if (gathered !== undefined) {
+        onWarnings(gathered.warnings);
+        return gathered.found;
+      }
+      const { entities, more } = await operations.queryEntities(caller, asked);
+      return { more, entities: entities.map(({ entity }) => entity) };
+    },
+    async candidates(asked) {
+      const gathered = onward && (await distributed?.candidates(caller, asked, representation));
+      if (gathered !== undefined) onWarnings(gathered.warnings);
+      return gathered?.found;
+    },
   };
 }
 

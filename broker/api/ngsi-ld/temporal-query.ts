@@ -1,5 +1,7 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller } from '../../domain/access.ts';
+import type { MapInUse } from '../../domain/distribution.ts';
+import { inUse } from '../../domain/entity-map.ts';
 import { badRequest, notFound } from '../../domain/errors.ts';
 import type { Iri } from '../../domain/iri.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
@@ -19,6 +21,7 @@ import {
   mappedQuery,
   mappedRetrieval,
   readEntityMapText,
+  referredMap,
 } from './entity-map-use.ts';
 import { madeFor } from './mapped-query.ts';
 import {
@@ -110,14 +113,15 @@ export const temporalQueryRoutes =
           temporalText(request),
         );
         const { selection, representation, form, temporal } = asked;
-        const caller = warningCaller(request, reply, context);
+        const map = entityMaps && (await referredMap(request, entityMaps));
+        const caller = through(warningCaller(request, reply, context), map && inUse(map, [id]));
         if (form === 'aggregatedValues') {
           const found = await operations.aggregateTemporal(caller, id, selection, aggregationOf(temporal));
-          if (entityMaps !== undefined) await mappedRetrieval(request, reply, entityMaps, mapped, id);
+          if (entityMaps !== undefined) await mappedRetrieval(request, reply, entityMaps, mapped, id, map, found.heldBy);
           return send(request, reply, context, media, textOf(aggregateWriter(context, representation)(found), id));
         }
         const found = await operations.retrieveTemporal(caller, id, selection);
-        if (entityMaps !== undefined) await mappedRetrieval(request, reply, entityMaps, mapped, id);
+        if (entityMaps !== undefined) await mappedRetrieval(request, reply, entityMaps, mapped, id, map, found.heldBy);
         if (found.cut !== undefined) partial(reply, found.cut, selection);
         return send(
           request,
@@ -196,7 +200,8 @@ export const temporalQueryRoutes =
         const aggregation = aggregationOf(temporal);
         const page = await mappedQuery(request, reply, maps, mapped, {
           ...rest,
-          matchesOf: async (ids) => (await operations.queryAggregated(caller, among(ids), aggregation)).evolutions,
+          matchesOf: async (ids, map) =>
+            (await operations.queryAggregated(through(caller, map), among(ids), aggregation)).evolutions,
         });
         pagingHeaders(request, reply, paging, page, media);
         return send(
@@ -210,8 +215,8 @@ export const temporalQueryRoutes =
       let cut: { readonly from: Micros; readonly to: Micros } | undefined;
       const page = await mappedQuery(request, reply, maps, mapped, {
         ...rest,
-        matchesOf: async (ids) => {
-          const found = await operations.queryTemporal(caller, among(ids));
+        matchesOf: async (ids, map) => {
+          const found = await operations.queryTemporal(through(caller, map), among(ids));
           if (found.cut !== undefined) {
             cut = {
               from: Math.max(cut?.from ?? found.cut.from, found.cut.from),
@@ -227,6 +232,10 @@ export const temporalQueryRoutes =
       return send(request, reply, context, media, texts(page.items, writer, media, context));
     }
   };
+
+/** The caller, with the EntityMap that says who is asked (5.7.4.4). */
+const through = (caller: Caller, map: MapInUse | undefined): Caller =>
+  caller.onward && map ? { ...caller, onward: { ...caller.onward, entityMap: map } } : caller;
 
 /** A query of 5.7.4 or 5.14.5, read. @throws DomainError BadRequestData */
 export function readTemporalQuery(
@@ -258,7 +267,8 @@ export function evolutionIdsAt(
   return async (offset, limit) => {
     const page = { limit: Math.min(limit, EVOLUTIONS_AT_ONCE), offset, ...(descending ? { descending } : {}) };
     const { evolutions, more } = await operations.queryTemporal(caller, { ...asked, page });
-    return { ids: evolutions.map(({ id }) => id), more };
+    const held = new Map(evolutions.map(({ id, heldBy }) => [id, heldBy]));
+    return { ids: [...held.keys()], more, heldBy: (id) => held.get(id)?.() ?? [] };
   };
 }
 

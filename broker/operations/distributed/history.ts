@@ -21,13 +21,18 @@ import {
 import type { RegistrationInForce } from '../registry/registrations-in-force.ts';
 import { selectedInformation } from '../registry/selection.ts';
 import { matchOf } from './entities.ts';
-import { continued, temporalQuestionFor } from './question.ts';
-import type { ReadLimits } from './reads.ts';
+import { isSplit, type ReadLimits } from './gathering.ts';
+import { continued, temporalQuestionFor, throughMap } from './question.ts';
 import { remoteEvolution } from './remote-evolution.ts';
 import { type Question, type Sources, staleWarning, warningOf } from './sources.ts';
 
 /** Instances of one attribute that are put together from several places to be aggregated. */
 const MOST_INSTANCES = 100_000;
+
+/** A part, and whose it is: a registration's, or "@none" for this broker (5.2.39). */
+interface Held extends EvolutionPart {
+  readonly by: string;
+}
 
 /**
  * Reading evolutions that are spread over several brokers (5.7.3, 5.7.4): the instances of all of them, each once, and what is aggregated is what was put
@@ -80,12 +85,16 @@ export function distributedHistory(dependencies: {
       const about = isTemporal(source.registration) ? { ...selection, temporal: filter } : selection;
       const information: readonly RegistrationInfo[] = selectedInformation(source, about);
       if (information.length === 0) return [];
-      const question = temporalQuestionFor(onward, information, wanted, {
-        ...(more.id === undefined ? {} : { id: more.id }),
-        lastN: more.whole ? undefined : lastN,
-        split: more.split,
-      });
-      return question === undefined ? [] : [{ source, question }];
+      const mapped = throughMap(onward, source.id);
+      const question =
+        mapped &&
+        temporalQuestionFor(mapped.onward, information, wanted, {
+          ...(more.id === undefined ? {} : { id: more.id }),
+          lastN: more.whole ? undefined : lastN,
+          split: more.split,
+        });
+      if (question === undefined) return [];
+      return [{ source, question: mapped?.entityMap === undefined ? question : { ...question, entityMap: mapped.entityMap } }];
     });
   }
 
@@ -93,10 +102,11 @@ export function distributedHistory(dependencies: {
   async function gather(
     caller: Caller,
     { source, question }: Asked,
+    { filter }: Pick<EvolutionSelection, 'filter'>,
     whole: boolean,
-  ): Promise<{ readonly parts: readonly EvolutionPart[]; readonly warnings: readonly string[] }> {
+  ): Promise<{ readonly parts: readonly Held[]; readonly warnings: readonly string[] }> {
     const auxiliary = source.registration.mode === 'auxiliary';
-    const parts: EvolutionPart[] = [];
+    const parts: Held[] = [];
     const warnings: string[] = [];
     let window: Question | undefined = question;
     for (let asked = 0; window !== undefined; ) {
@@ -118,19 +128,24 @@ export function distributedHistory(dependencies: {
         const cut = range && !whole ? { cut: { from: toMicros(range.from), to: toMicros(range.to) } } : {};
         for (const one of [reply.body].flat() as readonly JsonValue[]) {
           const evolution = remoteEvolution(one, context);
-          if (evolution !== undefined) parts.push({ evolution: { ...evolution, ...cut }, auxiliary });
+          if (evolution !== undefined) parts.push({ evolution: { ...evolution, ...cut }, auxiliary, by: source.id });
           else warnings.push(`111 ${source.id} "there is something that is no temporal evolution in the reply"`);
         }
         page = reply.next === undefined ? undefined : { ...page, ...reply.next };
       }
       window = whole && covered !== undefined ? continued(window, covered) : undefined;
     }
-    return { parts: whole ? joined(parts) : parts, warnings };
+    return { parts: whole ? joined(parts, filter) : parts, warnings };
   }
 
-  async function gatherAll(caller: Caller, all: readonly Asked[], whole: boolean): Promise<readonly EvolutionPart[]> {
+  async function gatherAll(
+    caller: Caller,
+    all: readonly Asked[],
+    selection: EvolutionSelection,
+    whole: boolean,
+  ): Promise<readonly Held[]> {
     const asked = all.slice(0, limits.sources);
-    const found = await Promise.all(asked.map((one) => gather(caller, one, whole)));
+    const found = await Promise.all(asked.map((one) => gather(caller, one, selection, whole)));
     const left = all
       .slice(limits.sources)
       .map(({ source }) => `199 ${source.id} "was not asked: too many sources are concerned"`);
@@ -160,10 +175,10 @@ export function distributedHistory(dependencies: {
     const asked = questions(caller, 'retrieveTemporal', { ids: [id] }, selection, { id, split: false, whole: true });
     if (asked.length === 0) return undefined;
     demand(access, caller, { operation: 'retrieveTemporal', effect: 'read', ids: [id] });
-    const there = (await gatherAll(caller, asked, true)).filter(({ evolution }) => evolution.id === id);
+    const there = (await gatherAll(caller, asked, selection, true)).filter(({ evolution }) => evolution.id === id);
     if (there.length === 0) return undefined;
     const here = await history.evolution(caller.tenant, id, unlimited(selection));
-    return notCut(mergeEvolutions([...(here ? [{ evolution: here, auxiliary: false }] : []), ...there], unlimited(selection)));
+    return notCut(together([...(here ? [ours(here)] : []), ...there], unlimited(selection)));
   }
 
   /** 5.7.4: what is here and there, put together, filtered if entities may be split, a page of it. @returns undefined if no source takes part */
@@ -177,7 +192,7 @@ export function distributedHistory(dependencies: {
     const { onward } = caller;
     const { query, page } = request;
     if (onward === undefined || request.local) return undefined;
-    const split = onward.query['splitEntities'] === 'true' || (isObject(onward.body) && onward.body['splitEntities'] === true);
+    const split = isSplit(onward);
     const asked = questions(caller, 'queryTemporal', query, request.selection, { split, whole });
     if (asked.length === 0) return undefined;
     const { limit, offset = 0, count, ...rest } = page;
@@ -191,30 +206,30 @@ export function distributedHistory(dependencies: {
           : { ...request, page: { ...rest, limit: offset + limit, ...(count === undefined ? {} : { count }) } },
       ),
     );
-    const ours: Evolutions<TemporalEvolution> = known instanceof DomainError ? NOTHING : known;
-    const there = await gatherAll(caller, asked, whole);
-    const byId = new Map<Iri, EvolutionPart[]>();
-    const parts = [...ours.evolutions.map((evolution) => ({ evolution, auxiliary: false })), ...there];
+    const found: Evolutions<TemporalEvolution> = known instanceof DomainError ? NOTHING : known;
+    const there = await gatherAll(caller, asked, request.selection, whole);
+    const byId = new Map<Iri, Held[]>();
+    const parts = [...found.evolutions.map(ours), ...there];
     for (const part of parts) {
       const before = byId.get(part.evolution.id);
       if (before === undefined) byId.set(part.evolution.id, [part]);
       else before.push(part);
     }
-    const mine = new Set(ours.evolutions);
+    const mine = new Set(found.evolutions);
     const test = compile(query);
     const merged = [...byId.values()].flatMap((parts) => {
-      const [only, ...others] = parts as [EvolutionPart, ...EvolutionPart[]];
-      const one = others.length === 0 && mine.has(only.evolution) ? only.evolution : mergeEvolutions(parts, selection);
+      const [only, ...others] = parts as [Held, ...Held[]];
+      const one = others.length === 0 && mine.has(only.evolution) ? only.evolution : together(parts, selection);
       return split ? (test(seenDuring(one)) ? (onlyWanted(one, selection) ?? []) : []) : [one];
     });
     merged.sort((a, b) => (a.id < b.id ? -1 : 1));
     if (page.descending) merged.reverse();
-    const found = {
+    const answer = {
       evolutions: merged.slice(offset, offset + limit),
-      more: merged.length > offset + limit || (!split && ours.more),
-      ...(count ? { count: merged.length + (split ? 0 : Math.max(0, (ours.count ?? 0) - ours.evolutions.length)) } : {}),
+      more: merged.length > offset + limit || (!split && found.more),
+      ...(count ? { count: merged.length + (split ? 0 : Math.max(0, (found.count ?? 0) - found.evolutions.length)) } : {}),
     };
-    return endTogether(found, selection);
+    return endTogether(answer, selection);
   }
 
   return {
@@ -225,15 +240,14 @@ export function distributedHistory(dependencies: {
       if (asked.length === 0) return local.retrieveTemporal(caller, id, selection);
       const [here, found] = await Promise.all([
         orNothing(local.retrieveTemporal(caller, id, selection)),
-        gatherAll(caller, asked, false),
+        gatherAll(caller, asked, selection, false),
       ]);
       const there = found.filter(({ evolution }) => evolution.id === id);
       if (there.length === 0) {
         if (here instanceof DomainError) throw here;
         return here;
       }
-      const ours = here instanceof DomainError ? [] : [{ evolution: here, auxiliary: false }];
-      return mergeEvolutions([...ours, ...there], limited(selection));
+      return together([...(here instanceof DomainError ? [] : [ours(here)]), ...there], limited(selection));
     },
 
     async aggregateTemporal(caller, id, selection, aggregation): Promise<AggregatedEvolution> {
@@ -268,18 +282,26 @@ export function distributedHistory(dependencies: {
   ): AggregatedEvolution {
     const found = aggregateEvolution(evolution, selection, aggregation);
     refuseIneligible(found, selection);
-    return found;
+    const { heldBy } = evolution;
+    return heldBy ? { ...found, heldBy } : found;
   }
 }
 
 const NOTHING = { evolutions: [], more: false } as const;
 
+const ours = (evolution: TemporalEvolution): Held => ({ evolution, auxiliary: false, by: '@none' });
+
+function together(parts: readonly Held[], selection: HistorySelection): TemporalEvolution {
+  const heldBy = [...new Set(parts.map(({ by }) => by))];
+  return { ...mergeEvolutions(parts, selection), heldBy: () => heldBy };
+}
+
 /** The windows and pages of one source, put together again. */
-function joined(parts: readonly EvolutionPart[]): readonly EvolutionPart[] {
-  const byId = new Map<Iri, EvolutionPart>();
+function joined(parts: readonly Held[], filter: HistorySelection['filter']): readonly Held[] {
+  const byId = new Map<Iri, Held>();
+  const all = { filter, limitPerAttribute: Number.POSITIVE_INFINITY };
   for (const part of parts) {
     const known = byId.get(part.evolution.id);
-    const all = { filter: { property: 'observedAt' }, limitPerAttribute: Number.POSITIVE_INFINITY } as const;
     byId.set(part.evolution.id, known ? { ...part, evolution: mergeEvolutions([known, part], all) } : part);
   }
   return [...byId.values()];

@@ -54,6 +54,22 @@ function narrowed(
   ];
 }
 
+/** The request as it concerns one source, if an EntityMap is in use (5.7.2.4). undefined: the map has nothing there. */
+export function throughMap(onward: Onward, registration: Iri): { onward: Onward; entityMap?: Iri } | undefined {
+  const { entityMap } = onward;
+  if (entityMap === undefined) return { onward };
+  const ids = entityMap.idsAt(registration);
+  if (ids.length === 0) return undefined;
+  const linked = entityMap.linked(registration);
+  const more = linked === undefined ? {} : { entityMap: linked };
+  if (onward.method !== 'POST' || !isObject(onward.body))
+    return { onward: { ...onward, query: { ...onward.query, id: ids.join(',') } }, ...more };
+  // The map holds what the selectors of the query found; their types still travel.
+  const given: readonly JsonValue[] = Array.isArray(onward.body['entities']) ? onward.body['entities'] : [{}];
+  const entities = given.filter(isObject).map(({ idPattern: _, ...selector }) => ({ ...selector, id: ids }));
+  return { onward: { ...onward, body: { ...onward.body, entities } }, ...more };
+}
+
 /** What is asked of one source for a query. undefined: it cannot have anything. */
 export function queryFor(
   onward: Onward,

@@ -3,40 +3,36 @@ import { type Contribution, contributions, mergeVersions, type Part, type Versio
 import type { Entity } from '../../domain/entity.ts';
 import { badRequest, DomainError, notFound } from '../../domain/errors.ts';
 import type { Iri } from '../../domain/iri.ts';
-import { isObject, type JsonValue } from '../../domain/json.ts';
 import { compile } from '../../domain/query/evaluate.ts';
-import { parseQ } from '../../domain/query/parse/q.ts';
-import type { EntityQuery, TypeSelection } from '../../domain/query/query.ts';
+import type { TypeSelection } from '../../domain/query/query.ts';
 import { refuseTooDeep, refuseTooWide } from '../../domain/query/too-wide.ts';
 import { typesMatch } from '../../domain/query/types.ts';
-import { matchingInformation, type RegistrationInfo } from '../../domain/registration.ts';
+import { matchingInformation } from '../../domain/registration.ts';
 import { hasAnyOf, type Representation } from '../../domain/representation.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { SourceReply } from '../../ports/context-source.ts';
 import type { EntityStore } from '../../ports/entity-store.ts';
 import { concerned as concernedOf, type QueryRequest } from '../query.ts';
 import type { RegistrationInForce } from '../registry/registrations-in-force.ts';
-import { selectedInformation } from '../registry/selection.ts';
-import { matchOf } from './entities.ts';
-import { attributesFor, queryFor } from './question.ts';
-import { remoteEntity } from './remote-entity.ts';
-import { type Question, type Sources, staleWarning, warningOf } from './sources.ts';
-
-/** What was found, and what was not as it should be (6.3.17). */
-export interface Gathered<T> {
-  readonly found: T;
-  readonly warnings: readonly string[];
-}
+import { candidates, type FindCandidates } from './candidates.ts';
+import {
+  type Gathered,
+  gathering,
+  isSplit,
+  type ReadLimits,
+  type Reply,
+  throughLinked,
+  tooMany,
+  wantedAttributes,
+} from './gathering.ts';
+import { attributesFor, queryFor, throughMap } from './question.ts';
+import type { Question, Sources } from './sources.ts';
 
 /** An answer that several sources took part in. */
 export interface Answer<T> extends Gathered<T> {
+  /** For a retrieval: the registrations that have something of the entity; "@none" stands for this broker (5.2.39). */
+  heldBy?(): readonly string[];
   /** What each of them contributed, how fresh, and what is missing and why. Worked out only if it is asked for. */
   madeOf(): readonly Contribution[];
-}
-
-/** What one source sent. */
-interface Reply extends Gathered<readonly Entity[]> {
-  readonly tookMs: number;
 }
 
 export interface DistributedPage {
@@ -56,21 +52,14 @@ export interface DistributedReads {
     types: TypeSelection | undefined,
     representation: Representation,
   ): Promise<Answer<Entity | DomainError> | undefined>;
+  /** 5.14.4: which entities there are, here and elsewhere, without their content. @returns undefined if no source is concerned */
+  readonly candidates: FindCandidates;
   /** 5.7.2. @returns undefined if no source is concerned. @throws DomainError BadRequestData: an order, which only a local query has */
   queryEntities(
     caller: Caller,
     request: QueryRequest,
     representation: Representation,
   ): Promise<Answer<DistributedPage> | undefined>;
-}
-
-/** More entities are not gathered for one answer; what is left out is warned of. */
-export interface ReadLimits {
-  readonly entities: number;
-  /** Pages asked of one source. */
-  readonly pages: number;
-  /** Sources asked for one answer. */
-  readonly sources: number;
 }
 
 export function distributedReads(dependencies: {
@@ -81,49 +70,12 @@ export function distributedReads(dependencies: {
   readonly limits: ReadLimits;
 }): DistributedReads {
   const { entities, sources, clock, access, limits } = dependencies;
-
-  /** The entities in a reply, and its warnings. */
-  async function read(caller: Caller, source: RegistrationInForce, reply: SourceReply): Promise<Gathered<readonly Entity[]>> {
-    const behind = reply.kind === 'answered' ? [...reply.warnings, ...(reply.cached ? [staleWarning(source)] : [])] : [];
-    const warning = warningOf(reply, source);
-    if (warning !== undefined) return { found: [], warnings: [...behind, warning] };
-    if (reply.kind !== 'answered' || reply.status === 404 || reply.body === undefined) return { found: [], warnings: behind };
-    const invalid = (what: string) =>
-      warningOf({ kind: 'answered', status: 200, invalid: what, warnings: [] }, source) as string;
-    try {
-      const found: Entity[] = [];
-      for (const one of [reply.body].flat() as readonly JsonValue[]) {
-        if (!isObject(one)) throw badRequest('there is something that is no entity in the reply');
-        found.push(remoteEntity(one, await sources.contextOf(caller, one), clock.now()));
-      }
-      return { found, warnings: behind };
-    } catch (error) {
-      if (!(error instanceof DomainError)) throw error;
-      return { found: [], warnings: [...behind, invalid(error.message)] };
-    }
-  }
-
-  /** Everything that a source has for a question, page after page. */
-  async function gather(caller: Caller, source: RegistrationInForce, question: Question): Promise<Reply> {
-    const began = clock.micros();
-    const found: Entity[] = [];
-    const warnings: string[] = [];
-    let next: Question | undefined = question;
-    for (let page = 0; next !== undefined; page++) {
-      if (page >= limits.pages || found.length >= limits.entities) {
-        warnings.push(`199 ${source.id} "has more than ${found.length} entities, of which no more were asked for"`);
-        break;
-      }
-      const reply: SourceReply = await sources.ask(caller, source, next);
-      const part = await read(caller, source, reply);
-      found.push(...part.found);
-      warnings.push(...part.warnings);
-      next = reply.kind === 'answered' && reply.next && part.found.length > 0 ? { ...next, ...reply.next } : undefined;
-    }
-    return { found, warnings, tookMs: Math.round((clock.micros() - began) / 1000) };
-  }
+  const parts = gathering({ sources, clock, limits });
+  const { gather, concernedBy, loopWarning } = parts;
 
   return {
+    candidates: candidates({ ...dependencies, ...parts }),
+
     async retrieveEntity(caller, id, types, representation) {
       const { onward } = caller;
       if (onward === undefined) return undefined;
@@ -143,12 +95,14 @@ export function distributedReads(dependencies: {
         const match = { ids: [id], ...(types ? { types } : {}), ...(wanted ? { attributes: wanted } : {}) };
         const information = matchingInformation(source.registration, match);
         if (information.length === 0) return [];
+        const mapped = throughMap(onward, source.id);
+        if (mapped === undefined) return [];
         const attributes = attributesFor(information, wanted);
         const query = { id, ...(onward.query['type'] === undefined ? {} : { type: onward.query['type'] }) };
         const question = source.registration.operations.includes('retrieveEntity')
           ? retrieveFor(attributes)
           : queryFor({ ...onward, method: 'GET', query }, source.registration, information, wanted, false);
-        return question === undefined ? [] : [{ source, question }];
+        return question === undefined ? [] : [{ source, question: throughLinked(question, mapped) }];
       });
       if (all.length === 0) return undefined;
       const concerned = all.slice(0, limits.sources);
@@ -173,9 +127,11 @@ export function distributedReads(dependencies: {
         (looping ? [] : concerned).map(({ source }) => source),
         remote,
       );
+      const heldBy = holders(() => parts);
       const answer = (found: Entity | DomainError) => ({
         found,
         warnings,
+        heldBy: () => heldBy(id),
         madeOf: () => contributions(found instanceof DomainError ? [] : [found], parts),
       });
       if (merged === undefined)
@@ -198,12 +154,12 @@ export function distributedReads(dependencies: {
       demand(access, caller, { operation: 'queryEntities', effect: 'read', ...concernedOf(query) });
       if (page.order !== undefined)
         throw badRequest('An order needs local=true, because other context sources take part (5.7.2.4)');
-      const split =
-        onward.query['splitEntities'] === 'true' || (isObject(onward.body) && onward.body['splitEntities'] === true);
+      const split = isSplit(onward);
       const looping = sources.isLoop(caller);
       const all = (looping ? [] : concerned).flatMap(({ source, information }) => {
-        const question = queryFor(onward, source.registration, information, wanted, split);
-        return question === undefined ? [] : [{ source, question }];
+        const mapped = throughMap(onward, source.id);
+        const question = mapped && queryFor(mapped.onward, source.registration, information, wanted, split);
+        return question === undefined ? [] : [{ source, question: throughLinked(question, mapped) }];
       });
       const questions = all.slice(0, limits.sources);
       const end = (page.offset ?? 0) + page.limit;
@@ -264,35 +220,6 @@ export function distributedReads(dependencies: {
       };
     },
   };
-
-  /** The request was here before: what is here is answered, and nobody is asked again (Table 6.3.17-1). */
-  function loopWarning(caller: Caller): string {
-    return `199 ${sources.alias(caller.tenant)} "a registration loop was detected"`;
-  }
-
-  function concernedBy(
-    caller: Caller,
-    query: EntityQuery,
-    wanted: readonly Iri[] | undefined,
-  ): readonly { source: RegistrationInForce; information: readonly RegistrationInfo[] }[] {
-    const { onward } = caller;
-    const csf = onward?.query['csf'] ?? (isObject(onward?.body) ? onward.body['csf'] : undefined);
-    const filter = typeof csf === 'string' && onward ? parseQ(csf, onward.context, { what: 'csf' }) : undefined;
-    const selectors = query.anyOf ?? [{}];
-    const selection = {
-      matches: selectors.map((selector) => ({ ...matchOf(query), ...selector, ...(wanted ? { attributes: wanted } : {}) })),
-      anySpace: true as const,
-      ...(query.where ? { where: query.where } : {}),
-      ...(query.scopes ? { scopes: query.scopes } : {}),
-      ...(filter ? { filter } : {}),
-    };
-    const found: { source: RegistrationInForce; information: readonly RegistrationInfo[] }[] = [];
-    for (const source of sources.inForce(caller, QUERY_OPERATIONS)) {
-      const information = selectedInformation(source, selection);
-      if (information.length > 0) found.push({ source, information });
-    }
-    return found;
-  }
 }
 
 /** This broker first, then the sources as they were asked. */
@@ -312,12 +239,7 @@ function partsOf(
   ];
 }
 
-/** Sources that were not asked, because one answer is not made of any number of them. */
-const tooMany = (left: readonly { readonly source: RegistrationInForce }[]): readonly string[] =>
-  left.map(({ source }) => `199 ${source.id} "was not asked: too many sources are concerned"`);
-
 const RETRIEVE_OPERATIONS = ['retrieveEntity', 'queryEntity', 'queryBatch'] as const;
-const QUERY_OPERATIONS = ['queryEntity', 'queryBatch'] as const;
 
 /** Who has something of an entity; worked out when it is asked for first. */
 function holders(parts: () => readonly Part[]): (id: Iri) => readonly string[] {
@@ -335,11 +257,4 @@ function holders(parts: () => readonly Part[]): (id: Iri) => readonly string[] {
     }
     return by.get(id) ?? [];
   };
-}
-
-/** The attributes that the answer will show; undefined: any. */
-function wantedAttributes({ attrs, pick }: Representation): readonly Iri[] | undefined {
-  if (attrs !== undefined) return attrs;
-  const picked = [...(pick ?? [])].filter((name) => !name.startsWith('@') && !name.endsWith('/ngsi-ld/scope'));
-  return picked.length > 0 ? picked : undefined;
 }

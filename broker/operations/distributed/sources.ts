@@ -14,7 +14,7 @@ import { inOwnTerms, inTermsOf, inVersion, type Worded } from './in-terms-of.ts'
 import { replyCache } from './reply-cache.ts';
 
 /** What is asked of a source; the rest follows from registration and request. */
-export type Question = Pick<SourceRequest, 'method' | 'path' | 'query' | 'body'> & {
+export type Question = Pick<SourceRequest, 'method' | 'path' | 'query' | 'body' | 'entityMap'> & {
   /** By which names are read, if not by the @context of the request: elements of a batch can bring their own. */
   readonly context?: Context;
 };
@@ -92,7 +92,7 @@ export function sources(dependencies: {
       const isRead = isConsumption(question);
       if (!isRead) replies.forget(owner);
       const cached = isRead && cacheMicros > 0;
-      const key = cached ? JSON.stringify([document.modifiedAt, question.method, worded, query, info]) : '';
+      const key = cached ? JSON.stringify([document.modifiedAt, question.method, question.entityMap, worded, query, info]) : '';
       const known = cached ? replies.get(owner, key, now) : undefined;
       if (known !== undefined) return { ...known, cached: true };
       const reply = await source.ask(registration, {
@@ -101,6 +101,7 @@ export function sources(dependencies: {
         query,
         via: [...onward.via, alias(caller.tenant)],
         info,
+        ...(question.entityMap === undefined ? {} : { entityMap: question.entityMap }),
         timeoutMs: Math.min(registration.timeoutMs ?? timeoutMs, timeoutMs),
       });
       // 404 says that there is nothing, which is an answer like any other (6.3.17).

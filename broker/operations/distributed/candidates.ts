@@ -1,0 +1,124 @@
+import { type AccessFunction, type Caller, demand } from '../../domain/access.ts';
+import { type Iri, isIri } from '../../domain/iri.ts';
+import { isObject } from '../../domain/json.ts';
+import type { EntityQuery } from '../../domain/query/query.ts';
+import { refuseTooDeep, refuseTooWide } from '../../domain/query/too-wide.ts';
+import type { Representation } from '../../domain/representation.ts';
+import type { EntityStore } from '../../ports/entity-store.ts';
+import { concerned as concernedOf, type QueryRequest } from '../query.ts';
+import type { RegistrationInForce } from '../registry/registrations-in-force.ts';
+import { type Gathered, type Gathering, isSplit, type ReadLimits, tooMany, wantedAttributes } from './gathering.ts';
+import { queryFor } from './question.ts';
+import { type Question, type Sources, warningOf } from './sources.ts';
+
+/** What an EntityMap is made of (5.14.4.4). */
+export interface Candidates {
+  /** In ascending order. */
+  readonly ids: readonly Iri[];
+  heldBy(id: Iri): readonly string[];
+  /** By registration, where the source keeps an EntityMap of its own. */
+  readonly linkedMaps: Readonly<Record<Iri, Iri>>;
+}
+
+/** 5.14.4: finds them. @returns undefined if no source is concerned */
+export type FindCandidates = (
+  caller: Caller,
+  request: QueryRequest,
+  representation: Representation,
+) => Promise<Gathered<Candidates> | undefined>;
+
+export function candidates({
+  entities,
+  sources,
+  access,
+  limits,
+  gather,
+  concernedBy,
+  loopWarning,
+}: Gathering & {
+  readonly entities: EntityStore;
+  readonly sources: Sources;
+  readonly access: AccessFunction;
+  readonly limits: ReadLimits;
+}): FindCandidates {
+  /** The ids that a source has for a question: from an EntityMap that it makes, if it can (5.14.4.4), else from the entities themselves. */
+  async function idsOf(
+    caller: Caller,
+    source: RegistrationInForce,
+    question: Question,
+  ): Promise<Gathered<readonly Iri[]> & { readonly linked?: Iri }> {
+    if (source.registration.operations.includes('createEntityMapQueryEntity')) {
+      const lifetime = caller.onward?.query['entityMapLifetime'];
+      const query = [
+        ...question.query.filter(([name]) => name !== 'options'),
+        ...(lifetime === undefined ? [] : [['entityMapLifetime', lifetime] as const]),
+      ];
+      const reply = await sources.ask(caller, source, { ...question, path: 'entityMaps', query });
+      const behind = reply.kind === 'answered' ? reply.warnings : [];
+      if (reply.kind === 'answered' && reply.status < 300 && isObject(reply.body) && isObject(reply.body['entityMap'])) {
+        const { id, entityMap } = reply.body;
+        return { found: Object.keys(entityMap).filter(isIri), warnings: behind, ...(isIri(id) ? { linked: id } : {}) };
+      }
+      // Whoever cannot make one says so by whatever error (5.5.14); whoever does not answer will not answer a query either.
+      if (reply.kind !== 'answered') return { found: [], warnings: [warningOf(reply, source) as string] };
+    }
+    const { found, warnings } = await gather(caller, source, question);
+    return { found: found.map(({ id }) => id), warnings };
+  }
+
+  async function idsHere(caller: Caller, query: EntityQuery): Promise<readonly Iri[]> {
+    const ids: Iri[] = [];
+    for (let after: Iri | undefined; ; after = ids.at(-1)) {
+      const page = await entities.query(caller.tenant, query, {
+        limit: IDS_AT_ONCE,
+        ...(after === undefined ? {} : { after }),
+      });
+      for (const { id } of page.entities) ids.push(id);
+      if (!page.more || page.entities.length === 0) return ids;
+    }
+  }
+
+  return async (caller, { query, local, joinLevel }, representation) => {
+    const { onward } = caller;
+    if (onward === undefined || local) return undefined;
+    const wanted = query.anyAttribute ?? wantedAttributes(representation);
+    const concerned = concernedBy(caller, query, wanted);
+    if (concerned.length === 0) return undefined;
+    refuseTooWide(query, local);
+    refuseTooDeep(query.where, joinLevel);
+    demand(access, caller, { operation: 'queryEntities', effect: 'read', ...concernedOf(query) });
+    const split = isSplit(onward);
+    const looping = sources.isLoop(caller);
+    const all = (looping ? [] : concerned).flatMap(({ source, information }) => {
+      const question = queryFor(onward, source.registration, information, wanted, split);
+      return question === undefined ? [] : [{ source, question }];
+    });
+    const asked = all.slice(0, limits.sources);
+    const { where: _, scopes: __, anyAttribute: ___, ...broad } = query;
+    const [here, ...there] = await Promise.all([
+      idsHere(caller, split ? broad : query),
+      ...asked.map(({ source, question }) => idsOf(caller, source, question)),
+    ]);
+    const held = new Map<Iri, string[]>(here.map((id) => [id, ['@none']]));
+    const linkedMaps: Record<Iri, Iri> = {};
+    for (const [at, { found, linked }] of there.entries()) {
+      const { id: registration } = asked[at]!.source;
+      if (linked !== undefined) linkedMaps[registration] = linked;
+      for (const id of new Set(found)) {
+        const known = held.get(id);
+        if (known === undefined) held.set(id, [registration]);
+        else known.push(registration);
+      }
+    }
+    return {
+      found: { ids: [...held.keys()].sort(), heldBy: (id) => held.get(id) ?? [], linkedMaps },
+      warnings: [
+        ...(looping ? [loopWarning(caller)] : []),
+        ...tooMany(all.slice(limits.sources)),
+        ...there.flatMap((one) => one.warnings),
+      ],
+    };
+  };
+}
+
+const IDS_AT_ONCE = 1000;
