@@ -233,6 +233,11 @@ export const SETTINGS = {
     'Bound of the replies of context sources that are kept because their registration has a cacheDuration; 0: none is',
     'bytes',
   ),
+  splitEntities: flag(
+    'MIZAR_SPLIT_ENTITIES',
+    false,
+    'Whether single entities are taken to be spread over several brokers where a subscription does not say (splitEntities)',
+  ),
   sourceFanOut: whole(
     'MIZAR_SOURCE_FAN_OUT',
     100,

@@ -7,6 +7,7 @@ import pino, { type Logger } from 'pino';
 import { deviceIntake } from '../adapters/intake.ts';
 import { checkMapping } from '../adapters/interpret.ts';
 import { httpSource } from '../federation/http-source.ts';
+import { copyRoutes } from './api/admin/copies.ts';
 import { deliveryRoutes } from './api/admin/deliveries.ts';
 import { type HealthReport, operatorRoutes } from './api/admin/health.ts';
 import { metrics } from './api/admin/metrics.ts';
@@ -22,6 +23,7 @@ import { entityMapRoutes } from './api/ngsi-ld/entity-maps.ts';
 import { entityQueryRoutes } from './api/ngsi-ld/entity-query.ts';
 import { identityRoutes } from './api/ngsi-ld/identity.ts';
 import { registrationRoutes } from './api/ngsi-ld/registrations.ts';
+import { REMOTE_NOTIFICATIONS, remoteNotificationRoutes } from './api/ngsi-ld/remote-notifications.ts';
 import { renderingCache } from './api/ngsi-ld/rendering.ts';
 import { snapshotCaller, snapshotRoutes } from './api/ngsi-ld/snapshots.ts';
 import { REGISTRATION_SUBSCRIPTIONS, SUBSCRIPTIONS, subscriptionRoutes } from './api/ngsi-ld/subscriptions.ts';
@@ -38,8 +40,11 @@ import { contextLoader } from './egress/context-loader.ts';
 import { egressGuard } from './egress/guard.ts';
 import { httpNotifier, notifierByScheme } from './egress/http-notifier.ts';
 import { mqttNotifier } from './egress/mqtt-notifier.ts';
+import { addFigures } from './figures.ts';
 import { batchOperations } from './operations/batch.ts';
 import { contextOperations } from './operations/contexts/operations.ts';
+import { copyOperations } from './operations/copies/operator.ts';
+import { subscribedEntities } from './operations/copies/union.ts';
 import { deliveryOperations } from './operations/deliveries.ts';
 import { deviceOperations } from './operations/devices.ts';
 import { discoveryOperations } from './operations/discovery.ts';
@@ -49,6 +54,7 @@ import { distributedEntities } from './operations/distributed/entities.ts';
 import { distributedHistory } from './operations/distributed/history.ts';
 import { distributedHistoryProvision } from './operations/distributed/history-writes.ts';
 import { distributedReads } from './operations/distributed/reads.ts';
+import { type DistributedSubscriptions, distributedSubscriptions } from './operations/distributed-subscriptions.ts';
 import { entityOperations } from './operations/entities.ts';
 import { entityMapOperations } from './operations/entity-maps.ts';
 import { sweepExpired } from './operations/expiry.ts';
@@ -59,6 +65,7 @@ import { backOff } from './operations/notify/back-off.ts';
 import { messageNumbers } from './operations/notify/messages.ts';
 import { notifications } from './operations/notify/notifications.ts';
 import { periodicNotifications } from './operations/notify/periodic.ts';
+import { splitEntities } from './operations/notify/split-entities.ts';
 import { subscriptionsInForce } from './operations/notify/subscriptions-in-force.ts';
 import { queryOperations } from './operations/query.ts';
 import { contextSourceRegistry } from './operations/registry.ts';
@@ -80,6 +87,7 @@ export interface Broker {
   readonly app: FastifyInstance;
   readonly store: SqliteStore;
   readonly notifications: ReturnType<typeof notifications>;
+  readonly distributed: DistributedSubscriptions;
   readonly logger: Logger;
   /** Begins to listen. @returns where */
   listen(): Promise<{ readonly url: string; readonly mqttUrl: string | undefined }>;
@@ -92,6 +100,11 @@ export interface Replacements {
   readonly clock?: Clock;
   readonly logger?: Logger;
 }
+
+const isAnyAddress = (host: string): boolean => host === '0.0.0.0' || host === '::';
+
+/** Where others reach this broker, if that is said; otherwise it is where it listens. */
+const reachable = ({ publicUrl }: Config): string | undefined => (publicUrl === '' ? undefined : publicUrl.replace(/\/$/, ''));
 
 /** Ties the rooms together. The only place that names a concrete store, notifier and transport. */
 export async function buildBroker(config: Config, replacements: Replacements = {}): Promise<Broker> {
@@ -144,27 +157,6 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   const number = await messageNumbers(messages);
   const joinLimits = { levels: config.joinLevels, entities: config.joinedEntities };
   const linked = linkedReader({ entities, limits: joinLimits });
-  const delivery = notifications({
-    feed,
-    deliveries,
-    subscriptions,
-    linked,
-    notifier,
-    clock,
-    timeoutMs: config.notificationTimeoutMs,
-    backOff: retries,
-    onError,
-  });
-  const periodic = periodicNotifications({
-    subscriptions,
-    entities,
-    linked,
-    notifier,
-    clock,
-    timeoutMs: config.notificationTimeoutMs,
-    onError,
-  });
-
   const registry = contextSourceRegistry({
     documents,
     entities,
@@ -185,39 +177,63 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     temporalFilter: temporalFilterOf,
   });
   const { sources } = registry;
+  const readLimits = { entities: config.sourceEntities, pages: 100, sources: config.sourceFanOut };
+  const everywhere = distributedReads({ entities, sources, clock, access, limits: readLimits });
+  const split = splitEntities({
+    reads: everywhere,
+    entities,
+    linked,
+    clock,
+    hasSources: registry.hasSources,
+    byDefault: config.splitEntities,
+  });
+  const delivery = notifications({
+    feed,
+    deliveries,
+    subscriptions,
+    linked,
+    split,
+    notifier,
+    clock,
+    timeoutMs: config.notificationTimeoutMs,
+    backOff: retries,
+    onError,
+  });
+  const periodic = periodicNotifications({
+    subscriptions,
+    find: subscribedEntities({ entities, reads: everywhere, resolveContext, splits: split.splits }),
+    linked,
+    notifier,
+    clock,
+    timeoutMs: config.notificationTimeoutMs,
+    onError,
+  });
+
+  let listeningAt = reachable(config);
+  const distributed = distributedSubscriptions({
+    registry,
+    subscriptions,
+    split,
+    splitByDefault: config.splitEntities,
+    linked,
+    resolveContext,
+    documents,
+    messages,
+    number,
+    notifier,
+    clock,
+    timeoutMs: config.notificationTimeoutMs,
+    backOff: retries,
+    endpoint: () => (listeningAt === undefined ? undefined : `${listeningAt}${REMOTE_NOTIFICATIONS}`),
+    onError,
+  });
 
   let ready = false;
   const renderings = renderingCache(config.cacheBytes);
   const paging = { ...PAGING_LIMITS, maxLimit: config.pageLimit };
+  let mqtt: MqttServer | undefined;
   const figures = metrics();
-  figures.add('store', async () => ({ waiting_writes: store.waitingWrites(), changes_total: await feed.head() }), {
-    waiting_writes: 'Writes that wait for their transaction',
-    changes_total: 'Changes committed since the data folder was made',
-  });
-  figures.add(
-    'notifications',
-    async () => {
-      const { delivered, failed, waiting, lag } = await delivery.figures();
-      const queues = [...(await deliveries.endpoints()), ...(await messages.endpoints())];
-      const parked = queues.reduce((sum, { waiting: count }) => sum + count, 0);
-      return {
-        delivered_total: delivered,
-        failed_total: failed,
-        waiting,
-        lag,
-        parked,
-        dead: (await deliveries.dead(10_000)).length + (await messages.dead(10_000)).length,
-      };
-    },
-    {
-      delivered_total: 'Notifications that their endpoint accepted',
-      failed_total: 'Attempts that failed',
-      waiting: 'Notifications on their way, in memory',
-      lag: 'Committed changes that subscriptions have not looked at yet',
-      parked: 'Deliveries that wait on disk for their endpoint',
-      dead: 'Deliveries given up (dead-letter list)',
-    },
-  );
+  addFigures(figures, { store, delivery, distributed, mqtt: () => mqtt?.figures() });
 
   async function health(): Promise<HealthReport> {
     const stored = store.ready();
@@ -257,23 +273,9 @@ export async function buildBroker(config: Config, replacements: Replacements = {
 
   const provision = entityOperations({ entities, history, clock, access });
   const provisionEverywhere = distributedEntities(provision, sources);
-  const readLimits = { entities: config.sourceEntities, pages: 100, sources: config.sourceFanOut };
-  const everywhere = distributedReads({ entities, sources, clock, access, limits: readLimits });
   const devices = await deviceOperations({ documents, access, resolveContext, checkMapping });
   const intake = deviceIntake({ ingest: ingest({ entities, clock, access }), directory: devices, now: clock.now });
-  let mqtt: MqttServer | undefined;
   devices.onRevoked((session) => mqtt?.disconnect(session));
-  figures.add('mqtt', () => ({ ...(mqtt?.figures() ?? {}) }), {
-    connections: 'Open MQTT connections',
-    connections_total: 'MQTT connections accepted',
-    refused_connections_total: 'MQTT connections refused: credentials, limits',
-    messages_total: 'Publications of devices',
-    accepted_total: 'Publications that were stored',
-    refused_total: 'Publications that were acknowledged and not stored: unknown sender, broken payload',
-    unavailable_total: 'Publications given back because the store was not available',
-    oversize_total: 'Packets above the limit, which closed their connection',
-    waiting: 'Publications that wait for their commit',
-  });
 
   const demandTenant = (tenant: TenantId) => requireTenant(entities, tenant);
   const instancesPerAttribute = config.temporalLimit;
@@ -302,6 +304,9 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     clock,
     access,
     newId: () => `urn:ngsi-ld:Subscription:${randomUUID()}` as Iri,
+    isLoop: sources.isLoop,
+    onChange: distributed.changed,
+    forget: distributed.forget,
     joinLevels: config.joinLevels,
   });
   const snapshots = snapshotOperations({
@@ -326,6 +331,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   const resume = (endpoint: string) => {
     // Each kind of queue knows its own names.
     registry.resume(endpoint);
+    distributed.resume(endpoint);
     delivery.resume(endpoint);
   };
   const app = await httpServer({
@@ -356,10 +362,12 @@ export async function buildBroker(config: Config, replacements: Replacements = {
           version: VERSION,
         }),
         registrationRoutes(registry.registrations),
-        subscriptionRoutes(registry.subscriptions, REGISTRATION_SUBSCRIPTIONS),
+        subscriptionRoutes(distributed.registrationSubscriptions, REGISTRATION_SUBSCRIPTIONS),
         subscriptionRoutes(subscriptionsApi, SUBSCRIPTIONS),
       ],
       '': [
+        remoteNotificationRoutes(distributed.receive),
+        copyRoutes(copyOperations(distributed.records, access)),
         provisioningRoutes(devices, VERSION),
         measureRoutes(intake.http),
         deliveryRoutes(deliveryOperations({ stores: [deliveries, messages], resume, access })),
@@ -371,6 +379,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   await subscriptions.load();
   await snapshots.resume();
   await registry.load();
+  await distributed.load();
   await delivery.start();
   periodic.start();
   const stopTrimming = trimByAge(feed, config.changeRetentionHours, onError);
@@ -382,6 +391,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     app,
     store,
     notifications: delivery,
+    distributed,
     logger,
     async listen() {
       await app.listen({ host: config.host, port: config.httpPort });
@@ -400,6 +410,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       }
       ready = true;
       const { port } = app.server.address() as AddressInfo;
+      listeningAt ??= isAnyAddress(config.host) ? undefined : `http://${config.host}:${port}`;
+      await distributed.start();
       return { url: `http://${config.host}:${port}`, mqttUrl: mqtt && `mqtt://${config.host}:${mqtt.port}` };
     },
     async close() {
@@ -411,7 +423,9 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       await app.close();
       await mqtt?.close(config.drainTimeoutMs / 2);
       periodic.stop();
+      const ended = distributed.stop();
       await registry.stop();
+      await ended;
       await delivery.stop();
       await notifier.close();
       await loader.close();

@@ -66,6 +66,7 @@ export function httpSource({ guard, replyLimitBytes, connections }: HttpSourceOp
           status,
           warnings,
           bytes: size,
+          ...(headers['location'] === undefined ? {} : { location: String(headers['location']) }),
           ...read(Buffer.concat(chunks)),
           ...(next ? { next } : {}),
           ...(range ? { range } : {}),

@@ -27,6 +27,8 @@ export interface Onward {
   readonly entityMap?: MapInUse;
   /** Hears what was not as it should be, where the answer itself has no place for it (6.3.17). */
   onWarnings?(warnings: readonly string[]): void;
+  /** Registrations of sources that are not asked: the news came from there (5.8.6), or they did not answer a moment ago. */
+  readonly except?: readonly Iri[];
 }
 
 /** What an EntityMap says about context sources, for the entities that are looked for now. */

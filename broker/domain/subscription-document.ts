@@ -49,6 +49,8 @@ export interface SubscriptionDocument {
   readonly lang?: string;
   /** Which context source registrations count (5.2.12, csf). */
   readonly filter?: Condition;
+  /** The brokers that it came through (4.3.6.4), nearest last: they get no copy of it. Absent: it came from a subscriber. */
+  readonly via?: readonly string[];
 }
 
 /** Output-only members, ignored on input (5.2.12, 5.2.14.2). */

@@ -15,7 +15,7 @@ import type { BackOff } from './notify/back-off.ts';
 import { registrationSubscriptionOperations, registrationSubscriptionsInForce } from './registration-subscriptions.ts';
 import { type RegistrationOperations, registrationOperations } from './registrations.ts';
 import { registrationNotifications } from './registry/notify.ts';
-import { type RegistrationChange, registrationsInForce } from './registry/registrations-in-force.ts';
+import { type RegistrationChange, type RegistrationsInForce, registrationsInForce } from './registry/registrations-in-force.ts';
 import type { SubscriptionOperations } from './subscriptions.ts';
 
 /** The registry of context sources (5.9 to 5.12), and asking them (4.3.6). */
@@ -23,6 +23,8 @@ export interface Registry {
   readonly registrations: RegistrationOperations;
   readonly subscriptions: SubscriptionOperations;
   readonly sources: Sources;
+  /** All registrations, as asking and subscribing need them. */
+  readonly inForce: RegistrationsInForce;
   /** Whether a tenant has any registration. Costs one look-up. */
   hasSources(tenant: string): boolean;
   /** Tells of every change of a registration, after it was stored. */
@@ -92,6 +94,7 @@ export function contextSourceRegistry(dependencies: {
       timeoutMs: dependencies.sourceTimeoutMs,
       cacheBytes: dependencies.sourceCacheBytes,
     }),
+    inForce: registrations,
     hasSources: (tenant) => registrations.any(tenant as TenantId),
     onChange: (listener) => void listeners.push(listener),
     resume: notifications.resume,

@@ -1,5 +1,5 @@
 import { type AccessFunction, type Caller, demand } from '../domain/access.ts';
-import { alreadyExists, badRequest, notFound } from '../domain/errors.ts';
+import { alreadyExists, badRequest, DomainError, notFound } from '../domain/errors.ts';
 import type { Iri } from '../domain/iri.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { Context } from '../domain/jsonld/context.ts';
@@ -12,7 +12,7 @@ import type { DeliveryStore } from '../ports/delivery-store.ts';
 import type { DocumentKind, DocumentStore } from '../ports/document-store.ts';
 import type { NotificationState } from './notify/notification-state.ts';
 import { notificationStyle } from './notify/render.ts';
-import type { InForce, Subscribed, SubscriptionsInForce } from './notify/subscriptions-in-force.ts';
+import type { InForce, Subscribed, SubscriptionInForce, SubscriptionsInForce } from './notify/subscriptions-in-force.ts';
 
 /** A subscription as it is now, for showing. */
 export interface SubscriptionView {
@@ -49,11 +49,20 @@ interface Dependencies {
 export function subscriptionOperations({
   deliveries,
   subscriptions,
+  isLoop = () => false,
+  onChange = () => {},
+  forget = async () => {},
   joinLevels = JOIN_LIMITS.levels,
   ...dependencies
 }: Dependencies & {
   readonly deliveries: DeliveryStore;
   readonly subscriptions: SubscriptionsInForce;
+  /** True if the request has been here before (4.3.6.4). */
+  readonly isLoop?: (caller: Caller) => boolean;
+  /** Hears of every change of a subscription, after it was stored. */
+  readonly onChange?: (id: Iri, caller: Caller) => void;
+  /** The subscription is gone, and with it what waits for its subscriber. */
+  readonly forget?: (entry: SubscriptionInForce) => Promise<void>;
   /** How deep notifications may join linked entities (4.5.23). */
   readonly joinLevels?: number;
 }): SubscriptionOperations {
@@ -63,15 +72,21 @@ export function subscriptionOperations({
     operation: (name) => name,
     subscriptions,
     kinds: { document: 'subscription', state: 'subscription-state' },
-    check({ notification: { join } }) {
+    check({ id, notification: { join } }, caller) {
+      // Accepted, it would notify whoever asks of what it has from there (6.3.18).
+      if (isLoop(caller)) throw new DomainError('LoopDetected', `The subscription ${id} came from here`);
       if (join !== undefined && join.level > joinLevels) {
         throw badRequest(
           `notification.joinLevel is ${join.level}, and linked entities are joined over ${joinLevels} relationships at most`,
         );
       }
     },
-    afterPut: async () => {},
-    afterDelete: ({ tenant, id }) => deliveries.removeSubscription(tenant, id),
+    afterPut: async ({ id }, caller) => onChange(id, caller),
+    async afterDelete(entry, caller) {
+      onChange(entry.id, caller);
+      await deliveries.removeSubscription(entry.tenant, entry.id);
+      await forget(entry);
+    },
   });
 }
 
@@ -97,9 +112,9 @@ export function operationsOn<S extends Subscribed>({
   readonly subscriptions: InForce<S>;
   readonly kinds: { readonly document: DocumentKind; readonly state: DocumentKind };
   /** @throws DomainError if it cannot be accepted */
-  readonly check: (document: SubscriptionDocument) => void;
-  readonly afterPut: (entry: S) => Promise<void>;
-  readonly afterDelete: (entry: S) => Promise<void>;
+  readonly check: (document: SubscriptionDocument, caller: Caller) => void;
+  readonly afterPut: (entry: S, caller: Caller) => Promise<void>;
+  readonly afterDelete: (entry: S, caller: Caller) => Promise<void>;
 }): SubscriptionOperations {
   function refusePast(document: SubscriptionDocument): void {
     const { expiresAt } = document.subscription;
@@ -109,7 +124,7 @@ export function operationsOn<S extends Subscribed>({
 
   /** Everything that can be wrong with it is found out here, before it is stored: contexts, too, not at the first notification. */
   async function prepare(caller: Caller, document: SubscriptionDocument): Promise<JsonObject> {
-    check(document);
+    check(document, caller);
     notificationStyle(document, await resolveContext(document.notificationContext), caller.tenant);
     return document as unknown as JsonObject;
   }
@@ -131,12 +146,13 @@ export function operationsOn<S extends Subscribed>({
     async createSubscription(caller, body, context) {
       demand(access, caller, { operation: operation('createSubscription'), effect: 'write' });
       const id = (body['id'] as Iri | undefined) ?? newId();
-      const document = readSubscription(body, context, id);
+      const { via = [] } = caller.onward ?? {};
+      const document = { ...readSubscription(body, context, id), ...(via.length > 0 ? { via } : {}) };
       refusePast(document);
       const stored = await prepare(caller, document);
       if ((await documents.put(kinds.document, caller.tenant, id, stored, 0)) === undefined)
         throw alreadyExists(`The ${noun} ${id} already exists`);
-      await afterPut(await subscriptions.put(caller.tenant, document));
+      await afterPut(await subscriptions.put(caller.tenant, document), caller);
       return id;
     },
 
@@ -152,12 +168,13 @@ export function operationsOn<S extends Subscribed>({
         // Names that the fragment does not touch were written under the stored @context; only if it brings names of its own does its @context count.
         const named = NAMING.some((name) => fragment[name] !== undefined);
         const reading = named ? context : await resolveContext(before.context);
-        const document = readSubscription({ type: 'Subscription', ...members }, reading, id);
+        const { via } = before;
+        const document = { ...readSubscription({ type: 'Subscription', ...members }, reading, id), ...(via ? { via } : {}) };
         if (fragment['expiresAt'] !== undefined) refusePast(document);
         const stored = await prepare(caller, document);
         // Somebody else changed it meanwhile: look again.
         if ((await documents.put(kinds.document, caller.tenant, id, stored, version)) === undefined) continue;
-        await afterPut(await subscriptions.put(caller.tenant, document));
+        await afterPut(await subscriptions.put(caller.tenant, document), caller);
         return;
       }
     },
@@ -178,7 +195,7 @@ export function operationsOn<S extends Subscribed>({
       await documents.delete(kinds.document, caller.tenant, id);
       subscriptions.remove(caller.tenant, id);
       await documents.delete(kinds.state, caller.tenant, id);
-      await afterDelete(entry);
+      await afterDelete(entry, caller);
     },
   };
 }

@@ -38,6 +38,8 @@ export type SourceReply =
       readonly cached?: true;
       /** A partial answer about time (206): the span that it covers (6.3.10). */
       readonly range?: { readonly from: Instant; readonly to: Instant };
+      /** Where what was created is. */
+      readonly location?: string;
       /** More would come from the next page, whose path and query this is. */
       readonly next?: { readonly path: string; readonly query: readonly (readonly [string, string])[] };
     }

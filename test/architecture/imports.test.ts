@@ -29,7 +29,14 @@ const LIBRARY_ROOMS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Programs: not part of the broker, they may use all of it. */
-const PROGRAMS = ['broker/main.ts', 'broker/start.ts', 'broker/wiring.ts', 'broker/upkeep.ts', 'broker/config.ts'];
+const PROGRAMS = [
+  'broker/main.ts',
+  'broker/start.ts',
+  'broker/wiring.ts',
+  'broker/upkeep.ts',
+  'broker/figures.ts',
+  'broker/config.ts',
+];
 
 const sources = ['broker', 'adapters', 'federation', 'models', 'contexts'].flatMap((top) => typescriptUnder(join(ROOT, top)));
 

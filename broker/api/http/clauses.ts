@@ -60,6 +60,7 @@ export const OPERATIONS: Readonly<Record<string, { readonly name: string; readon
     '5.8.3': 'Retrieve Subscription',
     '5.8.4': 'Query Subscriptions',
     '5.8.5': 'Delete Subscription',
+    '5.8.6': 'Notification',
   }),
   ...under('Context sources', {
     '5.9.2': 'Register Context Source',

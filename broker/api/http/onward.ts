@@ -46,7 +46,8 @@ export function onwardCallerIn(request: FastifyRequest, context: Context): Calle
   return withRequest(request, context);
 }
 
-function withRequest(request: FastifyRequest, context: Context): Caller {
+/** The caller with all of the request, whether there are sources or not. */
+export function withRequest(request: FastifyRequest, context: Context): Caller {
   const { caller, headers, method, url } = request;
   const end = url.indexOf('?');
   const path = (end < 0 ? url : url.slice(0, end)).replace(/\/$/, '');

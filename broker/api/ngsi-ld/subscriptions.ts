@@ -1,4 +1,4 @@
-import type { FastifyPluginAsync } from 'fastify';
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import type { Iri } from '../../domain/iri.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
@@ -8,7 +8,8 @@ import { fromMicros } from '../../domain/time.ts';
 import type { SubscriptionOperations, SubscriptionView } from '../../operations/subscriptions.ts';
 import { sendObject, sendPage } from '../http/listing.ts';
 import { sendCreated } from '../http/negotiation.ts';
-import { contextOf, idOf, iriParameter, objectOf, pathSegment } from '../http/request.ts';
+import { withRequest } from '../http/onward.ts';
+import { contextOf, idOf, iriParameter, objectOf, parameter, pathSegment } from '../http/request.ts';
 
 /** A kind of subscription as a resource: where it is, which clauses say what it does, and which query parameters its routes take. */
 interface SubscriptionResource {
@@ -40,7 +41,8 @@ export const subscriptionRoutes =
     app.post(path, { config: { clause: clauses.create, query: parameters } }, async (request, reply) => {
       const body = objectOf(request);
       idOf(body, 'Subscription');
-      const id = await operations.createSubscription(request.caller, body, await contextOf(request));
+      const context = await contextOf(request);
+      const id = await operations.createSubscription(withRequest(request, context), limited(request, body), context);
       return sendCreated(reply, `/ngsi-ld/v1${path}/${pathSegment(id)}`);
     });
 
@@ -59,7 +61,9 @@ export const subscriptionRoutes =
 
     app.patch(`${path}/:subscriptionId`, { config: { clause: clauses.update, query: parameters } }, async (request, reply) => {
       const id = iriParameter(request, 'subscriptionId');
-      await operations.updateSubscription(request.caller, id, objectOf(request), await contextOf(request));
+      const fragment = objectOf(request);
+      const context = await contextOf(request);
+      await operations.updateSubscription(withRequest(request, context), id, limited(request, fragment), context);
       return reply.code(204).send();
     });
 
@@ -68,6 +72,10 @@ export const subscriptionRoutes =
       return reply.code(204).send();
     });
   };
+
+/** A request that is limited to this broker (6.3.18) is about what is here, as localOnly says it. */
+const limited = (request: FastifyRequest, body: JsonObject): JsonObject =>
+  parameter(request, 'local') === 'true' ? { ...body, localOnly: true } : body;
 
 /** Triggers and @context are about entities and their notifications; here they are shown only to who gave them. */
 function registrationSubscriptionBody(view: SubscriptionView, context: Context): JsonObject {

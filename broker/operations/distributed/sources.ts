@@ -17,6 +17,8 @@ import { replyCache } from './reply-cache.ts';
 export type Question = Pick<SourceRequest, 'method' | 'path' | 'query' | 'body' | 'entityMap'> & {
   /** By which names are read, if not by the @context of the request: elements of a batch can bring their own. */
   readonly context?: Context;
+  /** The names in it are in the terms that the source wants already; the body need not be an entity. */
+  readonly names?: 'settled';
 };
 
 /** Asking context sources: which of them may be asked, how, and what becomes of it. */
@@ -62,12 +64,15 @@ export function sources(dependencies: {
       const via = caller.onward?.via ?? [];
       const known = registrations.offering(caller.tenant, operations, temporal);
       // Every read of a tenant with registrations comes through here; most have nothing to leave out.
-      if (via.length === 0 && known.every(lastsForever)) return known;
+      const except = caller.onward?.except ?? [];
+      if (via.length === 0 && except.length === 0 && known.every(lastsForever)) return known;
       const passed = new Set(via.map(pseudonym));
       const now = clock.micros();
       return known.filter(
         ({ registration }) =>
-          !hasExpired(registration, now) && (registration.alias === undefined || !passed.has(registration.alias)),
+          !except.includes(registration.id) &&
+          !hasExpired(registration, now) &&
+          (registration.alias === undefined || !passed.has(registration.alias)),
       );
     },
 
@@ -146,7 +151,7 @@ export function sources(dependencies: {
     const version = info['ngsildConformance'] === undefined ? undefined : parseVersion(info['ngsildConformance']);
     const url = info['jsonldContext'];
     const worded =
-      url === undefined
+      url === undefined || question.names === 'settled'
         ? inOwnTerms(question, context, info['contentType'] === 'application/ld+json')
         : await inTermsOf(question, context, { url, context: await resolveContext(url) }, (one) => contextOf(caller, one));
     return inVersion(worded, version);

@@ -11,7 +11,9 @@ import type { BackOff } from './back-off.ts';
 import { Lane, type Recalled } from './lane.ts';
 import { noteAttempt } from './notification-state.ts';
 import { notificationOf } from './render.ts';
+import type { SplitEntities } from './split-entities.ts';
 import type { SubscriptionInForce, SubscriptionsInForce } from './subscriptions-in-force.ts';
+import { isThrottled, throttle } from './throttle.ts';
 import { Watermark } from './watermark.ts';
 
 /** The name under which the place in the change log is remembered. */
@@ -25,6 +27,8 @@ export interface NotificationsOptions {
   readonly subscriptions: SubscriptionsInForce;
   /** Reads what joined notifications and queries over linked entities need (4.5.23, 4.9). */
   readonly linked: LinkedReader;
+  /** Entities that may be spread over several brokers. */
+  readonly split: SplitEntities;
   readonly notifier: Notifier;
   readonly clock: Clock;
   readonly timeoutMs: number;
@@ -59,8 +63,11 @@ export interface Notifications {
   idle(): Promise<void>;
 }
 
+const ANYTHING = () => true;
+
 export function notifications(options: NotificationsOptions): Notifications {
-  const { feed, deliveries, subscriptions, notifier, clock, backOff } = options;
+  const { feed, deliveries, subscriptions, split, notifier, clock, backOff } = options;
+  const throttled = throttle();
   const maxInMemory = options.maxInMemory ?? 10_000;
   const lanes = new Map<string, Lane<SubscriptionInForce>>();
   let watermark = new Watermark(0);
@@ -84,19 +91,24 @@ export function notifications(options: NotificationsOptions): Notifications {
     const { joined, representation } = current.style;
     let notification: OutgoingNotification;
     try {
+      const splits = split.splits(current);
+      const told = splits ? await split.whole(current, change) : change;
+      if (told === undefined || (splits && !throttled.admits(current, `${change.position}`, now))) return { delivered: true };
       const linked =
         joined === undefined || change.kind === 'deleted'
           ? undefined
-          : await options.linked.linked(current.tenant, [change.entity], representation, joined.join);
-      notification = notificationOf(current, change, options.timeoutMs, linked);
+          : await options.linked.linked(current.tenant, [told.entity], representation, joined.join);
+      notification = notificationOf(current, told, options.timeoutMs, linked);
     } catch (error) {
       // More linked entities than the limit, or a store that is gone: later it may be different.
       return { delivered: false, reason: error instanceof Error ? error.message : String(error) };
     }
     const result = await notifier.deliver(notification);
     noteAttempt(current, result, clock.micros());
-    if (result.delivered) delivered++;
-    else failed++;
+    if (result.delivered) {
+      delivered++;
+      throttled.done(current, `${change.position}`);
+    } else failed++;
     return result;
   }
 
@@ -147,7 +159,7 @@ export function notifications(options: NotificationsOptions): Notifications {
   function followsOf(change: Change): Promise<Map<SubscriptionInForce, Follow>> | undefined {
     const wanted: [SubscriptionInForce, Promise<Follow>][] = [];
     for (const candidate of subscriptions.index.candidates(change)) {
-      if (!candidate.looksAtLinked) continue;
+      if (!candidate.looksAtLinked || split.splits(candidate)) continue;
       const follow = options.linked.follow(candidate.tenant, candidate.subscription.where, change.entity);
       if (follow !== undefined) wanted.push([candidate, follow]);
     }
@@ -163,15 +175,17 @@ export function notifications(options: NotificationsOptions): Notifications {
     for (const candidate of subscriptions.index.candidates(change)) {
       const { subscription } = candidate;
       if (subscription.timeIntervalS !== undefined || statusOf(subscription, now) !== 'active') continue;
+      if (split.splits(candidate)) {
+        // Conditions are judged, and throttling is settled, when the parts of the entity are put together: in the lane, which may wait for sources.
+        if (concerns(subscription, { ...candidate.tests, conditions: ANYTHING }, change)) concerned.push(candidate);
+        continue;
+      }
       const follow = follows?.get(candidate);
       const tests =
         follow === undefined
           ? candidate.tests
           : { ...candidate.tests, conditions: compile(queriesOf(subscription).conditions, follow) };
-      if (!concerns(subscription, tests, change)) continue;
-      if (subscription.throttlingS !== undefined) {
-        if (candidate.lastMade !== undefined && now - candidate.lastMade < subscription.throttlingS * 1e6) continue;
-      }
+      if (!concerns(subscription, tests, change) || isThrottled(candidate, now)) continue;
       candidate.lastMade = now;
       concerned.push(candidate);
     }

@@ -1,14 +1,11 @@
-import { queriesOf, statusOf } from '../../domain/subscription.ts';
+import type { Entity } from '../../domain/entity.ts';
+import { statusOf } from '../../domain/subscription.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { EntityStore, StoredEntity } from '../../ports/entity-store.ts';
 import type { Notifier } from '../../ports/notifier.ts';
 import type { LinkedReader } from '../linked.ts';
 import { noteAttempt } from './notification-state.ts';
 import { periodicNotificationOf } from './render.ts';
 import type { SubscriptionInForce, SubscriptionsInForce } from './subscriptions-in-force.ts';
-
-/** Entities in one periodic notification; more of them are not sent at once. */
-const MOST_ENTITIES = 1000;
 
 /**
  * Notifications of subscriptions with a `timeInterval` (5.8.6): every interval, all subscribed entities that match; none if none match.
@@ -16,14 +13,15 @@ const MOST_ENTITIES = 1000;
  */
 export function periodicNotifications(options: {
   readonly subscriptions: SubscriptionsInForce;
-  readonly entities: EntityStore;
+  /** All entities that a subscription selects now. */
+  readonly find: (entry: SubscriptionInForce) => Promise<readonly Entity[]>;
   readonly linked: LinkedReader;
   readonly notifier: Notifier;
   readonly clock: Clock;
   readonly timeoutMs: number;
   onError(error: unknown): void;
 }): { start(): void; stop(): void } {
-  const { subscriptions, entities, notifier, clock } = options;
+  const { subscriptions, find, notifier, clock } = options;
   const timers = new Map<SubscriptionInForce, NodeJS.Timeout>();
   let started = false;
 
@@ -51,15 +49,9 @@ export function periodicNotifications(options: {
 
   async function notify(entry: SubscriptionInForce): Promise<void> {
     if (statusOf(entry.subscription, clock.micros()) !== 'active') return;
-    const { selectors, conditions } = queriesOf(entry.subscription);
-    const found = new Map<string, StoredEntity>();
-    for (const selector of selectors.length > 0 ? selectors : [{}]) {
-      const page = await entities.query(entry.tenant, { ...conditions, ...selector }, { limit: MOST_ENTITIES });
-      for (const entity of page.entities) found.set(entity.id, entity);
-    }
-    if (found.size === 0) return;
+    const matching = await find(entry);
+    if (matching.length === 0) return;
     const now = clock.micros();
-    const matching = [...found.values()].map((stored) => stored.entity);
     const { joined, representation } = entry.style;
     const linked = joined && (await options.linked.linked(entry.tenant, matching, representation, joined.join));
     const result = await notifier.deliver(periodicNotificationOf(entry, matching, now, options.timeoutMs, linked));

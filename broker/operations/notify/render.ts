@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type AttributeInstance, VALUE_MEMBER } from '../../domain/attribute.ts';
+import { type AttributeInstance, instanceValue, VALUE_MEMBER } from '../../domain/attribute.ts';
 import type { Change, Position } from '../../domain/change.ts';
 import { conformTo } from '../../domain/conformance.ts';
 import type { Entity } from '../../domain/entity.ts';
@@ -20,7 +20,7 @@ import {
 import { tenantAndSnapshot } from '../../domain/snapshot.ts';
 import { hearsAttribute } from '../../domain/subscription.ts';
 import type { NotificationParams, SubscriptionDocument } from '../../domain/subscription-document.ts';
-import { fromMicros, type Micros } from '../../domain/time.ts';
+import { fromMicros, type Instant, type Micros } from '../../domain/time.ts';
 import type { OutgoingNotification } from '../../ports/notifier.ts';
 import type { SubscriptionInForce } from './subscriptions-in-force.ts';
 
@@ -126,6 +126,24 @@ export function periodicNotificationOf(
       : style.joined.write(entities, linked);
   const texts = written.map((object) => entityJson(object, style));
   return envelope(to, `t${now}`, undefined, fromMicros(now), texts.join(','), timeoutMs);
+}
+
+/**
+ * What another broker notified, for the subscriber here (5.8.6).
+ * @param occasion names the notification that was received, so that this one has the same id whenever it is sent
+ */
+export function relayedNotificationOf(
+  to: SubscriptionInForce,
+  occasion: string,
+  notifiedAt: Instant,
+  changes: readonly Change[],
+  timeoutMs: number,
+  linked?: LinkedEntities,
+): OutgoingNotification {
+  const entities = changes.map((change) =>
+    linked === undefined || change.kind === 'deleted' ? entityText(to, change) : joinedText(to, change, linked),
+  );
+  return envelope(to, occasion, undefined, notifiedAt, entities.join(','), timeoutMs);
 }
 
 function envelope(
@@ -296,5 +314,7 @@ function previous(
   style: { context: Context; format: 'normalized' | 'concise' | 'simplified'; sysAttrs: boolean },
 ): JsonObject {
   const member = VALUE_MEMBER[before.type];
+  // Another broker told that it is gone, and not what it was.
+  if (instanceValue(before) === NGSILD_NULL) return {};
   return { [`previous${member[0]!.toUpperCase()}${member.slice(1)}`]: compactValue(before, style) };
 }

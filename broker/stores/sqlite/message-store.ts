@@ -1,5 +1,5 @@
 import type { TenantId } from '../../domain/iri.ts';
-import type { JsonObject } from '../../domain/json.ts';
+import { fromStoredText, type JsonObject, storedText } from '../../domain/json.ts';
 import type { ParkedDelivery } from '../../ports/delivery-store.ts';
 import type { MessageStore, StoredMessage } from '../../ports/message-store.ts';
 import type { Database } from './database.ts';
@@ -27,7 +27,7 @@ export class SqliteMessageStore implements MessageStore {
     return this.#commits.submit(() => {
       for (const { position, tenant, subscription, endpoint, attempts, reason, dead, body } of messages) {
         const key = this.#dictionary.tenant(tenant);
-        this.#database.run(ADD, position, key, subscription, endpoint, attempts, reason, dead ? 1 : 0, JSON.stringify(body));
+        this.#database.run(ADD, position, key, subscription, endpoint, attempts, reason, dead ? 1 : 0, storedText(body));
       }
     }, messages.length);
   }
@@ -73,7 +73,7 @@ export class SqliteMessageStore implements MessageStore {
       attempts,
       reason,
       dead: dead === 1,
-      body: JSON.parse(body) as JsonObject,
+      body: fromStoredText(body) as JsonObject,
     };
   }
 

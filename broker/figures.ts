@@ -1,0 +1,64 @@
+import type { metrics } from './api/admin/metrics.ts';
+import type { DistributedSubscriptions } from './operations/distributed-subscriptions.ts';
+import type { Notifications } from './operations/notify/notifications.ts';
+import type { SqliteStore } from './stores/sqlite/sqlite-store.ts';
+import type { MqttServer } from './transport/mqtt.ts';
+
+/** What /metrics tells about the parts of a broker. */
+export function addFigures(
+  figures: ReturnType<typeof metrics>,
+  {
+    store,
+    delivery,
+    distributed,
+    mqtt,
+  }: {
+    readonly store: SqliteStore;
+    readonly delivery: Notifications;
+    readonly distributed: DistributedSubscriptions;
+    readonly mqtt: () => ReturnType<MqttServer['figures']> | undefined;
+  },
+): void {
+  const { feed, deliveries, messages } = store;
+  figures.add('store', async () => ({ waiting_writes: store.waitingWrites(), changes_total: await feed.head() }), {
+    waiting_writes: 'Writes that wait for their transaction',
+    changes_total: 'Changes committed since the data folder was made',
+  });
+  figures.add(
+    'notifications',
+    async () => {
+      const { delivered, failed, waiting, lag } = await delivery.figures();
+      const queues = [...(await deliveries.endpoints()), ...(await messages.endpoints())];
+      return {
+        delivered_total: delivered,
+        failed_total: failed,
+        waiting,
+        lag,
+        parked: queues.reduce((sum, { waiting: count }) => sum + count, 0),
+        dead: (await deliveries.dead(10_000)).length + (await messages.dead(10_000)).length,
+      };
+    },
+    {
+      delivered_total: 'Notifications that their endpoint accepted',
+      failed_total: 'Attempts that failed',
+      waiting: 'Notifications on their way, in memory',
+      lag: 'Committed changes that subscriptions have not looked at yet',
+      parked: 'Deliveries that wait on disk for their endpoint',
+      dead: 'Deliveries given up (dead-letter list)',
+    },
+  );
+  figures.add('subscription_copies', () => ({ outstanding: distributed.outstanding() }), {
+    outstanding: 'Copies of subscriptions at context sources that have still to be made, changed or deleted',
+  });
+  figures.add('mqtt', () => ({ ...(mqtt() ?? {}) }), {
+    connections: 'Open MQTT connections',
+    connections_total: 'MQTT connections accepted',
+    refused_connections_total: 'MQTT connections refused: credentials, limits',
+    messages_total: 'Publications of devices',
+    accepted_total: 'Publications that were stored',
+    refused_total: 'Publications that were acknowledged and not stored: unknown sender, broken payload',
+    unavailable_total: 'Publications given back because the store was not available',
+    oversize_total: 'Packets above the limit, which closed their connection',
+    waiting: 'Publications that wait for their commit',
+  });
+}

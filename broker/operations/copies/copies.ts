@@ -1,0 +1,339 @@
+import { randomUUID } from 'node:crypto';
+import type { Caller } from '../../domain/access.ts';
+import type { Onward } from '../../domain/distribution.ts';
+import type { Iri, TenantId } from '../../domain/iri.ts';
+import { type JsonObject, type JsonValue, jsonEquals } from '../../domain/json.ts';
+import type { Context } from '../../domain/jsonld/context.ts';
+import { hasExpired, type Registration, type RegistrationInfo } from '../../domain/registration.ts';
+import { isSnapshotTenant } from '../../domain/snapshot.ts';
+import { statusOf } from '../../domain/subscription.ts';
+import { copyFragment, copyOf } from '../../domain/subscription-copy.ts';
+import type { SubscriptionDocument } from '../../domain/subscription-document.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Sources } from '../distributed/sources.ts';
+import type { BackOff } from '../notify/back-off.ts';
+import type { SubscriptionInForce, SubscriptionsInForce } from '../notify/subscriptions-in-force.ts';
+import { matchesOf } from '../registry/notify.ts';
+import type { RegistrationInForce, RegistrationsInForce } from '../registry/registrations-in-force.ts';
+import { selectedInformation } from '../registry/selection.ts';
+import type { CopyRecord, CopyRecords } from './records.ts';
+import { type Asked, type CopyReply, copyRequests } from './requests.ts';
+import { type Outcome, type SourceQueue, sourceQueue } from './source-queue.ts';
+
+/**
+ * Copies of subscriptions at context sources (5.8.1.4). What is wanted follows from the subscriptions and registrations there are, and is compared with what is known
+ * to be at the sources: so a start, a change of either, and a source that is back all end in the same place. Nobody waits for a source.
+ */
+export interface SubscriptionCopies {
+  /** Begins to ask sources; before that only what is wanted is noted. */
+  start(): Promise<void>;
+  /** A subscription was made, changed or deleted. @param headers of the request, for contextSourceInfo that asks for them */
+  subscriptionChanged(tenant: TenantId, id: Iri, headers?: Onward['headers']): void;
+  /** A registration was made, changed or deleted. */
+  registrationChanged(tenant: TenantId, id: Iri): void;
+  /** Copies for which something is still to be done at their source. */
+  outstanding(): number;
+  stop(): Promise<void>;
+  /** Resolves when everything wanted so far is asked for; what sources do not answer stays outstanding. For tests. */
+  planned(): Promise<void>;
+}
+
+/** What is worked out about a copy and need not be kept. */
+interface Plan {
+  readonly body: JsonObject;
+  readonly context: Context;
+  readonly asked: Asked;
+}
+
+/** How long until planning that failed is tried again. */
+const REPLAN_MS = 30_000;
+/** First and longest pause until a copy that its source refuses is offered again. */
+const REFUSED_MS = { first: 5_000, longest: 600_000 };
+
+export function subscriptionCopies(dependencies: {
+  readonly records: CopyRecords;
+  readonly subscriptions: SubscriptionsInForce;
+  readonly registrations: RegistrationsInForce;
+  readonly sources: Sources;
+  readonly resolveContext: (source: JsonValue) => Promise<Context> | Context;
+  readonly clock: Clock;
+  readonly backOff: BackOff;
+  /** Whether entities of a subscription may be spread over several brokers. */
+  readonly splits: (document: SubscriptionDocument) => boolean;
+  /** Where sources send their notifications; undefined: nobody could reach this broker. */
+  readonly endpoint: () => string | undefined;
+  readonly onError: (error: unknown) => void;
+}): SubscriptionCopies {
+  const { records, subscriptions, registrations, sources, resolveContext, clock, backOff, splits, endpoint, onError } =
+    dependencies;
+  const requests = copyRequests({ sources, registrations });
+  const queues = new Map<string, SourceQueue>();
+  const plans = new Map<string, Plan>();
+  /** Planning of one subscription happens in order. */
+  const lines = new Map<string, Promise<void>>();
+  let started = false;
+  let stopped = false;
+
+  function queueOf({ endpoint: url, tenant = '' }: Registration): SourceQueue {
+    const key = `${url} ${tenant}`;
+    let queue = queues.get(key);
+    if (queue === undefined) {
+      queue = sourceQueue({ settle, backOff, onError });
+      queues.set(key, queue);
+    }
+    return queue;
+  }
+
+  const wake = (record: CopyRecord): void => {
+    if (started && !stopped) queueOf(record.source).wake(record.id);
+  };
+
+  function plan(tenant: TenantId, id: Iri, headers: Asked['headers'] = {}, only?: Iri): void {
+    const key = `${tenant} ${id}`;
+    const before = lines.get(key) ?? Promise.resolve();
+    const done = before
+      .then(() => (stopped ? undefined : replan(tenant, id, headers, only)))
+      .catch((error: unknown) => {
+        onError(error);
+        // An @context that cannot be had now, for example.
+        if (!stopped) setTimeout(() => plan(tenant, id, headers, only), REPLAN_MS).unref();
+      });
+    lines.set(key, done);
+    void done.then(() => {
+      if (lines.get(key) === done) lines.delete(key);
+    });
+  }
+
+  /** @param only the one registration that is concerned; undefined: all */
+  async function replan(tenant: TenantId, id: Iri, headers: Asked['headers'], only: Iri | undefined): Promise<void> {
+    const entry = subscriptions.get(tenant, id);
+    const existing = records
+      .of(tenant, id)
+      .filter(({ wanted, registration }) => wanted && (only ?? registration) === registration);
+    const matching = entry === undefined ? [] : matchingOf(entry, only);
+    if (existing.length === 0 && matching.length === 0) return;
+    const left = new Map(existing.map((record) => [record.registration as string, record]));
+    for (const { source, information } of matching) {
+      const record = left.get(source.id);
+      left.delete(source.id);
+      await want(entry as SubscriptionInForce, source, information, headers, record);
+    }
+    for (const record of left.values()) await dismantle(record);
+  }
+
+  function matchingOf(entry: SubscriptionInForce, only: Iri | undefined) {
+    const { tenant, document, subscription } = entry;
+    if (document.members['localOnly'] === true || isSnapshotTenant(tenant)) return [];
+    const caller = callerOf(entry, {});
+    const selection = {
+      matches: matchesOf(document),
+      anySpace: true as const,
+      ...(subscription.where ? { where: subscription.where } : {}),
+      ...(subscription.scopes ? { scopes: subscription.scopes } : {}),
+      ...(document.filter ? { filter: document.filter } : {}),
+    };
+    return sources.inForce(caller, ['createSubscription']).flatMap((source) => {
+      const { registration } = source;
+      if (only !== undefined && source.id !== only) return [];
+      if (registration.mode === 'auxiliary' || hasExpired(registration, clock.micros())) return [];
+      // What can be queried is part of what this broker notifies every interval (5.8.6: all that match in one notification).
+      if (subscription.timeIntervalS !== undefined && canBeQueried(registration)) return [];
+      const information = selectedInformation(source, selection);
+      return information.length === 0 ? [] : [{ source, information }];
+    });
+  }
+
+  async function want(
+    entry: SubscriptionInForce,
+    { id, registration }: RegistrationInForce,
+    information: readonly RegistrationInfo[],
+    headers: Asked['headers'],
+    record: CopyRecord | undefined,
+  ): Promise<void> {
+    const { document, tenant, subscription } = entry;
+    const url = endpoint();
+    if (url === undefined) tellOnce();
+    const named = registration.info.find(({ key }) => key === 'jsonldContext')?.value;
+    const names = await resolveContext(document.context);
+    const context = named === undefined ? names : await resolveContext(named);
+    const body =
+      url === undefined
+        ? undefined
+        : copyOf(document, {
+            registration,
+            information,
+            context,
+            names,
+            endpoint: url,
+            split: splits(document),
+          });
+    if (body === undefined) return record && dismantle(record);
+    const given = plans.get(record?.id ?? '')?.asked.headers ?? {};
+    const asked = { via: document.via ?? [], headers: { ...given, ...askedFor(registration, headers) } };
+    const planned = { body, context, asked };
+    if (record !== undefined && samePlace(record.source, registration)) {
+      plans.set(record.id, planned);
+      // An expired one is left as it is: it expired there as well, and is revived by a new expiresAt.
+      if (statusOf(subscription, clock.micros()) === 'expired') return;
+      const now = { ...record, source: registration, context: context.source, attempts: 0 };
+      if (!jsonEquals(now, record)) await records.put(now);
+      return wake(now);
+    }
+    if (record !== undefined) await dismantle(record);
+    if (statusOf(subscription, clock.micros()) === 'expired') return;
+    const made: CopyRecord = {
+      id: `urn:ngsi-ld:Subscription:distsub:${randomUUID()}` as Iri,
+      tenant,
+      subscription: entry.id,
+      registration: id,
+      source: registration,
+      context: context.source,
+      wanted: true,
+      attempts: 0,
+    };
+    plans.set(made.id, planned);
+    await records.put(made);
+    wake(made);
+  }
+
+  let told = false;
+  function tellOnce(): void {
+    if (!told)
+      onError(
+        new Error('Context sources are not subscribed to: MIZAR_PUBLIC_URL does not say where they could notify this broker'),
+      );
+    told = true;
+  }
+
+  async function dismantle(record: CopyRecord): Promise<void> {
+    const ending = { ...record, wanted: false, attempts: 0 };
+    await records.put(ending);
+    wake(ending);
+  }
+
+  /** Brings one copy to what it is to be. */
+  async function settle(id: string): Promise<Outcome> {
+    for (;;) {
+      const record = records.get(id);
+      if (record === undefined || stopped) return 'done';
+      const planned = plans.get(id);
+      if (!record.wanted) {
+        const reply = await removeAt(record, planned);
+        if (reply.kind === 'down' || reply.kind === 'refused') return failed(record, reply);
+        plans.delete(id);
+        await records.remove(record);
+        return 'done';
+      }
+      // Not planned yet, as at a start: planning wakes it.
+      if (planned === undefined) return 'done';
+      const { body, context, asked } = planned;
+      const { accepted } = record;
+      if (accepted !== undefined && jsonEquals(accepted, body)) return 'done';
+      const reply =
+        accepted === undefined
+          ? await requests.create(record, context, asked, body)
+          : await updateAt(record, planned, copyFragment(accepted, body));
+      const now = records.get(id);
+      if (now === undefined) return 'done';
+      if (reply === 'replaced') continue;
+      if (reply.kind === 'down' || reply.kind === 'refused') return failed(now, reply);
+      if (reply.kind === 'exists' && record.source.operations.includes('updateSubscription')) {
+        // Whatever it was told before, it is told all of it again.
+        const again = await requests.update(now, context, asked, copyFragment(undefined, body));
+        if (again.kind === 'down' || again.kind === 'refused') return failed(now, again);
+        if (again.kind !== 'done') return failed(now, { kind: 'refused', reason: 'has it already, and does not know it' });
+      }
+      if (reply.kind === 'absent') await records.put(withoutAccepted(now));
+      else {
+        const remote =
+          reply.kind === 'done' && reply.remoteId !== undefined && reply.remoteId !== id ? { remoteId: reply.remoteId } : {};
+        const { reason: _, failedAt: __, ...fine } = records.get(id) ?? now;
+        await records.put({ ...fine, ...remote, accepted: body, attempts: 0 });
+      }
+    }
+  }
+
+  /** A source that cannot change subscriptions gets a new copy in place of the old one. */
+  async function updateAt(record: CopyRecord, { context, asked }: Plan, fragment: JsonObject): Promise<CopyReply | 'replaced'> {
+    const { operations } = record.source;
+    if (operations.includes('updateSubscription')) return requests.update(record, context, asked, fragment);
+    if (!operations.includes('deleteSubscription'))
+      return { kind: 'refused', reason: 'the source offers neither updateSubscription nor deleteSubscription' };
+    await dismantle(record);
+    plan(record.tenant, record.subscription, asked.headers, record.registration);
+    return 'replaced';
+  }
+
+  async function removeAt(record: CopyRecord, planned: Plan | undefined): Promise<CopyReply> {
+    // What the source does not offer is not asked for (4.3.6.1): it goes on, and what it sends is refused.
+    if (!record.source.operations.includes('deleteSubscription')) return { kind: 'done' };
+    const context = planned?.context ?? (await resolveContext(undefined as never));
+    return requests.remove(record, context, planned?.asked ?? { via: [], headers: {} });
+  }
+
+  async function failed(record: CopyRecord, { kind, reason }: Extract<CopyReply, { reason: string }>): Promise<Outcome> {
+    const attempts = record.attempts + 1;
+    const now = records.get(record.id);
+    if (now !== undefined) await records.put({ ...now, attempts, reason, failedAt: clock.micros() });
+    if (kind === 'down') return 'down';
+    return { againInMs: Math.min(REFUSED_MS.first * 2 ** Math.min(attempts - 1, 20), REFUSED_MS.longest) };
+  }
+
+  function callerOf({ tenant, document, context }: SubscriptionInForce, headers: Asked['headers']): Caller {
+    const onward = { context, via: document.via ?? [], headers, method: 'POST', path: 'subscriptions', query: {} };
+    return { tenant, principal: { kind: 'system' }, onward };
+  }
+
+  return {
+    async start() {
+      started = true;
+      // Of subscriptions that are gone, only the copies tell.
+      const concerned = new Map<string, readonly [TenantId, Iri]>();
+      for (const record of records.all()) {
+        if (record.wanted) concerned.set(`${record.tenant} ${record.subscription}`, [record.tenant, record.subscription]);
+        else wake(record);
+      }
+      for (const { tenant, id } of subscriptions.all()) concerned.set(`${tenant} ${id}`, [tenant, id]);
+      for (const [tenant, id] of concerned.values()) plan(tenant, id);
+    },
+    subscriptionChanged: (tenant, id, headers) => plan(tenant, id, flat(headers)),
+    registrationChanged(tenant, registration) {
+      const concerned = new Set<Iri>(subscriptions.of(tenant).map(({ id }) => id));
+      for (const record of records.all())
+        if (record.tenant === tenant && record.registration === registration) concerned.add(record.subscription);
+      for (const id of concerned) plan(tenant, id, {}, registration);
+    },
+    outstanding: () => [...queues.values()].reduce((sum, { outstanding }) => sum + outstanding, 0),
+    async stop() {
+      stopped = true;
+      await Promise.all([...queues.values()].map((queue) => queue.close()));
+      // What is just being noted is noted; an @context that is being waited for is not.
+      await Promise.race([Promise.all(lines.values()), new Promise((wake) => setTimeout(wake, 200))]);
+    },
+    async planned() {
+      while (lines.size > 0) await Promise.all(lines.values());
+    },
+  };
+}
+
+const canBeQueried = ({ operations }: Registration): boolean =>
+  operations.includes('queryEntity') || operations.includes('queryBatch');
+
+const samePlace = (one: Registration, other: Registration): boolean =>
+  one.endpoint === other.endpoint && one.tenant === other.tenant;
+
+function withoutAccepted({ accepted: _, ...rest }: CopyRecord): CopyRecord {
+  return rest;
+}
+
+/** The values of the request that this source is to be told (4.3.6.5). */
+function askedFor({ info }: Registration, headers: Asked['headers']): Asked['headers'] {
+  const names = info.filter(({ value }) => value === 'urn:ngsi-ld:request').map(({ key }) => key.toLowerCase());
+  return Object.fromEntries(names.flatMap((name) => (headers[name] === undefined ? [] : [[name, headers[name]]])));
+}
+
+function flat(headers: Onward['headers'] = {}): Asked['headers'] {
+  return Object.fromEntries(
+    Object.entries(headers).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
+  );
+}
