@@ -119,6 +119,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     clock,
     maxWaitingWrites: config.waitingWrites,
     cacheBytes: config.cacheBytes,
+    indexes: { limit: config.indexes, pinned: config.indexesPinned, forbidden: config.indexesForbidden },
   });
   const { entities, history, feed, documents, deliveries, messages } = store;
   const access = allowEverything;
@@ -371,7 +372,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         provisioningRoutes(devices, VERSION),
         measureRoutes(intake.http),
         deliveryRoutes(deliveryOperations({ stores: [deliveries, messages], resume, access })),
-        operatorRoutes({ health, ready: () => ready, metrics: figures.text }),
+        operatorRoutes({ health, indexes: store.indexes.list, ready: () => ready, metrics: figures.text }),
       ],
     },
   });

@@ -1,4 +1,5 @@
 /** Load from autocannon, in a process of its own: where wrk is not installed. Prints one line of JSON. */
+import { readFileSync } from 'node:fs';
 import autocannon from 'autocannon';
 import type { Load, Work } from './load.ts';
 
@@ -11,6 +12,7 @@ const { base, work, seconds, start, connections } = JSON.parse(process.argv[2]!)
 };
 let n = start;
 const fill = (template: string) => template.replaceAll('[<n>]', String(n)).replaceAll('[<k>]', String(n % 100));
+const lines = work.paths === undefined ? [] : readFileSync(work.paths, 'utf8').trim().split('\n');
 const result = await autocannon({
   url: base,
   connections,
@@ -22,7 +24,11 @@ const result = await autocannon({
       headers: { ...work.headers },
       setupRequest(request) {
         n++;
-        return { ...request, path: fill(work.path), ...(work.body === undefined ? {} : { body: fill(work.body) }) };
+        return {
+          ...request,
+          path: lines.length > 0 ? lines[n % lines.length]! : fill(work.path),
+          ...(work.body === undefined ? {} : { body: fill(work.body) }),
+        };
       },
     },
   ],

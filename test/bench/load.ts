@@ -9,6 +9,8 @@ export interface Work {
   readonly path: string;
   readonly body?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** A file with one path in each line, sent one after the other instead of `path`. */
+  readonly paths?: string;
 }
 
 export interface Load {
@@ -50,7 +52,7 @@ async function wrk(base: string, work: Work, seconds: number, start: number, con
     ([name, value]) => `[ ${quote(name)} ] = ${quote(value)}`,
   );
   // Constant requests are formatted once, so that the generator costs as little as it can.
-  const constant = !/\[<[nk]>\]/.test(work.path + (work.body ?? ''));
+  const constant = work.paths === undefined && !/\[<[nk]>\]/.test(work.path + (work.body ?? ''));
   const script = `
 local headers = { ${headers.join(', ')} }
 local n = ${start}
@@ -64,11 +66,14 @@ end
 local path = { ${parts(work.path, quote)} }
 local body = { ${parts(work.body ?? '', quote)} }
 local has_body = ${work.body === undefined ? 'false' : 'true'}
+local lines = {}
+${work.paths === undefined ? '' : `for line in io.lines(${quote(work.paths)}) do lines[#lines + 1] = line end`}
 local fixed
 init = function() if ${constant} then fixed = wrk.format('${work.method}', fill(path), headers, has_body and fill(body) or nil) end end
 request = function()
   if fixed then return fixed end
   n = n + 1
+  if #lines > 0 then return wrk.format('${work.method}', lines[n % #lines + 1], headers) end
   return wrk.format('${work.method}', fill(path), headers, has_body and fill(body) or nil)
 end
 `;

@@ -11,8 +11,27 @@ export interface HealthReport {
   readonly limits: Readonly<Record<string, number>>;
 }
 
+/** One index of the values of an attribute, made because queries asked for it or the configuration did. */
+export interface IndexReport {
+  readonly tenant: string;
+  /** The attribute's IRI; behind a space those of attributes inside it; in brackets members of its value. */
+  readonly path: string;
+  readonly state: 'building' | 'ready' | 'dropping';
+  /** About how many values it holds. */
+  readonly rows: number;
+  /** Since the broker started: queries that it answered, and entities that these did not have to look at because of it. */
+  readonly uses: number;
+  readonly entitiesSaved: number;
+  /** Since the broker started: what it cost those who write. */
+  readonly rowsChanged: number;
+  /** Microseconds since 1970. */
+  readonly lastUsed: number;
+}
+
 export interface Operator {
   health(): Promise<HealthReport>;
+  /** The indexes of attribute values that there are. */
+  indexes(): readonly IndexReport[];
   /** True while requests are welcome: after start-up is complete and before draining. */
   ready(): boolean;
   /** Prometheus text format. */
@@ -40,6 +59,18 @@ export const operatorRoutes =
         const ready = operator.ready();
         return reply.code(ready ? 200 : 503).send({ ready });
       },
+    );
+    app.get(
+      '/admin/indexes',
+      {
+        schema: { summary: 'Indexes of attribute values: what they save queries, what they cost writes', tags: ['Operations'] },
+      },
+      async (_request, reply) =>
+        reply.send(
+          operator
+            .indexes()
+            .map(({ lastUsed, ...report }) => ({ ...report, lastUsedAt: new Date(Math.floor(lastUsed / 1000)).toISOString() })),
+        ),
     );
     app.get('/metrics', { schema: { summary: 'Figures for Prometheus', tags: ['Operations'] } }, async (_request, reply) => {
       const { contentType, body } = await operator.metrics();

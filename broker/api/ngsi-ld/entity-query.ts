@@ -343,10 +343,11 @@ export const entityQueryRoutes =
         .filter((text) => text !== '{}')
         .join(',');
       const text = pageText(request, media, context, texts);
-      const body = repeatable ? Buffer.from(text) : text;
       pagingHeaders(request, reply, paging, page, media);
+      if (!repeatable || !pages.sentBefore(page)) return sendEntities(request, reply, { media, context, body: text });
+      const body = Buffer.from(text);
       sendEntities(request, reply, { media, context, body });
-      if (repeatable) pages.keep(page, body as Buffer, reply);
+      pages.keep(page, body, reply);
       return reply;
     }
 

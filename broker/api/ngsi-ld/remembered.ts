@@ -25,16 +25,24 @@ export interface SentPage {
 
 /**
  * Pages as they went out, by the store's answer: the same answer object for the same request means that nothing has changed since.
- * Forgotten all at once when they become too much.
+ * Only what is asked for again is kept, and all is forgotten at once when it becomes too much.
  */
 export function sentPages(maxBytes: number): {
   get(page: EntityPage): SentPage | undefined;
+  /** True if the page was sent before: then it is worth being kept. */
+  sentBefore(page: EntityPage): boolean;
   keep(page: EntityPage, body: Buffer, reply: FastifyReply): void;
 } {
   let sent = new WeakMap<EntityPage, SentPage>();
+  const once = new WeakSet<EntityPage>();
   let bytes = 0;
   return {
     get: (page) => sent.get(page),
+    sentBefore(page) {
+      if (once.has(page)) return true;
+      once.add(page);
+      return false;
+    },
     keep(page, body, reply) {
       bytes += body.length;
       if (bytes > maxBytes) {

@@ -199,6 +199,6 @@ function compileMoment(text: string): Ordering {
 }
 
 /** A JSON-LD typed value ({"@type": "DateTime", "@value": "…"}, 4.6.3) counts as what it wraps. */
-function unwrapped(value: JsonValue): JsonValue {
+export function unwrapped(value: JsonValue): JsonValue {
   return typeof value === 'object' && isObject(value) && value['@value'] !== undefined ? value['@value'] : value;
 }

@@ -1,52 +1,124 @@
 import type { Iri } from '../../domain/iri.ts';
 import type { Condition, EntityQuery, GeoCondition } from '../../domain/query/query.ts';
+import type { PageRequest } from '../../ports/entity-store.ts';
+import { type AttributeIndexes, conjuncts, isPoint, type Lookup } from './attribute-indexes.ts';
 import type { Database } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
+import type { EntityCache } from './entity-cache.ts';
 import type { GeoIndex } from './geo-index.ts';
+import { inOrderOfId } from './id-order.ts';
+import type { ShapeCounts } from './shape-counts.ts';
 
-/** How to find the entities that a query may mean, in ascending id. What is found must still pass the query's own test if `exact` is false. */
+/** How to find the entities that a query may mean, in ascending id. What is found must still pass what is `left` of the query. */
 export interface Access {
-  /** The next candidates after an id ('' is before all), ascending, at most `limit`: rows [key, id]. */
-  next(after: string, limit: number): [number, Iri][];
-  /** Every candidate matches, unless it has expired. */
-  readonly exact: boolean;
+  /** The next candidates after an id ('' is before all), ascending, at most `limit`: their keys. */
+  next(after: string, limit: number): readonly number[];
+  /** Of every candidate it must still be tested whether it is of the types, or whether the whole query is true of it. */
+  readonly left: 'nothing' | 'types' | 'everything';
+  /** The index of values that finds them. */
+  readonly lookup?: Lookup;
 }
 
-/** More candidates than this from an index are slower to sort than a walk in order of the id is to filter. */
-const MOST_CANDIDATES = 2_000;
+/** The parts of the store that a query asks. */
+export interface Sources {
+  readonly database: Database;
+  readonly dictionary: Dictionary;
+  readonly geo: GeoIndex;
+  readonly indexes: AttributeIndexes;
+  readonly shapes: ShapeCounts;
+  readonly cache: EntityCache;
+}
 
-const NOTHING: Access = { next: () => [], exact: true };
+/** So few candidates of an index are put in order sooner than anything else could be found out. */
+const FEW = 200;
+/** Measured: to put a candidate in order costs so many times less than to look at an entity. */
+const ORDER_COST = 0.2;
+/** Steps of candidates that are taken from an index at a time, once the first was not enough. */
+const PORTION = 100;
 
-/** Chooses the way to the candidates: ids, the R*Tree, or a walk over the type index or over all ids of the tenant. */
-export function compileQuery(
-  query: EntityQuery,
-  tenant: number,
-  { database, dictionary, geo }: { database: Database; dictionary: Dictionary; geo: GeoIndex },
-): Access {
+const NOTHING: Access = { next: () => [], left: 'nothing' };
+
+/**
+ * Chooses the way to the candidates: ids, the values of an attribute, the R*Tree, or a walk over the type index or over all ids of the tenant.
+ * An index finds what matches, and then that must be put in order; a walk is in order, and looks at what does not match. So an index is the
+ * better way the fewer it finds, and for the first page of what is true of every other entity a walk is.
+ */
+export function compileQuery(query: EntityQuery, tenant: number, sources: Sources, page: PageRequest): Access {
+  const { database, dictionary, geo, indexes } = sources;
   if (query.ids) return listed(query.ids, tenant, database, query);
+  const lookup = indexes.lookup(tenant, query);
+  if (lookup && lookup.rows <= FEW) return byValue(lookup, query, indexes);
   const place = query.where && boundingCondition(query.where);
   if (place) {
-    const found = geo.candidates(tenant, place, MOST_CANDIDATES);
-    if (found) return byKeys([...found], tenant, database);
+    const all = sources.shapes.total(tenant);
+    // Where a walk over so many entities and the order of so many candidates cost the same.
+    const most = Math.max(2_000, Math.sqrt((page.limit * all) / ORDER_COST));
+    const found = geo.candidates(tenant, place, Math.ceil(lookup ? Math.min(most, lookup.rows) : most));
+    if (found) return byKeys(found, tenant, sources);
   }
+  if (lookup && isWorthIt(lookup, page)) return byValue(lookup, query, indexes);
   const selection = query.types ?? typesOfAny(query.anyOf);
   const types = selection && necessaryTypes(selection);
   if (!types) {
-    const next: Access['next'] = (after, limit) => database.all(ALL, tenant, after, limit) as [number, Iri][];
-    return { next, exact: hasOnly(query) };
+    const next: Access['next'] = (after, limit) => keysOf(database.all(ALL, tenant, after, limit));
+    return { next, left: hasOnly(query) ? 'nothing' : 'everything' };
   }
   const keys = types.map((type) => dictionary.findName(type)).filter((key) => key !== undefined);
   if (keys.length === 0) return NOTHING;
   const [only, ...others] = keys as [number, ...number[]];
   if (others.length === 0) {
-    const next: Access['next'] = (after, limit) => database.all(OF_TYPE, tenant, only, after, limit) as [number, Iri][];
-    return { next, exact: query.types?.kind === 'type' && hasOnly(query, 'types') };
+    const next: Access['next'] = (after, limit) => keysOf(database.all(OF_TYPE, tenant, only, after, limit));
+    return { next, left: query.types?.kind === 'type' && hasOnly(query, 'types') ? 'nothing' : 'everything' };
   }
-  return { next: (after, limit) => ofTypes(database, tenant, keys, after, limit), exact: false };
+  return { next: (after, limit) => ofTypes(database, tenant, keys, after, limit), left: 'everything' };
 }
 
-const ALL = 'SELECT key, id FROM entity WHERE tenant = ? AND shape IS NOT NULL AND id > ? ORDER BY id LIMIT ?';
-const OF_TYPE = 'SELECT entity, id FROM entity_type WHERE tenant = ? AND type = ? AND id > ? ORDER BY id LIMIT ?';
+/** Entities that a walk would look at for this page, if so many of an index's rows match. */
+export function walkOf({ index, rows }: Lookup, { limit, offset = 0, after, order, count }: PageRequest): number {
+  const all = index.sample.rows;
+  if (count || order) return all;
+  return Math.min(all, ((limit + 1 + (after === undefined ? offset : 0)) * all) / Math.max(1, rows));
+}
+
+function isWorthIt(lookup: Lookup, page: PageRequest): boolean {
+  const [span, ...others] = lookup.spans;
+  // The entities with one value are in order already.
+  const ordered = others.length === 0 && span !== undefined && isPoint(span);
+  const walk = walkOf(lookup, page);
+  return (ordered ? 0 : lookup.rows * ORDER_COST) + Math.min(lookup.rows, page.limit) < walk;
+}
+
+function byValue(lookup: Lookup, query: EntityQuery, indexes: AttributeIndexes): Access {
+  const { where } = query;
+  const answered =
+    lookup.exact && hasOnly(query, 'types', 'where') && where && conjuncts(where).length === lookup.covered.length;
+  let first = true;
+  let portion: readonly (readonly [number, string])[] = [];
+  let at = 0;
+  return {
+    lookup,
+    left: answered ? (query.types ? 'types' : 'nothing') : 'everything',
+    next(after, limit) {
+      if (first) {
+        first = false;
+        return indexes.keys(lookup, after, limit);
+      }
+      // They are put in order each time they are asked for: once for many pages that follow.
+      if (at === 0 || at === portion.length || portion[at - 1]?.[1] !== after) {
+        portion = indexes.rows(lookup, after, PORTION * limit);
+        at = 0;
+      }
+      const found = portion.slice(at, at + limit);
+      at += found.length;
+      return found.map(([key]) => key);
+    },
+  };
+}
+
+const keysOf = (rows: readonly (readonly unknown[])[]): number[] => rows.map(([key]) => key as number);
+
+const ALL = 'SELECT key FROM entity WHERE tenant = ? AND shape IS NOT NULL AND id > ? ORDER BY id LIMIT ?';
+const OF_TYPE = 'SELECT entity FROM entity_type WHERE tenant = ? AND type = ? AND id > ? ORDER BY id LIMIT ?';
 
 /** True if the query has no parts but these. Which datasets it looks at does not select entities. */
 export function hasOnly(query: EntityQuery, ...parts: readonly (keyof EntityQuery)[]): boolean {
@@ -60,27 +132,56 @@ export function hasOnly(query: EntityQuery, ...parts: readonly (keyof EntityQuer
 function listed(ids: readonly Iri[], tenant: number, database: Database, query: EntityQuery): Access {
   const wanted = JSON.stringify([...new Set(ids)]);
   return {
-    next: (after, limit) => database.all(LISTED, tenant, wanted, after, limit) as [number, Iri][],
-    exact: hasOnly(query, 'ids'),
+    next: (after, limit) => keysOf(database.all(LISTED, tenant, wanted, after, limit)),
+    left: hasOnly(query, 'ids') ? 'nothing' : 'everything',
   };
 }
 const LISTED =
-  'SELECT key, id FROM entity WHERE tenant = ? AND id IN (SELECT value FROM json_each(?)) AND shape IS NOT NULL AND id > ? ORDER BY id LIMIT ?';
+  'SELECT key FROM entity WHERE tenant = ? AND id IN (SELECT value FROM json_each(?)) AND shape IS NOT NULL AND id > ? ORDER BY id LIMIT ?';
 
-function byKeys(keys: readonly number[], tenant: number, database: Database): Access {
-  const wanted = JSON.stringify(keys);
-  return { next: (after, limit) => database.all(BY_KEYS, wanted, tenant, after, limit) as [number, Iri][], exact: false };
+/** Entities by their keys; those of other tenants, and those that are no more, are not among them. */
+function byKeys(keys: Iterable<number>, tenant: number, { cache, database }: Sources): Access {
+  const found: [number, Iri][] = [];
+  const unknown: number[] = [];
+  for (const key of keys) {
+    const row = cache.byKey(key);
+    if (row === undefined) unknown.push(key);
+    else if (row.tenant === tenant && row.text !== undefined) found.push([key, row.id]);
+  }
+  if (unknown.length > 0) {
+    for (const row of database.all(BY_KEYS, JSON.stringify(unknown), tenant)) found.push(row as [number, Iri]);
+  }
+  const ordered = inOrderOfId(found, ([, id]) => id);
+  return {
+    next(after, limit) {
+      const start = after === '' ? 0 : firstBehind(ordered, after);
+      return ordered.slice(start, start + limit).map(([key]) => key);
+    },
+    left: 'everything',
+  };
 }
+
+/** Where in a list in order of ids those behind an id begin. */
+function firstBehind(ordered: readonly [number, Iri][], after: string): number {
+  let low = 0;
+  for (let high = ordered.length; low < high; ) {
+    const middle = (low + high) >> 1;
+    if (inOrderOfId.compare(ordered[middle]?.[1] ?? '', after) > 0) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
 const BY_KEYS =
-  'SELECT e.key, e.id FROM json_each(?) AS wanted CROSS JOIN entity AS e ON e.key = wanted.value WHERE e.tenant = ? AND e.shape IS NOT NULL AND e.id > ? ORDER BY e.id LIMIT ?';
+  'SELECT e.key, e.id FROM json_each(?) AS wanted CROSS JOIN entity AS e ON e.key = wanted.value WHERE e.tenant = ? AND e.shape IS NOT NULL';
 
 /** Several types: each index range is in order, so their first `limit` rows hold the first `limit` of all. */
-function ofTypes(database: Database, tenant: number, types: readonly number[], after: string, limit: number): [number, Iri][] {
+function ofTypes(database: Database, tenant: number, types: readonly number[], after: string, limit: number): number[] {
   const branch =
     'SELECT * FROM (SELECT entity, id FROM entity_type WHERE tenant = ? AND type = ? AND id > ? ORDER BY id LIMIT ?)';
   const sql = `SELECT DISTINCT entity, id FROM (${types.map(() => branch).join(' UNION ALL ')}) ORDER BY id LIMIT ?`;
   const values = types.flatMap((type) => [tenant, type, after, limit]);
-  return database.all(sql, ...values, limit) as [number, Iri][];
+  return keysOf(database.all(sql, ...values, limit));
 }
 
 /** The types that several selectors ask for together; undefined if one of them does not ask for a type. */

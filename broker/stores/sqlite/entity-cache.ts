@@ -17,6 +17,8 @@ export class EntityRow implements StoredEntity {
   readonly expires: Micros | undefined;
   /** False: the temporal evolution was deleted (5.6.16), or never was. */
   readonly evolution: boolean;
+  /** Which types and attributes it has (shape-counts.ts); undefined without state. */
+  readonly shape: number | undefined;
   readonly past: string | undefined;
   readonly text: string | undefined;
   /** Not what is stored, but what is left of it now. */
@@ -31,6 +33,7 @@ export class EntityRow implements StoredEntity {
     this.version = row.version;
     this.expires = row.expires;
     this.evolution = row.evolution;
+    this.shape = row.shape;
     this.past = row.past;
     this.text = row.text;
     this.partial = row.partial ?? false;
@@ -59,8 +62,12 @@ export class EntityRow implements StoredEntity {
     const next = nextExpiry(left.entity);
     const expires = next === Number.POSITIVE_INFINITY ? undefined : next;
     const version = this.version + left.gone / (left.gone + 1);
-    const { key, tenant, id, evolution, past, text } = this;
-    return new EntityRow({ key, tenant, id, version, expires, evolution, past, text, partial: true }, this.#codec, left.entity);
+    const { key, tenant, id, evolution, shape, past, text } = this;
+    return new EntityRow(
+      { key, tenant, id, version, expires, evolution, shape, past, text, partial: true },
+      this.#codec,
+      left.entity,
+    );
   }
 
   /** About how many bytes of memory it takes: the parsed form is some times the text. */
@@ -102,6 +109,11 @@ export class EntityCache {
   /** Takes a row that was only looked at while there is room: a walk over everything must not drive out what is asked for again. */
   offer(row: EntityRow): void {
     if (this.#old.size === 0 && this.#bytes < this.#generationBytes) this.set(row);
+  }
+
+  /** Takes rows that were asked for, as they are stored. */
+  keep(rows: readonly EntityRow[]): void {
+    for (const row of rows) if (!row.partial && this.byKey(row.key) === undefined) this.set(row);
   }
 
   set(row: EntityRow): void {

@@ -2,6 +2,8 @@ import type { ChangeDraft, Position } from '../../domain/change.ts';
 import type { Entity } from '../../domain/entity.ts';
 import type { Iri } from '../../domain/iri.ts';
 import { nextExpiry } from '../../domain/patch.ts';
+import type { AnsweredPages } from './answered-pages.ts';
+import type { AttributeIndexes } from './attribute-indexes.ts';
 import type { ChangeLog } from './change-log.ts';
 import type { Codec } from './codec.ts';
 import type { Database } from './database.ts';
@@ -12,7 +14,7 @@ import type { GroupCommit } from './group-commit.ts';
 import type { HistoryRows } from './history-rows.ts';
 import type { ShapeCounts } from './shape-counts.ts';
 
-const COLUMNS = 'key, tenant, id, version, expires, evolution, past, state';
+const COLUMNS = 'key, tenant, id, version, expires, evolution, shape, past, state';
 const BY_ID = `SELECT ${COLUMNS} FROM entity WHERE tenant = ? AND id = ?`;
 const BY_KEY = `SELECT ${COLUMNS} FROM entity WHERE key = ?`;
 const INSERT =
@@ -38,8 +40,10 @@ export interface Parts {
   readonly codec: Codec;
   readonly cache: EntityCache;
   readonly geo: GeoIndex;
+  readonly indexes: AttributeIndexes;
   readonly history: HistoryRows;
   readonly shapes: ShapeCounts;
+  readonly pages: AnsweredPages;
   readonly log: ChangeLog;
 }
 
@@ -73,13 +77,14 @@ export class EntityRows {
 
   #parse(columns: readonly unknown[] | undefined): EntityRow | undefined {
     if (!columns) return undefined;
-    const [key, tenant, id, version, expires, evolution, past, state] = columns as [
+    const [key, tenant, id, version, expires, evolution, shape, past, state] = columns as [
       number,
       number,
       Iri,
       number,
       number | null,
       number,
+      number | null,
       string | null,
       string | null,
     ];
@@ -91,6 +96,7 @@ export class EntityRows {
         version,
         expires: expires ?? undefined,
         evolution: evolution === 1,
+        shape: shape ?? undefined,
         past: past ?? undefined,
         text: state ?? undefined,
       },
@@ -104,7 +110,7 @@ export class EntityRows {
    * @returns the change's position
    */
   write(tenant: number, id: Iri, row: EntityRow | undefined, draft: ChangeDraft): Position {
-    const { codec, database, geo, history, log, shapes } = this.#parts;
+    const { codec, database, dictionary, geo, history, indexes, log, pages, shapes } = this.#parts;
     const before = row?.text === undefined ? undefined : row.entity;
     const after = draft.kind === 'deleted' ? undefined : (draft.after as Entity);
     const shown = after ?? draft.before ?? before;
@@ -121,6 +127,8 @@ export class EntityRows {
     const expires = end === Number.POSITIVE_INFINITY ? undefined : end;
     // While the entity exists, this holds what temporal provision added; what was known of a deleted one is over.
     const keptPast = before ? row?.past : undefined;
+    const sameIndexes = before !== undefined && after !== undefined && row?.expires === expires && sameShape(before, after);
+    const shape = sameIndexes ? (row?.shape ?? null) : shapes.key(after);
     const next = new EntityRow(
       {
         key,
@@ -129,16 +137,16 @@ export class EntityRows {
         version,
         expires,
         evolution: true,
+        shape: shape ?? undefined,
         past: after ? keptPast : JSON.stringify(pastOf(shown, draft)),
         text: after ? text : undefined,
       },
       codec,
       after,
     );
-    if (before && after && row?.expires === expires && sameShape(before, after)) {
+    if (sameIndexes) {
       database.run(UPDATE_STATE, version, text, key);
     } else {
-      const shape = shapes.key(after);
       const values = [version, expires ?? null, shape, 1, next.past ?? null, next.text ?? null];
       if (row) database.run(UPDATE_ALL, ...values, key);
       else database.run(INSERT, key, tenant, id, ...values);
@@ -146,7 +154,9 @@ export class EntityRows {
     }
     this.#indexTypes(tenant, id, key, before?.types ?? NO_TYPES, after?.types ?? NO_TYPES);
     geo.update(tenant, key, before, after);
+    indexes.update(tenant, key, before, after);
     history.record(key, draft);
+    pages.changed(dictionary.tenantName(tenant), id, before, after, Math.max(text.length, row?.text?.length ?? 0));
     this.#put(next, row);
     return version;
   }
@@ -166,6 +176,7 @@ export class EntityRows {
         version: row?.version ?? 0,
         expires: row?.expires,
         evolution,
+        shape: row?.shape,
         past: text ?? undefined,
         text: row?.text,
       },

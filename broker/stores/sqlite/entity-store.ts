@@ -1,9 +1,8 @@
 import type { ChangeDraft } from '../../domain/change.ts';
-import type { Entity } from '../../domain/entity.ts';
 import { DomainError } from '../../domain/errors.ts';
 import { DEFAULT_TENANT, type Iri, type TenantId } from '../../domain/iri.ts';
 import { expire } from '../../domain/patch.ts';
-import { compile } from '../../domain/query/evaluate.ts';
+import { compile, type Predicate } from '../../domain/query/evaluate.ts';
 import { compileOrder } from '../../domain/query/order.ts';
 import type { EntityQuery, Order } from '../../domain/query/query.ts';
 import { typesMatch } from '../../domain/query/types.ts';
@@ -20,47 +19,36 @@ import type {
   WriteOutcome,
 } from '../../ports/entity-store.ts';
 import { byNumber } from './by-number.ts';
-import { type Access, compileQuery, hasOnly } from './compile-query.ts';
+import { type Access, compileQuery, hasOnly, walkOf } from './compile-query.ts';
 import type { EntityRow } from './entity-cache.ts';
 import type { EntityRows, Parts } from './entity-rows.ts';
+import type { IndexDemand } from './index-demand.ts';
 import type { Shape } from './shape-counts.ts';
 import { Slices } from './slices.ts';
 
-type Test = (entity: Entity) => boolean;
+/** @param rested others have had their turn since the candidate was found */
+type Test = (row: EntityRow, rested: boolean) => boolean;
 
 const UNCHANGED: WriteOutcome = { kind: 'unchanged' };
 /** Candidates that are fetched at a time. */
 const STEP = 200;
 
-/** A page that was answered, and until when the same request has the same answer. */
-interface Answered {
-  readonly tenant: TenantId;
-  readonly query: EntityQuery;
-  readonly page: EntityPage;
-  readonly generation: number;
-  readonly at: Micros;
-  /** When the next entity expires, known from the second time on that somebody asks. */
-  until?: Micros;
-}
-
 /** Of what has expired and is still stored, too: more of the same entity may expire before the sweeper comes. */
 const NEXT_EXPIRY = 'SELECT min(expires) FROM entity WHERE expires IS NOT NULL';
 
 export class SqliteEntityStore implements EntityStore {
-  /** Grows with every change to an entity: what was answered before may not hold any longer. */
-  #generation = 0;
-  /** By the request object: who keeps it and asks again, between two changes, need not wait for the file. */
-  readonly #answered = new WeakMap<PageRequest, Answered>();
   readonly #parts: Parts;
   readonly #rows: EntityRows;
   readonly #clock: Clock;
   readonly #sortLimit: number;
+  readonly #demand: IndexDemand;
 
   /** @param sortLimit how many matches a query may have that asks for an order other than that of the id */
-  constructor(parts: Parts, rows: EntityRows, clock: Clock, sortLimit: number) {
+  constructor(parts: Parts, rows: EntityRows, clock: Clock, demand: IndexDemand, sortLimit: number) {
     this.#parts = parts;
     this.#rows = rows;
     this.#clock = clock;
+    this.#demand = demand;
     this.#sortLimit = sortLimit;
   }
 
@@ -102,7 +90,6 @@ export class SqliteEntityStore implements EntityStore {
       throw error;
     }
     if (!draft) return UNCHANGED;
-    this.#generation++;
     if (draft.late && row) {
       const key = row.key;
       const late = draft.late.filter(
@@ -127,41 +114,39 @@ export class SqliteEntityStore implements EntityStore {
   }
 
   async query(tenant: TenantId, query: EntityQuery, page: PageRequest): Promise<EntityPage> {
-    const known = this.#answered.get(page);
-    if (known !== undefined && known.query === query && known.tenant === tenant && this.#stillHolds(known)) return known.page;
-    const at = this.#clock.micros();
-    // Before the query: it may rest between two slices, and what is written then may be missing in its answer.
-    const generation = this.#generation;
+    const { pages } = this.#parts;
+    const known = pages.find(tenant, query, page, this.#clock.micros(), () => this.#nextExpiry());
+    if (known !== undefined) return known;
+    const { changes } = pages;
     const answer = await this.#query(tenant, query, page);
-    this.#answered.set(page, { tenant, query, page: answer, generation, at });
+    pages.keep(tenant, query, page, answer, changes);
     return answer;
   }
 
-  #stillHolds(answer: Answered): boolean {
-    if (answer.generation !== this.#generation) return false;
-    answer.until ??= (this.#parts.database.get(NEXT_EXPIRY)?.[0] as Micros | null | undefined) ?? Number.POSITIVE_INFINITY;
-    return this.#clock.micros() < answer.until;
+  #nextExpiry(): Micros {
+    return (this.#parts.database.get(NEXT_EXPIRY)?.[0] as Micros | null | undefined) ?? Number.POSITIVE_INFINITY;
   }
 
   async #query(tenant: TenantId, query: EntityQuery, page: PageRequest): Promise<EntityPage> {
     const key = this.#parts.dictionary.findTenant(tenant);
     if (key === undefined) return { entities: [], more: false, ...(page.count ? { count: 0 } : {}) };
-    const access = compileQuery(query, key, this.#parts);
-    const test = access.exact ? undefined : this.#test(key, query);
+    const access = compileQuery(query, key, this.#parts, page);
+    const test = this.#test(key, query, access);
     if (page.order && !(page.order.length === 1 && page.order[0]?.by === 'id' && page.order[0].direction === 'asc')) {
-      return this.#sorted(access, test, page, page.order);
+      return this.#sorted(key, query, access, test, page, page.order);
     }
     const entities: EntityRow[] = [];
     let skip = page.after === undefined ? (page.offset ?? 0) : 0;
     let more = false;
     const step = Math.min(skip + page.limit + 1, STEP);
-    await this.#walk(access, test, page.after ?? '', step, (row) => {
+    const looked = await this.#walk(access, test, page.after ?? '', step, (row) => {
       if (skip > 0) skip--;
       else if (entities.length < page.limit) entities.push(row);
       else more = true;
       return !more;
     });
-    if (test) for (const row of entities) if (!row.partial) this.#parts.cache.set(row);
+    if (test) this.#parts.cache.keep(entities);
+    this.#account(key, query, page, access, looked, entities.length);
     return { entities, more, ...(page.count ? { count: await this.#count(key, query, access, test) } : {}) };
   }
 
@@ -181,14 +166,14 @@ export class SqliteEntityStore implements EntityStore {
     const key = this.#parts.dictionary.findTenant(tenant);
     if (key === undefined) return [];
     const next = byNumber(query, key, this.#parts, descending);
-    const test = this.#test(key, query);
+    const predicate = this.#predicate(key, query);
     const found: EntityRow[] = [];
     const slices = new Slices();
     for (let from = after ?? (descending ? Number.MAX_SAFE_INTEGER : 0); ; ) {
       const candidates = next(from, STEP);
       for (const number of candidates) {
         const row = this.#current(this.#rows.byKey(number, false));
-        if (!row || !test(row.entity)) continue;
+        if (!row || !predicate(row.entity)) continue;
         found.push(row);
         if (found.length === limit) return found;
       }
@@ -199,31 +184,68 @@ export class SqliteEntityStore implements EntityStore {
     }
   }
 
+  /** Tells what queries cost, so that there are indexes for those that cost much. */
+  #account(tenant: number, query: EntityQuery, page: PageRequest, access: Access, looked: number, matches: number): void {
+    const { lookup } = access;
+    if (!lookup) {
+      this.#demand.looked(tenant, query, looked, (page.offset ?? 0) + matches);
+      return;
+    }
+    const { index } = lookup;
+    index.uses++;
+    index.saved += Math.max(0, walkOf(lookup, page) - looked);
+    index.lastUsed = this.#clock.micros();
+  }
+
   /** The query as a test of one entity; linked paths (4.9) continue in this tenant. */
-  #test(tenant: number, query: EntityQuery): Test {
+  #predicate(tenant: number, query: EntityQuery): Predicate {
     return compile(query, (id) => this.#current(this.#rows.byId(tenant, id))?.entity);
   }
 
-  /** Visits the matches after an id, in ascending order, until `visit` returns false. @param step candidates fetched at a time */
+  /** What is left of the query as a test of one candidate. */
+  #test(tenant: number, query: EntityQuery, { left, lookup }: Access): Test | undefined {
+    if (left === 'nothing' && !lookup) return undefined;
+    const predicate = this.#predicate(tenant, query);
+    if (left === 'everything') return (row) => predicate(row.entity);
+    const { shapes } = this.#parts;
+    const types = left === 'types' ? query.types : undefined;
+    // Of what has expired in an entity the index still has the value.
+    return (row, rested) => {
+      if (rested || row.partial || row.shape === undefined) return predicate(row.entity);
+      return types === undefined || typesMatch(types, shapes.shape(row.shape).types);
+    };
+  }
+
+  /**
+   * Visits the matches after an id, in ascending order, until `visit` returns false.
+   * @param step candidates fetched at a time
+   * @returns how many candidates it looked at
+   */
   async #walk(
     access: Access,
     test: Test | undefined,
     after: string,
     step: number,
     visit: (row: EntityRow) => boolean,
-  ): Promise<void> {
+  ): Promise<number> {
     const slices = new Slices();
+    let looked = 0;
+    let rested = false;
     for (let from = after; ; ) {
       const candidates = access.next(from, step);
-      for (const [key] of candidates) {
+      for (const key of candidates) {
+        looked++;
         const row = this.#current(this.#rows.byKey(key, test === undefined));
-        if (!row || (test && !test(row.entity))) continue;
-        if (!visit(row)) return;
+        if (!row || (test && !test(row, rested))) continue;
+        if (!visit(row)) return looked;
       }
-      const last = candidates.at(-1);
-      if (!last || candidates.length < step) return;
-      from = last[1];
-      if (slices.over) await slices.rest();
+      const last = candidates.length < step ? undefined : this.#rows.byKey(candidates[step - 1] as number, false);
+      if (!last) return looked;
+      from = last.id;
+      if (slices.over) {
+        await slices.rest();
+        rested = true;
+      }
     }
   }
 
@@ -245,9 +267,17 @@ export class SqliteEntityStore implements EntityStore {
     return count;
   }
 
-  async #sorted(access: Access, test: Test | undefined, page: PageRequest, order: readonly Order[]): Promise<EntityPage> {
+  async #sorted(
+    tenant: number,
+    query: EntityQuery,
+    access: Access,
+    test: Test | undefined,
+    page: PageRequest,
+    order: readonly Order[],
+  ): Promise<EntityPage> {
     const found: EntityRow[] = [];
-    await this.#walk(access, test, '', STEP, (row) => found.push(row) <= this.#sortLimit);
+    const looked = await this.#walk(access, test, '', STEP, (row) => found.push(row) <= this.#sortLimit);
+    this.#account(tenant, query, page, access, looked, found.length);
     if (found.length > this.#sortLimit) {
       throw new DomainError(
         'TooComplexQuery',

@@ -112,6 +112,22 @@ export const MIGRATIONS: readonly string[] = [
   );
   CREATE INDEX message_by_endpoint ON message (dead, endpoint, position);
   `,
+  `
+  -- Indexes of attribute values that queries have asked for (attribute-indexes.ts). state: 0 building, 1 ready, 2 dropping.
+  CREATE TABLE value_index (
+    key INTEGER PRIMARY KEY, tenant INTEGER NOT NULL,
+    path TEXT NOT NULL,                 -- JSON: names as IRIs, members inside the value
+    state INTEGER NOT NULL,
+    cursor TEXT NOT NULL,               -- while it is built: ids up to this are in it
+    sample TEXT NOT NULL,               -- JSON, see value-sample.ts
+    used INTEGER NOT NULL
+  );
+  -- slot = index * 16 + kind of value (indexed-values.ts); value has no declared type, so numbers and texts keep theirs and their order.
+  CREATE TABLE indexed_value (
+    slot INTEGER NOT NULL, value NOT NULL, id TEXT NOT NULL, entity INTEGER NOT NULL,
+    PRIMARY KEY (slot, value, id)
+  ) WITHOUT ROWID;
+  `,
 ];
 
 /** In the file's header, so that a database of another program is recognised: "MIZR". */

@@ -52,11 +52,7 @@ export class ShapeCounts {
    * @param current what is left of an entity of which something has expired
    */
   *of(tenant: number, now: number, current: (key: number) => Entity | undefined): Generator<[Shape, number], void, undefined> {
-    let counts = this.#counts.get(tenant);
-    if (!counts) {
-      counts = new Map(this.#database.all(COUNTS, tenant) as [number, number][]);
-      this.#counts.set(tenant, counts);
-    }
+    const counts = this.#countsOf(tenant);
     const expired = new Map<number, number>();
     for (const [key, shape] of this.#database.all(EXPIRED, now, tenant) as [number, number][]) {
       add(expired, shape, 1);
@@ -65,11 +61,28 @@ export class ShapeCounts {
     }
     for (const [key, count] of counts) {
       const left = count - (expired.get(key) ?? 0);
-      if (left > 0) yield [this.#shape(key), left];
+      if (left > 0) yield [this.shape(key), left];
     }
   }
 
-  #shape(key: number): Shape {
+  /** Entities of a tenant, those included that have expired and are still stored. */
+  total(tenant: number): number {
+    let total = 0;
+    for (const count of this.#countsOf(tenant).values()) total += count;
+    return total;
+  }
+
+  #countsOf(tenant: number): Map<number, number> {
+    let counts = this.#counts.get(tenant);
+    if (!counts) {
+      counts = new Map(this.#database.all(COUNTS, tenant) as [number, number][]);
+      this.#counts.set(tenant, counts);
+    }
+    return counts;
+  }
+
+  /** What a shape's number stands for. */
+  shape(key: number): Shape {
     let shape = this.#shapes.get(key);
     if (!shape) {
       shape = parseShape(this.#dictionary.shapeText(key));

@@ -7,6 +7,8 @@ import type { EntityStore } from '../../ports/entity-store.ts';
 import type { HistoryStore } from '../../ports/history-store.ts';
 import type { MessageStore } from '../../ports/message-store.ts';
 import type { SeriesStore } from '../../ports/series-store.ts';
+import { AnsweredPages } from './answered-pages.ts';
+import { AttributeIndexes } from './attribute-indexes.ts';
 import { ChangeLog } from './change-log.ts';
 import { Codec } from './codec.ts';
 import { openDatabase } from './database.ts';
@@ -20,6 +22,9 @@ import { GeoIndex } from './geo-index.ts';
 import { GroupCommit } from './group-commit.ts';
 import { HistoryRows } from './history-rows.ts';
 import { SqliteHistoryStore } from './history-store.ts';
+import { IndexDemand } from './index-demand.ts';
+import { type IndexDirectory, indexDirectory } from './index-directory.ts';
+import { type IndexSettings, indexRules } from './index-rules.ts';
 import { SqliteMessageStore } from './message-store.ts';
 import { SqliteSeriesStore } from './series-store.ts';
 import { ShapeCounts } from './shape-counts.ts';
@@ -40,7 +45,11 @@ export interface SqliteSettings {
   readonly waitMs?: number;
   /** Matches that a query may have that asks for an order other than that of the id. Default 20 000. */
   readonly sortLimit?: number;
+  /** Indexes of attribute values: how many of one tenant may be made on demand, and paths (index-rules.ts) that always or never have one. */
+  readonly indexes?: IndexSettings;
 }
+
+const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
 
 /** The store ports on one SQLite file. */
 export interface SqliteStore {
@@ -51,6 +60,7 @@ export interface SqliteStore {
   readonly documents: DocumentStore;
   readonly deliveries: DeliveryStore;
   readonly messages: MessageStore;
+  readonly indexes: IndexDirectory;
   /** The largest stamp time that was ever committed; the clock has seen it already. */
   highestStamp(): Micros;
   /** Writes that wait for their transaction. */
@@ -71,22 +81,36 @@ export function openSqliteStore(settings: SqliteSettings): SqliteStore {
   const commits = new GroupCommit(database, settings.maxWaitingWrites ?? 20_000);
   const dictionary = new Dictionary(database, commits);
   const codec = new Codec(dictionary);
-  const cache = new EntityCache(settings.cacheBytes ?? 64 * 1024 * 1024);
+  const cache = new EntityCache(settings.cacheBytes ?? DEFAULT_CACHE_BYTES);
   const log = new ChangeLog(database, dictionary, commits, codec, settings.recentChanges ?? 5_000);
   const shapes = new ShapeCounts(database, dictionary, commits);
   const history = new HistoryRows(database, dictionary, commits);
-  const parts = { database, dictionary, commits, codec, cache, log, history, geo: new GeoIndex(database, dictionary), shapes };
+  const indexes = new AttributeIndexes(database, commits);
+  const geo = new GeoIndex(database, dictionary);
+  const pages = new AnsweredPages((settings.cacheBytes ?? DEFAULT_CACHE_BYTES) / 4);
+  const parts = { database, dictionary, commits, codec, cache, log, history, geo, indexes, pages, shapes };
   const rows = new EntityRows(parts);
+  const demand = new IndexDemand({
+    database,
+    commits,
+    indexes,
+    clock,
+    rules: indexRules(settings.indexes ?? {}, dictionary),
+    entities: (tenant) => shapes.total(tenant),
+    has: (shape, name) => shapes.shape(shape).attributes.some((attribute) => attribute.name === name),
+    row: (key) => rows.byKey(key, false),
+  });
   if (log.highestStamp > 0) clock.saw({ at: log.highestStamp, origin: '' });
   let open = true;
   return {
-    entities: new SqliteEntityStore(parts, rows, clock, settings.sortLimit ?? 20_000),
+    entities: new SqliteEntityStore(parts, rows, clock, demand, settings.sortLimit ?? 20_000),
     history: new SqliteHistoryStore(parts, rows, clock),
     series: new SqliteSeriesStore(parts, rows, clock),
     feed: log,
     documents: new SqliteDocumentStore(database, dictionary, commits),
     deliveries: new SqliteDeliveryStore(database, dictionary, commits),
     messages: new SqliteMessageStore(database, dictionary, commits),
+    indexes: indexDirectory(indexes, demand, dictionary, commits),
     highestStamp: () => log.highestStamp,
     waitingWrites: () => commits.waiting,
     ready: () => open && database.get('SELECT 1') !== undefined,
@@ -94,6 +118,7 @@ export function openSqliteStore(settings: SqliteSettings): SqliteStore {
       if (!open) return;
       open = false;
       log.close();
+      demand.close();
       commits.close();
       database.close();
     },

@@ -1,0 +1,163 @@
+/**
+ * Queries of which no two are alike, limit=20, over 100 000 entities: values, ranges, places, and a mix of them; against a bare node:http server
+ * that answers as many bytes. Once with what was asked for lately in memory, once with hardly any memory, so that every page comes from the file.
+ *
+ * Alone: `node test/bench/random-queries.ts [--quick] [--entities 100000] [--folder filled-data-folder] [--only cold|warm]`.
+ */
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type BrokerProcess, freePorts, startBrokerProcess } from '../support/broker-process.ts';
+import { type BareServer, startBareServer } from './bare.ts';
+import { AT_ONE_PLACE, CITY, fillFolder, fraction, TOP_SPEED } from './fill.ts';
+import { load, pin } from './load.ts';
+import { median, option, printRows, type Row } from './row.ts';
+
+/** Different queries in one file; a run of a few seconds does not come to its end. */
+const QUERIES = 120_000;
+const PAGE = '/ngsi-ld/v1/entities?type=BenchEntity&limit=20';
+
+/** The queries of one kind, by number. `of`: how many entities there are. Most have 20 to some hundred matches. */
+export const KINDS: Readonly<Record<string, (n: number, of: number) => string>> = {
+  value: (n, of) =>
+    `${PAGE}&q=isParked==%22urn:ngsi-ld:OffStreetParking:${Math.floor(fraction(n, 11) * (of / AT_ONE_PLACE))}%22`,
+  range: (n, of) => {
+    const from = fraction(n, 12) * TOP_SPEED * 0.99;
+    // From 40 matches to 400, and as many at any size of the data.
+    const to = from + (TOP_SPEED * (40 + 360 * fraction(n, 13))) / of;
+    return `${PAGE}&q=speed>=${from.toFixed(3)};speed<${to.toFixed(3)}`;
+  },
+  place: (n, of) => {
+    const at = [CITY.west + fraction(n, 14) * CITY.size, CITY.south + fraction(n, 15) * CITY.size];
+    // A circle of about 30 to 200 matches: the city's square is about 35 km by 55 km.
+    const metres = Math.sqrt(((30 + 170 * fraction(n, 16)) * 35_000 * 55_000) / of / Math.PI);
+    return `${PAGE}&georel=near;maxDistance==${Math.round(metres)}&geometry=Point&coordinates=%5B${at.map((degrees) => degrees.toFixed(5))}%5D`;
+  },
+};
+const kinds = Object.keys(KINDS);
+const mixed = (n: number, of: number): string => KINDS[kinds[n % kinds.length]!]!(n, of);
+
+/** Writes a file of queries for the load generator. */
+export function queriesFile(folder: string, kind: string, of: number): string {
+  const make = KINDS[kind] ?? mixed;
+  const file = join(folder, `${kind}.txt`);
+  writeFileSync(file, Array.from({ length: QUERIES }, (_, n) => make(n, of)).join('\n'));
+  return file;
+}
+
+/** Seconds of CPU that the broker has used. */
+export async function cpuSeconds(url: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return Number(/process_cpu_seconds_total ([\d.]+)/.exec(text)?.[1] ?? Number.NaN);
+}
+
+/** Asks until the broker has made what indexes it wants for these queries, and does not make more. */
+export async function settle(broker: BrokerProcess, file: string, seconds: number): Promise<void> {
+  await load(broker.url, { method: 'GET', path: '/', paths: file }, seconds, 0);
+  for (let tries = 0; tries < 240; tries++) {
+    const indexes = (await (await fetch(`${broker.url}/admin/indexes`)).json()) as readonly { state: string }[];
+    if (indexes.every(({ state }) => state === 'ready')) return;
+    await new Promise((wake) => setTimeout(wake, 250));
+  }
+}
+
+async function bytesOf(url: string, file: string): Promise<{ bytes: Buffer; type: string }> {
+  const { readFileSync } = await import('node:fs');
+  const paths = readFileSync(file, 'utf8').split('\n', 100);
+  const bodies: Buffer[] = [];
+  let type = '';
+  for (const path of paths) {
+    const answer = await fetch(url + path);
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+    type = answer.headers.get('content-type') ?? '';
+    bodies.push(Buffer.from(await answer.arrayBuffer()));
+  }
+  // The bare server sends one body: that of average length.
+  const mean = bodies.reduce((sum, { length }) => sum + length, 0) / bodies.length;
+  bodies.sort((a, b) => Math.abs(a.length - mean) - Math.abs(b.length - mean));
+  return { bytes: bodies[0]!, type };
+}
+
+export interface RandomQueriesOptions {
+  readonly bare: BareServer;
+  readonly quick?: boolean;
+  readonly entities?: number;
+  /** A data folder that {@link fillFolder} has filled with as many entities; absent: one is made and removed. */
+  readonly folder?: string;
+  readonly only?: string | undefined;
+}
+
+export async function randomQueries(options: RandomQueriesOptions): Promise<Row[]> {
+  const { bare, quick = false, entities = 100_000 } = options;
+  const work = mkdtempSync(join(tmpdir(), 'mizar-bench-'));
+  const dataDir = options.folder ?? join(work, 'data');
+  const rows: Row[] = [];
+  try {
+    if (options.folder === undefined) {
+      (await import('node:fs')).mkdirSync(dataDir);
+      await fillFolder(dataDir, entities);
+    } else if (!readdirSync(dataDir).includes('mizar.db')) throw new Error(`${dataDir} is not filled`);
+    const cases = [
+      { name: 'warm', goal: 0.2, cacheBytes: 1_500_000_000 },
+      { name: 'cold', goal: 0.12, cacheBytes: 100_000 },
+    ].filter(({ name }) => options.only === undefined || options.only === name);
+    for (const { name, goal, cacheBytes } of cases) {
+      const [httpPort, mqttPort] = (await freePorts(2)) as [number, number];
+      const environment = { MIZAR_CACHE_BYTES: String(cacheBytes) };
+      const broker = await startBrokerProcess({ dataDir, httpPort, mqttPort, prefix: pin(0), environment });
+      try {
+        await settle(broker, queriesFile(work, 'mixed', entities), quick ? 2 : 4);
+        // What is warm has been asked for before, each entity once at least.
+        if (name === 'warm')
+          await load(broker.url, { method: 'GET', path: '/', paths: join(work, 'mixed.txt') }, quick ? 3 : 8, 7);
+        for (const kind of [...kinds, 'mixed']) {
+          const file = queriesFile(work, kind, entities);
+          const { bytes, type } = await bytesOf(broker.url, file);
+          await bare.send(bytes, type);
+          const runs = [];
+          for (let run = 0; run < (quick ? 1 : 3); run++) {
+            const floor = await load(bare.url, { method: 'GET', path: '/page' }, quick ? 1 : 2, 0);
+            const before = await cpuSeconds(broker.url);
+            const seconds = quick ? 2 : 3;
+            const ours = await load(broker.url, { method: 'GET', path: '/', paths: file }, seconds, 1000 + run * 37_000);
+            if (ours.failures > 0) throw new Error(`${kind}: ${ours.failures} answers were not 2xx`);
+            const cpu = ((await cpuSeconds(broker.url)) - before) / (ours.perSecond * seconds);
+            runs.push({ ours, floor, ratio: ours.perSecond / floor.perSecond, cpu });
+          }
+          const middle = runs.sort((a, b) => a.ratio - b.ratio)[Math.floor(runs.length / 2)]!;
+          rows.push({
+            name: `random queries, ${kind}, ${name}`,
+            value: middle.ours.perSecond,
+            unit: 'requests/s',
+            ratio: middle.ratio,
+            goal: kind === 'mixed' ? goal : 0,
+            p99Ms: middle.ours.p99Ms,
+            note: `bare ${Math.round(middle.floor.perSecond)}/s, ${bytes.length} bytes, ${Math.round(median(runs.map(({ cpu }) => cpu)) * 1e6)} µs of CPU each`,
+          });
+        }
+      } finally {
+        await broker.terminate();
+      }
+    }
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  return rows;
+}
+
+if (import.meta.main) {
+  const bare = await startBareServer();
+  try {
+    printRows(
+      await randomQueries({
+        bare,
+        quick: process.argv.includes('--quick'),
+        entities: Number(option('entities') ?? 100_000),
+        ...(option('folder') === undefined ? {} : { folder: option('folder')! }),
+        only: option('only'),
+      }),
+    );
+  } finally {
+    bare.stop();
+  }
+}
