@@ -42,6 +42,8 @@ function memoryDeliveries(): DeliveryStore & { readonly rows: Map<string, Parked
 interface Trial {
   readonly lane: Lane<Subscriber>;
   readonly sent: number[];
+  /** Positions whose changes were read again. */
+  readonly recalled: number[];
   readonly done: Set<number>;
   readonly deliveries: ReturnType<typeof memoryDeliveries>;
   push(position: number): void;
@@ -51,6 +53,8 @@ interface Trial {
 function trial(
   answer: (position: number, attempt: number) => Promise<DeliveryResult> | DeliveryResult,
   options: {
+    maxHeld?: number;
+    gone?: (position: number) => boolean;
     maxWaiting?: number;
     maxAttempts?: number;
     backlog?: boolean;
@@ -59,6 +63,7 @@ function trial(
 ): Trial {
   const deliveries = options.deliveries ?? memoryDeliveries();
   const sent: number[] = [];
+  const recalled: number[] = [];
   const done = new Set<number>();
   const attempts = new Map<number, number>();
   const lane = new Lane<Subscriber>(
@@ -72,10 +77,14 @@ function trial(
         if (result.delivered) sent.push(position);
         return result;
       },
-      recall: async (parked) => parked.map(({ position }) => ({ subscriber, change: change(position) })),
+      recall: async (parked) => {
+        recalled.push(...parked.map(({ position }) => position));
+        return parked.map(({ position }) => (options.gone?.(position) ? undefined : { subscriber, change: change(position) }));
+      },
       backOffMs: () => 1,
       maxAttempts: options.maxAttempts ?? 100,
-      maxWaiting: options.maxWaiting ?? 1000,
+      maxHeld: options.maxHeld ?? 1000,
+      maxWaiting: () => options.maxWaiting ?? 1000,
       strands: 4,
       onError: (error) => {
         throw error;
@@ -86,9 +95,10 @@ function trial(
   return {
     lane,
     sent,
+    recalled,
     done,
     deliveries,
-    push: (position) => lane.push({ subscriber, change: change(position), done: () => done.add(position) }),
+    push: (position) => lane.push(subscriber, change(position), () => done.add(position)),
     async until(condition) {
       const end = Date.now() + 5000;
       while (!condition()) {
@@ -114,6 +124,39 @@ const OK: DeliveryResult = { delivered: true };
 const numbers = (count: number) => Array.from({ length: count }, (_, at) => at + 1);
 
 describe('a lane to one endpoint', () => {
+  it('lets go of the changes of a long queue and reads them again, in order, without touching the disk', async () => {
+    let open = () => {};
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const { lane, sent, done, recalled, deliveries, push, until } = trial(() => gate.then(() => OK), { maxHeld: 20 });
+    for (const position of numbers(900)) push(position);
+    expect(lane.waiting).toBe(900);
+    open();
+    await until(() => sent.length === 900);
+    expect(inOrderPerEntity(sent)).toBe(true);
+    expect(new Set(sent)).toEqual(new Set(numbers(900)));
+    expect(done.size).toBe(900);
+    expect(recalled.length).toBe(880);
+    expect(deliveries.rows.size).toBe(0);
+  });
+
+  it('a change that is gone when its turn comes is dealt with, and holds up nothing', async () => {
+    let open = () => {};
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const { sent, done, push, until } = trial(() => gate.then(() => OK), {
+      maxHeld: 5,
+      gone: (position) => position % 7 === 0,
+    });
+    for (const position of numbers(70)) push(position);
+    open();
+    await until(() => done.size === 70);
+    expect(new Set(sent)).toEqual(new Set(numbers(70).filter((position) => position % 7 !== 0 || position <= 5)));
+    expect(inOrderPerEntity(sent)).toBe(true);
+  });
+
   it('delivers everything once, in order per entity, without touching the disk', async () => {
     const { lane, sent, done, deliveries, push, until } = trial(async (position) => {
       if (position % 3 === 0) await new Promise((wake) => setTimeout(wake, 1));
@@ -161,7 +204,7 @@ describe('a lane to one endpoint', () => {
     const gate = new Promise<void>((open) => {
       release = open;
     });
-    const { lane, sent, deliveries, push, until } = trial(() => gate.then(() => OK), { maxWaiting: 10 });
+    const { lane, sent, deliveries, push, until } = trial(() => gate.then(() => OK), { maxHeld: 5, maxWaiting: 10 });
     numbers(100).forEach(push);
     await until(() => deliveries.rows.size >= 86);
     expect(lane.waiting).toBeLessThanOrEqual(10);

@@ -1,6 +1,7 @@
 import type { Change, Position } from '../../domain/change.ts';
 import type { DeliveryStore, ParkedDelivery } from '../../ports/delivery-store.ts';
 import type { DeliveryResult } from '../../ports/notifier.ts';
+import { Queue } from './queue.ts';
 
 /** What a lane carries: a change, or a message that is about none (messages.ts). */
 export interface Sendable {
@@ -10,10 +11,13 @@ export interface Sendable {
   readonly tenant: Change['tenant'];
 }
 
-/** One change on its way to one subscriber. `done` must be called once, when it is delivered, parked, or no longer wanted. */
-export interface Delivery<S extends Subscriber, C extends Sendable = Change> {
+/** One change on its way to one subscriber. */
+interface Delivery<S extends Subscriber, C extends Sendable> {
   readonly subscriber: S;
-  readonly change: C;
+  readonly position: Position;
+  /** Let go while many wait: the change log has it. */
+  change: C | undefined;
+  /** To be called once, when it is delivered, parked, or no longer wanted. */
   readonly done: () => void;
 }
 
@@ -27,22 +31,29 @@ export interface Recalled<S extends Subscriber, C extends Sendable = Change> {
   readonly change: C;
 }
 
+/** A delivery by name: which change, for whom. */
+export type DeliveryName = Pick<ParkedDelivery, 'tenant' | 'subscription' | 'position'>;
+
 /** Parked deliveries that are sent before the next ones are looked up. */
 const DRAINED_AT_ONCE = 500;
+/** Changes of one strand that are read back from the change log at once. */
+const RECALLED_AT_ONCE = 100;
 
 /** What a lane needs from its surroundings. */
 export interface LaneDependencies<S extends Subscriber, C extends Sendable = Change> {
   readonly deliveries: Pick<DeliveryStore, 'park' | 'waiting' | 'remove'>;
   /** Renders and sends one notification. Never throws. */
   send(subscriber: S, change: C): Promise<DeliveryResult>;
-  /** The subscribers and changes of parked deliveries, in their order; undefined where the subscription or the change is gone. */
-  recall(parked: readonly ParkedDelivery[]): Promise<readonly (Recalled<S, C> | undefined)[]>;
+  /** The subscribers and changes of deliveries, in their order; undefined where the subscription or the change is gone. */
+  recall(deliveries: readonly DeliveryName[]): Promise<readonly (Recalled<S, C> | undefined)[]>;
   /** Milliseconds to wait before attempt number `attempts` + 1 to this endpoint. */
   backOffMs(attempts: number, subscriber: S): number;
   /** Attempts after which a delivery goes to the dead-letter list. */
   readonly maxAttempts: number;
-  /** Deliveries that may wait in memory; those beyond are parked. */
-  readonly maxWaiting: number;
+  /** Waiting deliveries that keep their change in memory; those beyond read it again when it is their turn. */
+  readonly maxHeld: number;
+  /** Deliveries that may wait in memory; those beyond are parked. Fewer, when all lanes together are crowded. */
+  maxWaiting(): number;
   /** Requests under way to one endpoint. */
   readonly strands: number;
   onError(error: unknown): void;
@@ -56,7 +67,7 @@ export interface LaneDependencies<S extends Subscriber, C extends Sendable = Cha
 export class Lane<S extends Subscriber, C extends Sendable = Change> {
   readonly endpoint: string;
   readonly #with: LaneDependencies<S, C>;
-  readonly #strands: Delivery<S, C>[][];
+  readonly #strands: readonly Queue<Delivery<S, C>>[];
   /** Strands that are sending; undefined: at rest. */
   readonly #running: (Promise<void> | undefined)[];
   #waiting = 0;
@@ -74,7 +85,7 @@ export class Lane<S extends Subscriber, C extends Sendable = Change> {
   constructor(endpoint: string, dependencies: LaneDependencies<S, C>, backlog: boolean) {
     this.endpoint = endpoint;
     this.#with = dependencies;
-    this.#strands = Array.from({ length: dependencies.strands }, () => []);
+    this.#strands = Array.from({ length: dependencies.strands }, () => new Queue<Delivery<S, C>>());
     this.#running = this.#strands.map(() => undefined);
     this.#live = !backlog;
     if (backlog) this.#retryIn(0);
@@ -88,14 +99,17 @@ export class Lane<S extends Subscriber, C extends Sendable = Change> {
     return this.#live && this.#waiting === 0 && this.#toPark.length === 0;
   }
 
-  push(delivery: Delivery<S, C>): void {
-    if (!this.#live || this.#waiting >= this.#with.maxWaiting) {
+  /** @param done called once, when the change is delivered to the subscriber, parked, or no longer wanted */
+  push(subscriber: S, change: C, done: () => void): void {
+    const held = this.#waiting < this.#with.maxHeld;
+    const delivery: Delivery<S, C> = { subscriber, position: change.position, change: held ? change : undefined, done };
+    if (!this.#live || this.#waiting >= this.#with.maxWaiting()) {
       // Once one delivery is parked the later ones must queue up behind it, or they would overtake it.
       this.#stopLive(0);
       this.#park(delivery, 0, 'waits behind earlier deliveries');
       return;
     }
-    const strand = strandOf(delivery.change.id, this.#strands.length);
+    const strand = strandOf(change.id, this.#strands.length);
     this.#strands[strand]!.push(delivery);
     this.#waiting++;
     this.#running[strand] ??= this.#run(strand);
@@ -116,7 +130,7 @@ export class Lane<S extends Subscriber, C extends Sendable = Change> {
   /** Nobody wants these deliveries any more: all of them are dealt with. */
   discard(): void {
     this.close();
-    for (const strand of this.#strands) for (const delivery of strand.splice(0)) delivery.done();
+    for (const strand of this.#strands) for (const delivery of strand.takeAll()) delivery.done();
     for (const { delivery } of this.#toPark.splice(0)) delivery.done();
     this.#waiting = 0;
   }
@@ -130,7 +144,11 @@ export class Lane<S extends Subscriber, C extends Sendable = Change> {
   async #run(strand: number): Promise<void> {
     const queue = this.#strands[strand]!;
     while (queue.length > 0 && this.#live && !this.#closed) {
-      const delivery = queue[0]!;
+      const delivery = queue.at(0)!;
+      if (delivery.change === undefined) {
+        await this.#recall(queue);
+        continue;
+      }
       const result = await this.#with.send(delivery.subscriber, delivery.change);
       if (this.#closed) break;
       queue.shift();
@@ -147,6 +165,32 @@ export class Lane<S extends Subscriber, C extends Sendable = Change> {
     if (!this.#live && !this.#closed) this.#parkStrand(strand);
   }
 
+  /** Reads the changes again of the deliveries that are next; one whose change is gone is dealt with. */
+  async #recall(queue: Queue<Delivery<S, C>>): Promise<void> {
+    const next: Delivery<S, C>[] = [];
+    for (let place = 0; next.length < RECALLED_AT_ONCE; place++) {
+      const delivery = queue.at(place);
+      if (delivery === undefined || delivery.change !== undefined) break;
+      next.push(delivery);
+    }
+    try {
+      const found = await this.#with.recall(next.map((delivery) => nameOf(delivery)));
+      if (this.#closed) return;
+      next.forEach((delivery, at) => {
+        delivery.change = found[at]?.change;
+      });
+      // Only the first one is looked at: the others have their turn.
+      if (next[0] !== undefined && next[0].change === undefined && queue.at(0) === next[0]) {
+        queue.shift();
+        this.#waiting--;
+        next[0].done();
+      }
+    } catch (error) {
+      this.#with.onError(error);
+      await new Promise((wake) => setTimeout(wake, 1000));
+    }
+  }
+
   /** From now on deliveries are parked; after `retryMs` the parked ones are tried. */
   #stopLive(retryMs: number): void {
     if (!this.#live) return;
@@ -160,7 +204,7 @@ export class Lane<S extends Subscriber, C extends Sendable = Change> {
 
   #parkStrand(strand: number): void {
     const queue = this.#strands[strand]!;
-    for (const delivery of queue.splice(0)) {
+    for (const delivery of queue.takeAll()) {
       this.#waiting--;
       this.#park(delivery, 0, 'waits behind earlier deliveries');
     }
@@ -177,9 +221,7 @@ export class Lane<S extends Subscriber, C extends Sendable = Change> {
     this.#flushing = true;
     try {
       await this.#with.deliveries.park(
-        batch.map(({ delivery, attempts, reason }) =>
-          this.#parked(delivery.subscriber, delivery.change.position, delivery.change.tenant, attempts, reason),
-        ),
+        batch.map(({ delivery, attempts, reason }) => this.#parked(nameOf(delivery), attempts, reason)),
       );
       for (const { delivery } of batch) delivery.done();
       this.#flushing = false;
@@ -194,10 +236,10 @@ export class Lane<S extends Subscriber, C extends Sendable = Change> {
     }
   }
 
-  #parked(subscriber: S, position: Position, tenant: Change['tenant'], attempts: number, reason: string): ParkedDelivery {
+  #parked({ tenant, subscription, position }: DeliveryName, attempts: number, reason: string): ParkedDelivery {
     return {
       tenant,
-      subscription: subscriber.id,
+      subscription,
       position,
       endpoint: this.endpoint,
       attempts,
@@ -258,7 +300,7 @@ export class Lane<S extends Subscriber, C extends Sendable = Change> {
           const item = parked[at]!;
           if (result.delivered) dealtWith.push(item);
           else {
-            failed.push(this.#parked(subscriber, item.position, item.tenant, item.attempts + 1, result.reason));
+            failed.push(this.#parked(item, item.attempts + 1, result.reason));
             retryFor = subscriber;
           }
         }
@@ -276,6 +318,15 @@ export class Lane<S extends Subscriber, C extends Sendable = Change> {
     return false;
   }
 }
+
+const nameOf = <S extends Subscriber>({
+  subscriber,
+  position,
+}: Pick<Delivery<S, Sendable>, 'subscriber' | 'position'>): DeliveryName => ({
+  tenant: subscriber.tenant,
+  subscription: subscriber.id,
+  position,
+});
 
 /** The same entity always takes the same strand. */
 function strandOf(id: string, strands: number): number {

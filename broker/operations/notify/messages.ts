@@ -105,7 +105,9 @@ export function messageLanes<S extends Subscriber>(options: {
         recall: async (parked) => parked.map((one) => recalled(one as StoredMessage)),
         backOffMs: (attempts, subscriber) => backOff.waitMs(attempts, cooldownMs(subscriber)),
         maxAttempts: backOff.maxAttempts,
-        maxWaiting: 1000,
+        // All of them keep their content: only what waits on disk is recalled.
+        maxHeld: 1000,
+        maxWaiting: () => 1000,
         strands: 8,
         onError,
       },
@@ -144,12 +146,12 @@ export function messageLanes<S extends Subscriber>(options: {
         queue.waiting--;
         throw error;
       }
-      queue.lane.push({
+      // What was parked is held no longer: it waits on disk. Otherwise it is dealt with.
+      queue.lane.push(
         subscriber,
-        change: messageOf(tenant, position, body),
-        // What was parked is held no longer: it waits on disk. Otherwise it is dealt with.
-        done: () => void (queue.held.delete(position) && remove(queue, [{ position }])),
-      });
+        messageOf(tenant, position, body),
+        () => void (queue.held.delete(position) && remove(queue, [{ position }])),
+      );
     },
     async forget(subscriber) {
       const endpoint = nameOf(subscriber);

@@ -4,11 +4,11 @@ import type { Follow } from '../../domain/query/path.ts';
 import { concerns, queriesOf, statusOf } from '../../domain/subscription.ts';
 import type { ChangeFeed } from '../../ports/change-feed.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { DeliveryStore, ParkedDelivery } from '../../ports/delivery-store.ts';
+import type { DeliveryStore } from '../../ports/delivery-store.ts';
 import type { DeliveryResult, Notifier, OutgoingNotification } from '../../ports/notifier.ts';
 import type { LinkedReader } from '../linked.ts';
 import type { BackOff } from './back-off.ts';
-import { Lane, type Recalled } from './lane.ts';
+import { type DeliveryName, Lane, type Recalled } from './lane.ts';
 import { noteAttempt } from './notification-state.ts';
 import { notificationOf } from './render.ts';
 import type { SplitEntities } from './split-entities.ts';
@@ -33,7 +33,7 @@ export interface NotificationsOptions {
   readonly clock: Clock;
   readonly timeoutMs: number;
   readonly backOff: BackOff;
-  /** Deliveries in memory; beyond it reading the change log waits. */
+  /** Deliveries that may wait in memory, of all subscriptions together. */
   readonly maxInMemory?: number;
   onError(error: unknown): void;
 }
@@ -68,7 +68,7 @@ const ANYTHING = () => true;
 export function notifications(options: NotificationsOptions): Notifications {
   const { feed, deliveries, subscriptions, split, notifier, clock, backOff } = options;
   const throttled = throttle();
-  const maxInMemory = options.maxInMemory ?? 10_000;
+  const maxInMemory = options.maxInMemory ?? 200_000;
   const lanes = new Map<string, Lane<SubscriptionInForce>>();
   let watermark = new Watermark(0);
   let readTo: Position = 0;
@@ -112,8 +112,8 @@ export function notifications(options: NotificationsOptions): Notifications {
     return result;
   }
 
-  /** Parked deliveries lie close together in the log, so one look usually finds many of their changes. */
-  async function recall(parked: readonly ParkedDelivery[]): Promise<(Recalled<SubscriptionInForce> | undefined)[]> {
+  /** Deliveries of one subscription lie close together in the log, so one look usually finds many of their changes. */
+  async function recall(parked: readonly DeliveryName[]): Promise<(Recalled<SubscriptionInForce> | undefined)[]> {
     let window = new Map<Position, Change>();
     const found: (Recalled<SubscriptionInForce> | undefined)[] = [];
     for (const { tenant, subscription, position } of parked) {
@@ -144,7 +144,9 @@ export function notifications(options: NotificationsOptions): Notifications {
           recall,
           backOffMs: (attempts, subscriber) => backOff.waitMs(attempts, subscriber.notification.endpoint.cooldownMs),
           maxAttempts: backOff.maxAttempts,
-          maxWaiting: 2000,
+          maxHeld: 1000,
+          // What is slow and not failing waits in memory, with little; when many are slow at once, their later deliveries go to the disk.
+          maxWaiting: () => (inMemory < maxInMemory / 2 ? 20_000 : 1000),
           strands: 8,
           onError: options.onError,
         },
@@ -192,14 +194,10 @@ export function notifications(options: NotificationsOptions): Notifications {
     const dealtWith = watermark.begin(change.position, concerned.length);
     for (const subscriber of concerned) {
       inMemory++;
-      laneOf(laneKey(subscriber), false).push({
-        subscriber,
-        change,
-        done: () => {
-          inMemory--;
-          dealtWith();
-          if (wanted && inMemory < maxInMemory) void pump();
-        },
+      laneOf(laneKey(subscriber), false).push(subscriber, change, () => {
+        inMemory--;
+        dealtWith();
+        if (wanted && inMemory < maxInMemory) void pump();
       });
     }
   }
@@ -210,7 +208,7 @@ export function notifications(options: NotificationsOptions): Notifications {
     running = true;
     try {
       while (wanted && !stopped) {
-        // Too much is under way: a delivery that gets done calls again.
+        // The last resort, if not even the disk keeps up: a delivery that gets done calls again.
         if (inMemory >= maxInMemory) return;
         wanted = false;
         const changes = await feed.read(readTo, BATCH);

@@ -1,4 +1,5 @@
 import type { Position } from '../../domain/change.ts';
+import { Queue } from './queue.ts';
 
 /**
  * How far the change log is dealt with, when deliveries finish out of order: every position up to and including {@link Watermark.passed}
@@ -6,8 +7,7 @@ import type { Position } from '../../domain/change.ts';
  */
 export class Watermark {
   /** Positions read and not passed yet, oldest first, with the number of deliveries still under way. */
-  readonly #open: { readonly position: Position; waiting: number }[] = [];
-  #start = 0;
+  readonly #open = new Queue<{ readonly position: Position; waiting: number }>();
   #passed: Position;
 
   constructor(passed: Position) {
@@ -30,16 +30,9 @@ export class Watermark {
   }
 
   #advance(): void {
-    while (this.#start < this.#open.length) {
-      const oldest = this.#open[this.#start]!;
-      if (oldest.waiting > 0) break;
+    for (let oldest = this.#open.at(0); oldest?.waiting === 0; oldest = this.#open.at(0)) {
       this.#passed = oldest.position;
-      this.#start++;
-    }
-    // The array is a queue: what is passed is cut off in large pieces, which costs next to nothing per change.
-    if (this.#start > 1024 && this.#start * 2 > this.#open.length) {
-      this.#open.splice(0, this.#start);
-      this.#start = 0;
+      this.#open.shift();
     }
   }
 }
