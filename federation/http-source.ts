@@ -7,7 +7,7 @@ import type { ContextSource, SourceReply, SourceRequest } from '../broker/ports/
 
 export interface HttpSourceOptions {
   /** What may leave (broker/egress/guard.ts). */
-  readonly guard: { check(target: URL): Promise<void>; readonly lookup: LookupFunction };
+  readonly guard: { checkAddress(target: URL): void; readonly lookup: LookupFunction };
   /** Larger replies are not read to their end, and not used. */
   readonly replyLimitBytes: number;
   /** Connections kept open to one source. */
@@ -37,7 +37,7 @@ export function httpSource({ guard, replyLimitBytes, connections }: HttpSourceOp
     async ask(registration, request) {
       try {
         const endpoint = new URL(registration.endpoint);
-        await guard.check(endpoint);
+        guard.checkAddress(endpoint);
         const agent = await loaded();
         const response = await agent.request({
           origin: endpoint.origin,

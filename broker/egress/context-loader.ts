@@ -62,7 +62,7 @@ export function contextLoader(options: ContextLoaderOptions): ContextLoader & { 
     let target = new URL(url);
     for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
       if (target.protocol !== 'http:' && target.protocol !== 'https:') throw new Error(`${target.protocol} is not fetched`);
-      await guard.check(target);
+      guard.checkAddress(target);
       const agent = await loaded();
       const response = await agent.request({
         origin: target.origin,

@@ -6,7 +6,12 @@ import { BlockList, isIP, type LookupFunction } from 'node:net';
 export interface EgressGuard {
   /** @throws Error that says why the target is refused. Resolves quickly when the host is an address or on the allow list. */
   check(target: URL): Promise<void>;
-  /** For connections, which look the name up again: what was allowed a moment ago must still be what is contacted. */
+  /**
+   * For those who connect with {@link lookup}, which sees every name: refuses addresses, which are not looked up.
+   * @throws Error that says why the target is refused
+   */
+  checkAddress(target: URL): void;
+  /** For connections, which look the name up themselves: what is allowed is what is contacted. */
   readonly lookup: LookupFunction;
 }
 
@@ -55,24 +60,29 @@ export function egressGuard(rules: EgressRules): EgressGuard {
   const allowed = new Set(rules.allow.map((host) => host.toLowerCase()));
   const addressAllowed = (host: string, address: string) =>
     rules.privateAddresses || allowed.has(host.toLowerCase()) || !isInnerAddress(address);
+  const refusal = (host: string, address: string) =>
+    new Error(
+      `${host} is at ${address}, which is not a public address; add it to MIZAR_EGRESS_ALLOW or set MIZAR_EGRESS_PRIVATE=true if it may be contacted`,
+    );
+  const hostOf = (target: URL) => target.hostname.replace(/^\[|\]$/g, '');
   return {
+    checkAddress(target) {
+      const host = hostOf(target);
+      if (isIP(host) && !addressAllowed(host, host)) throw refusal(host, host);
+    },
     lookup: (host, options, found) =>
       lookupOnce(host, { ...options, all: true }, (error, addresses) => {
         const refused = error ? undefined : addresses.find(({ address }) => !addressAllowed(host, address));
-        const problem = error ?? (refused ? new Error(`${host} is at ${refused.address}, which may not be contacted`) : null);
+        const problem = error ?? (refused ? refusal(host, refused.address) : null);
         if (options.all) found(problem, addresses);
         else found(problem, addresses?.[0]?.address ?? '', addresses?.[0]?.family);
       }),
     async check(target) {
-      const host = target.hostname.replace(/^\[|\]$/g, '');
+      const host = hostOf(target);
       if (rules.privateAddresses || allowed.has(host.toLowerCase())) return;
       const addresses = isIP(host) ? [host] : (await lookup(host, { all: true })).map((found) => found.address);
       const refused = addresses.find((address) => !addressAllowed(host, address));
-      if (refused !== undefined) {
-        throw new Error(
-          `${host} is at ${refused}, which is not a public address; add it to MIZAR_EGRESS_ALLOW or set MIZAR_EGRESS_PRIVATE=true if it may be contacted`,
-        );
-      }
+      if (refused !== undefined) throw refusal(host, refused);
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { Agent } from 'undici';
+import type { Agent, Dispatcher } from 'undici';
 import type { DeliveryResult, Notifier, OutgoingNotification } from '../ports/notifier.ts';
 import type { EgressGuard } from './guard.ts';
 
@@ -8,6 +8,16 @@ export interface HttpNotifierOptions {
   readonly connections: number;
 }
 
+/** Of a reply, which is of no interest: after so many bytes the connection is given up rather than read on. */
+const REPLY_BYTES = 64 * 1024;
+
+/** Where an endpoint's URI leads, worked out once. */
+interface Target {
+  readonly url: URL;
+  readonly path: string;
+  readonly authorization: string | undefined;
+}
+
 /**
  * Notifications over HTTP and HTTPS (6.3.8). Any 2xx counts as delivered: 5.8.6 names only 200, but an endpoint that answers 201, 202 or 204
  * has the notification, and sending it again would be a duplicate. Redirects are not followed: they could lead past the egress guard.
@@ -15,50 +25,100 @@ export interface HttpNotifierOptions {
 export function httpNotifier({ guard, connections }: HttpNotifierOptions): Notifier {
   // Loaded with the first notification: a broker without subscribers starts faster.
   let loading: Promise<Agent> | undefined;
+  let agent: Agent | undefined;
   const loaded = () => {
-    loading ??= import('undici').then(
-      ({ Agent }) =>
-        new Agent({
-          connections,
-          pipelining: 1,
-          keepAliveTimeout: 30_000,
-          maxResponseSize: 1024 * 1024,
-          connect: { lookup: guard.lookup },
-        }),
-    );
+    loading ??= import('undici').then(({ Agent }) => {
+      agent = new Agent({ connections, pipelining: 1, keepAliveTimeout: 30_000, connect: { lookup: guard.lookup } });
+      return agent;
+    });
     return loading;
   };
-  return {
-    async deliver(notification: OutgoingNotification): Promise<DeliveryResult> {
+  const targets = new Map<string, Target>();
+
+  function targetOf(uri: string): Target {
+    let target = targets.get(uri);
+    if (target === undefined) {
+      const url = new URL(uri);
+      target = { url, path: `${url.pathname}${url.search}`, authorization: basic(url) };
+      if (targets.size >= 10_000) targets.clear();
+      targets.set(uri, target);
+    }
+    return target;
+  }
+
+  /** Every notification passes here: undici's dispatch costs a fifth less than its request, which makes a stream of a reply that nobody reads. */
+  function send(through: Agent, notification: OutgoingNotification): Promise<DeliveryResult> {
+    return new Promise((resolve) => {
       try {
-        const url = new URL(notification.uri);
-        await guard.check(url);
-        const agent = await loaded();
-        const response = await agent.request({
-          origin: url.origin,
-          path: `${url.pathname}${url.search}`,
-          method: 'POST',
-          headers: credentials(url, notification.headers),
-          body: notification.body,
-          headersTimeout: notification.timeoutMs,
-          bodyTimeout: notification.timeoutMs,
-        });
-        // The reply's body is of no interest, but reading it frees the connection.
-        await response.body.dump({ limit: 64 * 1024 });
-        if (response.statusCode >= 200 && response.statusCode < 300) return { delivered: true, status: response.statusCode };
-        return { delivered: false, reason: `answered ${response.statusCode}` };
+        const { url, path, authorization } = targetOf(notification.uri);
+        guard.checkAddress(url);
+        through.dispatch(
+          {
+            origin: url.origin,
+            path,
+            method: 'POST',
+            headers: authorization === undefined ? notification.headers : { authorization, ...notification.headers },
+            body: notification.body,
+            headersTimeout: notification.timeoutMs,
+            bodyTimeout: notification.timeoutMs,
+          },
+          new Reply(resolve),
+        );
       } catch (error) {
-        return { delivered: false, reason: reasonOf(error) };
+        resolve({ delivered: false, reason: reasonOf(error) });
       }
-    },
+    });
+  }
+
+  return {
+    deliver: (notification) =>
+      agent === undefined ? loaded().then((found) => send(found, notification)) : send(agent, notification),
     close: async () => (await loading)?.close(),
   };
 }
 
-function credentials(url: URL, headers: Readonly<Record<string, string>>): Record<string, string> {
-  if (url.username === '' && url.password === '') return headers as Record<string, string>;
-  const basic = Buffer.from(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`).toString('base64');
-  return { authorization: `Basic ${basic}`, ...headers };
+/** Waits for the reply to one notification: its status tells, its body is read to free the connection. */
+class Reply implements Dispatcher.DispatchHandler {
+  readonly #resolve: (result: DeliveryResult) => void;
+  #status = 0;
+  #bytes = 0;
+
+  constructor(resolve: (result: DeliveryResult) => void) {
+    this.#resolve = resolve;
+  }
+
+  onRequestStart(): void {}
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number): void {
+    this.#status = status;
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes <= REPLY_BYTES) return;
+    this.#told();
+    controller.abort(new Error('the reply is longer than anybody wants to know'));
+  }
+
+  onResponseEnd(): void {
+    this.#told();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#resolve({ delivered: false, reason: reasonOf(error) });
+  }
+
+  #told(): void {
+    const status = this.#status;
+    this.#resolve(
+      status >= 200 && status < 300 ? { delivered: true, status } : { delivered: false, reason: `answered ${status}` },
+    );
+  }
+}
+
+function basic(url: URL): string | undefined {
+  if (url.username === '' && url.password === '') return undefined;
+  return `Basic ${Buffer.from(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`).toString('base64')}`;
 }
 
 function reasonOf(error: unknown): string {

@@ -53,6 +53,9 @@ describe('loading a @context', () => {
     const loader = loaderWith({
       guard: {
         check: () => Promise.reject(new Error('asked')),
+        checkAddress: () => {
+          throw new Error('asked');
+        },
         lookup: (host, _options, found) => found(new Error(`${host} was looked up`), []),
       },
     });

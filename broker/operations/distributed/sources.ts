@@ -122,7 +122,7 @@ export function sources(dependencies: {
         state.lastFailure = clock.micros();
         failures.set(endpoint, clock.micros());
       }
-      entry.stateChanged = true;
+      entry.unsaved.mark(entry);
       return reply;
     },
 

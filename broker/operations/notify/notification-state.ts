@@ -1,5 +1,7 @@
+import type { Iri, TenantId } from '../../domain/iri.ts';
 import type { Micros } from '../../domain/time.ts';
 import type { DeliveryResult } from '../../ports/notifier.ts';
+import type { UnsavedStates } from '../unsaved-states.ts';
 
 /** What became of the notifications of one subscription (5.2.14.2). Changed in place; written to the store every few seconds. */
 export interface NotificationState {
@@ -13,7 +15,7 @@ export interface NotificationState {
 
 /** A notification was sent, or was tried to be (5.8.6). */
 export function noteAttempt(
-  to: { readonly state: NotificationState; stateChanged: boolean },
+  to: { readonly tenant: TenantId; readonly id: Iri; readonly state: NotificationState; readonly unsaved: UnsavedStates },
   result: DeliveryResult,
   now: Micros,
 ): void {
@@ -28,5 +30,5 @@ export function noteAttempt(
     state.lastFailure = now;
     state.status = 'failed';
   }
-  to.stateChanged = true;
+  to.unsaved.mark(to);
 }

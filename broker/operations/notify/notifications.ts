@@ -2,6 +2,7 @@ import type { Change, Position } from '../../domain/change.ts';
 import { compile } from '../../domain/query/evaluate.ts';
 import type { Follow } from '../../domain/query/path.ts';
 import { concerns, queriesOf, statusOf } from '../../domain/subscription.ts';
+import type { Micros } from '../../domain/time.ts';
 import type { ChangeFeed } from '../../ports/change-feed.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { DeliveryStore } from '../../ports/delivery-store.ts';
@@ -18,6 +19,8 @@ import { Watermark } from './watermark.ts';
 
 /** The name under which the place in the change log is remembered. */
 const READER = 'notifications';
+/** How often what became of the notifications is written: it is told to whoever asks from memory, and only a restart reads it. */
+const FLUSH_MICROS = 2_000_000;
 /** Changes read at once. */
 const BATCH = 512;
 
@@ -81,6 +84,7 @@ export function notifications(options: NotificationsOptions): Notifications {
   let stopListening = () => {};
   let saving: NodeJS.Timeout | undefined;
   let saved: Position = -1;
+  let flushed: Micros = 0;
 
   async function send(subscriber: SubscriptionInForce, change: Change): Promise<DeliveryResult> {
     // Paused, expired or replaced while it waited: the notification is no longer wanted.
@@ -233,7 +237,10 @@ export function notifications(options: NotificationsOptions): Notifications {
       await feed.moveCursor(READER, passed);
       saved = passed;
     }
-    await subscriptions.flush();
+    if (stopped || clock.micros() - flushed >= FLUSH_MICROS) {
+      flushed = clock.micros();
+      await subscriptions.flush();
+    }
   }
 
   return {

@@ -1,5 +1,5 @@
 import type { Iri, TenantId } from '../../domain/iri.ts';
-import type { JsonObject, JsonValue } from '../../domain/json.ts';
+import type { JsonValue } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
 import { compile } from '../../domain/query/evaluate.ts';
 import { linkedPaths } from '../../domain/query/linked.ts';
@@ -8,6 +8,7 @@ import type { NotificationParams, SubscriptionDocument } from '../../domain/subs
 import { SubscriptionIndex } from '../../domain/subscription-index.ts';
 import type { Micros } from '../../domain/time.ts';
 import type { DocumentKind, DocumentStore } from '../../ports/document-store.ts';
+import { UnsavedStates } from '../unsaved-states.ts';
 import type { NotificationState } from './notification-state.ts';
 import { type NotificationStyle, notificationStyle } from './render.ts';
 
@@ -26,8 +27,8 @@ export interface Subscribed {
   readonly state: NotificationState;
   /** Throttling looks at this: when the last notification was made, sent or not. */
   lastMade?: Micros;
-  /** The state has changed since it was written. */
-  stateChanged: boolean;
+  /** Where a change of the state is noted. */
+  readonly unsaved: UnsavedStates;
 }
 
 /** A subscription to entities. */
@@ -113,6 +114,7 @@ export function inForce<S extends Subscribed>({
   const listeners: ((entry: S, what: SubscriptionEvent) => void)[] = [];
 
   const get = (tenant: TenantId, id: string) => byTenant.get(tenant)?.get(id);
+  const unsaved = new UnsavedStates(documents, kinds.state, (tenant, id) => get(tenant, id)?.state);
   const tell = (entry: S, what: SubscriptionEvent) => {
     for (const listener of listeners) listener(entry, what);
   };
@@ -145,7 +147,7 @@ export function inForce<S extends Subscribed>({
       contextMissing: context === undefined,
       style,
       state: earlier?.state ?? state ?? { timesSent: 0, timesFailed: 0 },
-      stateChanged: earlier?.stateChanged ?? false,
+      unsaved,
       ...(notified === undefined ? {} : { lastMade: notified }),
     });
     const tenantMap = byTenant.get(tenant) ?? new Map<string, S>();
@@ -204,13 +206,7 @@ export function inForce<S extends Subscribed>({
       });
       await Promise.race([Promise.all(loading), new Promise((wake) => setTimeout(wake, waitMs).unref())]);
     },
-    async flush() {
-      for (const entry of this.all()) {
-        if (!entry.stateChanged) continue;
-        entry.stateChanged = false;
-        await documents.put(kinds.state, entry.tenant, entry.id, { ...entry.state } as unknown as JsonObject);
-      }
-    },
+    flush: () => unsaved.flush(),
     onChange: (listener) => void listeners.push(listener),
   };
 }

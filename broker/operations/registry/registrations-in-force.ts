@@ -1,9 +1,9 @@
 import type { Iri, TenantId } from '../../domain/iri.ts';
-import type { JsonObject } from '../../domain/json.ts';
 import { hasExpired, isTemporal, type Registration } from '../../domain/registration.ts';
 import type { RegistrationDocument } from '../../domain/registration-document.ts';
 import type { Micros } from '../../domain/time.ts';
 import type { DocumentStore } from '../../ports/document-store.ts';
+import { UnsavedStates } from '../unsaved-states.ts';
 
 /** What became of the requests to one source (Table 5.2.9-2). Changed in place; written to the store every few seconds. */
 export interface RegistrationState {
@@ -20,7 +20,8 @@ export interface RegistrationInForce {
   readonly document: RegistrationDocument;
   readonly registration: Registration;
   readonly state: RegistrationState;
-  stateChanged: boolean;
+  /** Where a change of the state is noted. */
+  readonly unsaved: UnsavedStates;
 }
 
 /** What happened to a registration; `before` and `after` are both present if it was updated. */
@@ -57,6 +58,7 @@ interface OfTenant {
 
 export function registrationsInForce(documents: DocumentStore): RegistrationsInForce {
   const tenants = new Map<TenantId, OfTenant>();
+  const unsaved = new UnsavedStates(documents, 'registration-state', (tenant, id) => tenants.get(tenant)?.byId.get(id)?.state);
 
   function put(tenant: TenantId, document: RegistrationDocument, state?: RegistrationState): RegistrationInForce {
     let known = tenants.get(tenant);
@@ -70,7 +72,7 @@ export function registrationsInForce(documents: DocumentStore): RegistrationsInF
       document,
       registration: document.registration,
       state: known.byId.get(document.id)?.state ?? state ?? { timesSent: 0, timesFailed: 0 },
-      stateChanged: false,
+      unsaved,
     };
     known.byId.set(document.id, entry);
     known.byOperations.clear();
@@ -126,14 +128,6 @@ export function registrationsInForce(documents: DocumentStore): RegistrationsInF
         put(stored.tenant, stored.body as unknown as RegistrationDocument, states.get(`${stored.tenant} ${stored.id}`));
       }
     },
-    async flush() {
-      for (const { byId } of tenants.values()) {
-        for (const entry of byId.values()) {
-          if (!entry.stateChanged) continue;
-          entry.stateChanged = false;
-          await documents.put('registration-state', entry.tenant, entry.id, { ...entry.state } as unknown as JsonObject);
-        }
-      }
-    },
+    flush: () => unsaved.flush(),
   };
 }
