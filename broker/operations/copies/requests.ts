@@ -61,7 +61,6 @@ export function copyRequests({
     // That it concerns only what the source has itself is said in the copy: the parameter `local` is for entities (6.3.18).
     const asked = { ...entry, registration: { ...source, localOnly: false } };
     const reply = await sources.ask(caller, asked, question);
-    entry.stateChanged = true;
     return judged(reply, method);
   }
 
@@ -90,7 +89,8 @@ function ended(tenant: TenantId, source: CopyRecord['source']): RegistrationInFo
     document,
     registration: source,
     state: { timesSent: 0, timesFailed: 0 },
-    stateChanged: false,
+    // There is nothing to write it to.
+    unsaved: { mark: () => {} },
   };
 }
 

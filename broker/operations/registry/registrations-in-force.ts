@@ -21,7 +21,7 @@ export interface RegistrationInForce {
   readonly registration: Registration;
   readonly state: RegistrationState;
   /** Where a change of the state is noted. */
-  readonly unsaved: UnsavedStates;
+  readonly unsaved: Pick<UnsavedStates, 'mark'>;
 }
 
 /** What happened to a registration; `before` and `after` are both present if it was updated. */
