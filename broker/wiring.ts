@@ -53,6 +53,7 @@ import { distributedDiscovery } from './operations/distributed/discovery.ts';
 import { distributedEntities } from './operations/distributed/entities.ts';
 import { distributedHistory } from './operations/distributed/history.ts';
 import { distributedHistoryProvision } from './operations/distributed/history-writes.ts';
+import { linkedElsewhere } from './operations/distributed/linked.ts';
 import { distributedReads } from './operations/distributed/reads.ts';
 import { type DistributedSubscriptions, distributedSubscriptions } from './operations/distributed-subscriptions.ts';
 import { entityOperations } from './operations/entities.ts';
@@ -289,7 +290,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     instancesPerAttribute,
     limits: readLimits,
   });
-  const queries = queryOperations({ entities, access, joinLimits });
+  const queries = queryOperations({ entities, access, joinLimits, linkedElsewhere: linkedElsewhere(everywhere) });
   const entityMaps = entityMapOperations({
     documents,
     clock,

@@ -41,11 +41,18 @@ interface Reached {
   readonly projection: Projection;
 }
 
+/** An entity that is needed next. */
+export interface WantedLink {
+  readonly id: Iri;
+  /** What the Relationships to it say of its type (objectType); undefined: nothing. */
+  readonly types: readonly Iri[] | undefined;
+}
+
 /** Nothing said of linked entities: they are shown whole (4.21). One object, so that ways of the same projection are known to be the same. */
 const WHOLE: Projection = {};
 
 /**
- * Walks from the linking entities along the Relationships that the representation shows, level by level. It yields the ids that it needs next
+ * Walks from the linking entities along the Relationships that the representation shows, level by level. It yields what it needs next
  * and is given the entities that there are of them; what is nowhere is left out.
  * @throws DomainError TooComplexQuery for a join that is too deep, TooManyResults for one that finds too much
  */
@@ -54,7 +61,7 @@ export function* findLinked(
   representation: Representation,
   join: Join,
   limits: JoinLimits,
-): Generator<readonly Iri[], LinkedEntities, readonly Entity[]> {
+): Generator<readonly WantedLink[], LinkedEntities, readonly Entity[]> {
   if (join.level > limits.levels) {
     throw new DomainError(
       'TooComplexQuery',
@@ -72,9 +79,10 @@ export function* findLinked(
       linksOf(entity, { ...withoutProjection(representation), ...projection }),
     );
     const wanted = [...new Set(links.map((link) => link.id))].filter((id) => !found.has(id) && !absent.has(id));
+    const types = typesById(links);
     if (found.size - roots.length + wanted.length > limits.entities) throw tooMany(limits);
     if (wanted.length > 0) {
-      for (const entity of yield wanted) found.set(entity.id, entity);
+      for (const entity of yield wanted.map((id) => ({ id, types: types.get(id) }))) found.set(entity.id, entity);
       for (const id of wanted) if (!found.has(id)) absent.add(id);
     }
     const next: Reached[] = [];
@@ -161,6 +169,7 @@ function tooMany({ entities }: JoinLimits): DomainError {
 
 interface Link {
   readonly id: Iri;
+  readonly types: readonly Iri[] | undefined;
   readonly projection: Projection;
 }
 
@@ -173,10 +182,19 @@ function linksOf(entity: Entity, representation: Representation): readonly Link[
     if (!shows.attribute(name as Iri)) continue;
     const projection = representation.linked?.get(name as Iri) ?? WHOLE;
     for (const instance of selectedInstances(entity.attributes[name as Iri] ?? [], datasets)) {
-      for (const id of linkTargets(instance)) links.push({ id, projection });
+      const types = 'objectType' in instance ? instance.objectType : undefined;
+      for (const id of linkTargets(instance)) links.push({ id, types, projection });
     }
   }
   return links;
+}
+
+function typesById(links: readonly Link[]): ReadonlyMap<Iri, readonly Iri[]> {
+  const types = new Map<Iri, readonly Iri[]>();
+  for (const link of links) {
+    if (link.types !== undefined) types.set(link.id, [...new Set([...(types.get(link.id) ?? []), ...link.types])]);
+  }
+  return types;
 }
 
 function withoutProjection({ pick: _p, omit: _o, linked: _l, attrs: _a, ...rest }: Representation): Representation {

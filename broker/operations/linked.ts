@@ -1,20 +1,33 @@
 import type { Entity } from '../domain/entity.ts';
 import type { Iri, TenantId } from '../domain/iri.ts';
-import { findLinked, JOIN_LIMITS, type Join, type JoinLimits, type LinkedEntities } from '../domain/linked.ts';
+import { findLinked, JOIN_LIMITS, type Join, type JoinLimits, type LinkedEntities, type WantedLink } from '../domain/linked.ts';
 import { linkedPaths, linksAlong } from '../domain/query/linked.ts';
 import type { Follow } from '../domain/query/path.ts';
 import type { Condition } from '../domain/query/query.ts';
 import type { Representation } from '../domain/representation.ts';
 import type { EntityStore } from '../ports/entity-store.ts';
+import type { FindLinkedElsewhere } from './distributed/linked.ts';
 
 /** Fetches what the domain asks for when it follows Relationships (4.5.23), a level at a time. */
 export interface LinkedReader {
   readonly limits: JoinLimits;
-  /** The linked entities of some linking ones. @throws DomainError TooComplexQuery, TooManyResults */
-  linked(tenant: TenantId, roots: readonly Entity[], representation: Representation, join: Join): Promise<LinkedEntities>;
+  /**
+   * The linked entities of some linking ones.
+   * @param elsewhere looks for them at context sources too
+   * @throws DomainError TooComplexQuery, TooManyResults
+   */
+  linked(
+    tenant: TenantId,
+    roots: readonly Entity[],
+    representation: Representation,
+    join: Join,
+    elsewhere?: (wanted: readonly WantedLink[]) => ReturnType<FindLinkedElsewhere>,
+  ): Promise<LinkedEntities>;
   /** What a condition needs in order to look at linked entities of this one (4.9); undefined if it looks at none. */
   follow(tenant: TenantId, condition: Condition | undefined, entity: Entity): Promise<Follow> | undefined;
 }
+
+const NONE: ReadonlySet<Iri> = new Set();
 
 /** Ids that are looked up at once. */
 const AT_ONCE = 1000;
@@ -53,10 +66,14 @@ export function linkedReader({
 
   return {
     limits,
-    async linked(tenant, roots, representation, join) {
+    async linked(tenant, roots, representation, join, elsewhere) {
       const walk = findLinked(roots, representation, join, limits);
       let step = walk.next();
-      while (step.done !== true) step = walk.next(await fetch(tenant, step.value));
+      while (step.done !== true) {
+        const { found, asked } = (await elsewhere?.(step.value)) ?? { found: [], asked: NONE };
+        const rest = step.value.flatMap(({ id }) => (asked.has(id) ? [] : [id]));
+        step = walk.next([...found, ...(await fetch(tenant, rest))]);
+      }
       return step.value;
     },
     follow(tenant, condition, entity) {

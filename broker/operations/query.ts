@@ -2,13 +2,14 @@ import { type AccessFunction, type Caller, demand } from '../domain/access.ts';
 import type { Entity } from '../domain/entity.ts';
 import { DomainError, notFound } from '../domain/errors.ts';
 import { DEFAULT_TENANT, type Iri, type TenantId } from '../domain/iri.ts';
-import { JOIN_LIMITS, type Join, type JoinLimits, type LinkedEntities } from '../domain/linked.ts';
+import { JOIN_LIMITS, type Join, type JoinLimits, type LinkedEntities, type WantedLink } from '../domain/linked.ts';
 import type { EntityQuery, TypeSelection } from '../domain/query/query.ts';
 import { refuseTooDeep, refuseTooWide } from '../domain/query/too-wide.ts';
 import { typesMatch, typesNamed } from '../domain/query/types.ts';
 import { hasAnyOf, type Representation } from '../domain/representation.ts';
 import { isSnapshotTenant } from '../domain/snapshot.ts';
 import type { EntityPage, EntityStore, PageRequest, StoredEntity } from '../ports/entity-store.ts';
+import type { FindLinkedElsewhere } from './distributed/linked.ts';
 import { linkedReader } from './linked.ts';
 
 // The API renders what these operations answer, and sees the store through this file alone.
@@ -49,9 +50,16 @@ export interface QueryDependencies {
   readonly entities: EntityStore;
   readonly access: AccessFunction;
   readonly joinLimits?: JoinLimits;
+  /** Looks for linked entities at context sources too (4.5.23.1), if the caller's request may be passed on. */
+  readonly linkedElsewhere?: FindLinkedElsewhere;
 }
 
-export function queryOperations({ entities, access, joinLimits = JOIN_LIMITS }: QueryDependencies): QueryOperations {
+export function queryOperations({
+  entities,
+  access,
+  joinLimits = JOIN_LIMITS,
+  linkedElsewhere,
+}: QueryDependencies): QueryOperations {
   const reader = linkedReader({ entities, limits: joinLimits });
 
   /** Only asked when nothing was found, so that it costs nothing where it matters. */
@@ -93,7 +101,9 @@ export function queryOperations({ entities, access, joinLimits = JOIN_LIMITS }: 
 
     linkedEntities(caller, roots, representation, join) {
       demand(access, caller, { operation: 'queryEntities', effect: 'read' });
-      return reader.linked(caller.tenant, roots, representation, join);
+      const elsewhere =
+        caller.onward && linkedElsewhere && ((wanted: readonly WantedLink[]) => linkedElsewhere(caller, wanted));
+      return reader.linked(caller.tenant, roots, representation, join, elsewhere);
     },
   };
 }

@@ -69,21 +69,23 @@ export function withRequest(request: FastifyRequest, context: Context): Caller {
   return { ...caller, onward };
 }
 
+/** What was warned of already; an answer can be made of several questions. */
+const warned = new WeakMap<FastifyReply, Set<string>>();
+
 /** NGSILD-Warning (6.3.17): one value for each thing that was not as it should be. */
 export function warn(reply: FastifyReply, warnings: readonly string[]): void {
-  if (warnings.length > 0) reply.header('NGSILD-Warning', warnings.join(', '));
+  if (warnings.length === 0) return;
+  const all = warned.get(reply) ?? new Set<string>();
+  for (const one of warnings) all.add(one);
+  warned.set(reply, all);
+  reply.header('NGSILD-Warning', [...all].join(', '));
 }
 
 /** {@link onwardCallerIn} for operations that tell their warnings as they come. */
 export function warningCaller(request: FastifyRequest, reply: FastifyReply, context: Context): Caller {
   const caller = onwardCallerIn(request, context);
   if (caller.onward === undefined) return caller;
-  const all = new Set<string>();
-  const onWarnings = (warnings: readonly string[]) => {
-    for (const one of warnings) all.add(one);
-    warn(reply, [...all]);
-  };
-  return { ...caller, onward: { ...caller.onward, onWarnings } };
+  return { ...caller, onward: { ...caller.onward, onWarnings: (warnings) => warn(reply, warnings) } };
 }
 
 /** A header may not grow without end: the rest is only counted. */

@@ -21,7 +21,7 @@ import {
   sendBody,
   withContext,
 } from '../http/negotiation.ts';
-import { onwardCallerIn, tellSources, warn } from '../http/onward.ts';
+import { onwardCallerIn, tellSources, warn, warningCaller } from '../http/onward.ts';
 import { PAGING_LIMITS, type PagingLimits, pagingHeaders, pagingOf } from '../http/paging.ts';
 import { bodyOf, contextOf, iriParameter, listParameter, optionsOf, parameter } from '../http/request.ts';
 import { entityMapText, mappedRetrieval, readEntityMapText, referredMap } from './entity-map-use.ts';
@@ -129,7 +129,7 @@ export const entityQueryRoutes =
       const find = findEverywhere(operations, distributed, caller, representation, (warnings) => warn(reply, warnings));
       const page = await mappedEntities(request, reply, maps, mapped, prepared.request, paging, find);
       const texts = joined
-        ? await joinedTexts(request, prepared, page.items, joined)
+        ? await joinedTexts(request, reply, prepared, page.items, joined)
         : page.items.map((entity) => rendering.write(entity)).filter((text) => text !== '{}');
       pagingHeaders(request, reply, paging, page, media);
       return sendEntities(request, reply, { media, context, body: pageText(request, media, context, texts.join(',')) });
@@ -159,7 +159,7 @@ export const entityQueryRoutes =
       tellSources(request, reply, gathered.madeOf);
       const { entities } = gathered.found;
       const texts = joined
-        ? await joinedTexts(request, prepared, entities, joined)
+        ? await joinedTexts(request, reply, prepared, entities, joined)
         : entities.map((entity) => rendering.write(entity)).filter((text) => text !== '{}');
       pagingHeaders(request, reply, paging, gathered.found, media);
       return sendEntities(request, reply, {
@@ -241,11 +241,12 @@ export const entityQueryRoutes =
     /** The texts of some entities and of those linked by them, in the form that was asked for. */
     async function joinedTexts(
       request: FastifyRequest,
+      reply: FastifyReply,
       { media, context, representation }: Prepared,
       roots: readonly Entity[],
       { join, write }: NonNullable<Prepared['joined']>,
     ): Promise<readonly string[]> {
-      const linked = await operations.linkedEntities(request.caller, roots, representation, join);
+      const linked = await operations.linkedEntities(warningCaller(request, reply, context), roots, representation, join);
       const texts = write(roots, linked).map((object) => JSON.stringify(object));
       const shown = texts.filter((text) => text !== '{}');
       return media === LD_JSON ? shown.map((text) => withContext(text, context)) : shown;
@@ -260,7 +261,7 @@ export const entityQueryRoutes =
     ): Promise<FastifyReply> {
       const { media, context, paging } = prepared;
       const roots = page.entities.map(({ entity }) => entity);
-      const texts = await joinedTexts(request, prepared, roots, joined);
+      const texts = await joinedTexts(request, reply, prepared, roots, joined);
       pagingHeaders(request, reply, paging, page, media);
       return sendEntities(request, reply, { media, context, body: pageText(request, media, context, texts.join(',')) });
     }
@@ -273,7 +274,7 @@ export const entityQueryRoutes =
       joined: NonNullable<Prepared['joined']>,
     ): Promise<FastifyReply> {
       const { media, context } = prepared;
-      const texts = await joinedTexts(request, prepared, [root], joined);
+      const texts = await joinedTexts(request, reply, prepared, [root], joined);
       if (texts.length === 0) throw notFound(`Entity ${root.id} has none of the members that were asked for`);
       // 4.5.23.3: the flattened form is an array, also of one.
       if (joined.join.form === 'flat') {
