@@ -13,6 +13,7 @@ import type {
 import type { Iri, TenantId } from '../../domain/iri.ts';
 import { fromStoredText, jsonEquals } from '../../domain/json.ts';
 import { compile } from '../../domain/query/evaluate.ts';
+import { type InstanceTest, instanceTests } from '../../domain/query/instances.ts';
 import type { Condition, EntityQuery } from '../../domain/query/query.ts';
 import type { Stamp } from '../../domain/stamp.ts';
 import { type Instant, toMicros } from '../../domain/time.ts';
@@ -22,14 +23,12 @@ import { candidatesOverTime } from './compile-query.ts';
 import type { EntityRow } from './entity-cache.ts';
 import type { EntityRows, Parts, Past } from './entity-rows.ts';
 import { SCOPE, tombstone } from './history-rows.ts';
-import { Instances, STORED, spanOf, type TimedInstance } from './instances.ts';
+import { Instances, STORED, spanOf, TESTED, type TimedInstance } from './instances.ts';
 import { Slices } from './slices.ts';
 import { narrowed, type ScopeSpan } from './spans.ts';
 
 /** After every id: none begins with this. */
 const LAST_ID = '\u{10ffff}';
-/** Instances of one attribute that a condition is tested on (5.7.4.4, S2 and S3). */
-const TESTED = 100_000;
 const NO_STAMP: Stamp = { at: 0, origin: '' };
 
 export class SqliteHistoryStore implements HistoryStore {
@@ -96,11 +95,12 @@ export class SqliteHistoryStore implements HistoryStore {
     const backwards = lastN !== undefined;
     const wanted = Math.min(lastN ?? Number.POSITIVE_INFINITY, limitPerAttribute);
     const mayCut = lastN === undefined || lastN > limitPerAttribute;
+    const meets = instanceTests(selection.where);
     const found: [Iri, TimedInstance[]][] = [];
     // Where the answer must end for all attributes, because one of them was cut there.
     let edge: number | undefined;
     for (const name of selection.attributes ?? this.#instances.names(row.key)) {
-      const instances = this.#instances.read(row.key, name, asked, mayCut ? wanted + 1 : wanted, backwards);
+      const instances = this.#instances.meeting(meets.get(name), row.key, name, asked, mayCut ? wanted + 1 : wanted, backwards);
       if (instances.length > wanted) {
         if (backwards) instances.shift();
         else instances.pop();
@@ -237,9 +237,10 @@ export class SqliteHistoryStore implements HistoryStore {
     if (!row) return undefined;
     const names = selection.attributes ?? this.#instances.names(row.key).filter((name) => name !== SCOPE);
     const range = rangeOf(selection.filter);
+    const meets = instanceTests(selection.where);
     const attributes: Record<Iri, AggregatedAttribute[]> = {};
     for (const name of names) {
-      for (const points of this.#series(row.key, name, selection).values()) {
+      for (const points of this.#series(row.key, name, selection, meets.get(name)).values()) {
         const aggregated = aggregatePoints(points, range, aggregation);
         if (!aggregated) continue;
         attributes[name] ??= [];
@@ -251,8 +252,22 @@ export class SqliteHistoryStore implements HistoryStore {
   }
 
   /** Per datasetId, ascending time. */
-  #series(key: number, name: Iri, selection: HistorySelection): Map<number | null, DataPoint[]> {
-    const byDataset = new Map<number | null, DataPoint[]>();
+  #series(
+    key: number,
+    name: Iri,
+    selection: HistorySelection,
+    test: InstanceTest | undefined,
+  ): Map<number | string | null, DataPoint[]> {
+    const byDataset = new Map<number | string | null, DataPoint[]>();
+    if (test !== undefined) {
+      for (const { time, instance } of this.#instances.meeting(test, key, name, selection, TESTED, false)) {
+        const dataset = instance.datasetId ?? null;
+        const points = byDataset.get(dataset);
+        if (points) points.push({ at: time, instance });
+        else byDataset.set(dataset, [{ at: time, instance }]);
+      }
+      return byDataset;
+    }
     for (const { time, dataset, number, text } of this.#instances.values(key, name, selection)) {
       const points = byDataset.get(dataset);
       const point = {

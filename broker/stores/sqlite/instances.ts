@@ -2,11 +2,15 @@ import type { AttributeInstance } from '../../domain/attribute.ts';
 import type { HistorySelection, TemporalFilter } from '../../domain/history.ts';
 import type { Iri } from '../../domain/iri.ts';
 import { fromStoredText } from '../../domain/json.ts';
+import type { InstanceTest } from '../../domain/query/instances.ts';
 import { fromMicros, type Instant, type Micros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Database, Value } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
 import type { HistoryRows } from './history-rows.ts';
+
+/** Instances of one attribute that a condition is tested on (5.7.4.4, S2 and S3). */
+export const TESTED = 100_000;
 
 const LONG_AGO = -(2 ** 53);
 const NEVER = 2 ** 53;
@@ -106,6 +110,22 @@ export class Instances {
       instance: this.restore(stored),
     }));
     return newest ? instances.reverse() : instances;
+  }
+
+  /** Like `read`, of the instances that pass a test. */
+  meeting(
+    test: InstanceTest | undefined,
+    entity: number,
+    name: Iri,
+    asked: Pick<HistorySelection, 'filter' | 'datasetIds'>,
+    limit: number,
+    newest: boolean,
+  ): TimedInstance[] {
+    if (test === undefined) return this.read(entity, name, asked, limit, newest);
+    const all = this.read(entity, name, asked, TESTED, newest).filter(
+      ({ instance }) => instance.deletedAt === undefined && test(instance),
+    );
+    return newest ? all.slice(-limit) : all.slice(0, limit);
   }
 
   /** Values of one attribute, ascending; tombstones have none. */
