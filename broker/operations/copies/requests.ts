@@ -49,7 +49,10 @@ export function copyRequests({
     body?: JsonObject,
   ): Promise<CopyReply> {
     const { tenant, source } = record;
-    const path = method === 'POST' ? 'subscriptions' : `subscriptions/${encodeURIComponent(record.remoteId ?? record.id)}`;
+    const path =
+      method === 'POST'
+        ? 'subscriptions'
+        : `subscriptions/${encodeURIComponent(record.remoteId ?? record.id).replaceAll('%3A', ':')}`;
     const known = registrations.get(tenant, record.registration);
     const entry = known?.registration.endpoint === source.endpoint ? known : ended(tenant, source);
     const question: Question = { method, path, query: [], names: 'settled', ...(body ? { body } : {}) };
