@@ -14,7 +14,8 @@ const KINDS = ['created', 'updated', 'deleted'] as const;
 const INSERT =
   'INSERT INTO change (position, entity, kind, at, stamp, origin, clock, state, types, attributes, late) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)';
 const SELECT =
-  'SELECT c.position, e.tenant, e.id, c.kind, c.at, c.stamp, c.origin, c.state, c.types, c.attributes, c.late FROM change AS c CROSS JOIN entity AS e ON e.key = c.entity WHERE c.position > ? ORDER BY c.position LIMIT ?';
+  'SELECT c.position, e.tenant, e.id, c.kind, c.at, c.stamp, c.origin, iif(length(c.state) = 0, e.state, c.state), c.types, c.attributes, c.late FROM change AS c CROSS JOIN entity AS e ON e.key = c.entity WHERE c.position > ? ORDER BY c.position LIMIT ?';
+const KEEP = "UPDATE change SET state = ? WHERE position = ? AND state = ''";
 const REMEMBER = 'INSERT INTO memory (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value';
 /** Changes that one transaction removes. Positions have no gaps, so a full portion means that there may be more. */
 const TRIMMED_AT_ONCE = 5_000;
@@ -103,7 +104,8 @@ export class ChangeLog implements ChangeFeed {
       stamp.at,
       this.#dictionary.name(stamp.origin as Iri),
       this.#clock,
-      text,
+      // The entity has the same text until its next change: see keepCreation.
+      kind === 'created' && isAsCreated(entity) ? '' : text,
       types === entity.types ? null : JSON.stringify(types),
       kind === 'updated' ? storedText(draft.attributes.map((change) => this.#row(change, entity))) : null,
       late && late.length > 0 ? storedText(late) : null,
@@ -121,6 +123,14 @@ export class ChangeLog implements ChangeFeed {
       stamp,
     });
     return position;
+  }
+
+  /**
+   * Inside a transaction: an entity is about to change. If it is as it was created, the log still needs its text.
+   * @param version the position of the change that wrote it
+   */
+  keepCreation(version: Position, entity: Entity, text: string): void {
+    if (isAsCreated(entity)) this.#database.run(KEEP, text, version);
   }
 
   #publish(): void {
@@ -294,6 +304,9 @@ export function allAttributes(kind: 'created' | 'updated' | 'deleted', entity: E
   }
   return changes;
 }
+
+/** True of every entity that nobody has changed, and of one that was changed in the millisecond of its creation. */
+const isAsCreated = ({ createdAt, modifiedAt }: Entity): boolean => createdAt === modifiedAt;
 
 function uniteTypes(before: readonly Iri[] | undefined, types: readonly Iri[]): readonly Iri[] {
   if (!before || before === types || before.every((type) => types.includes(type))) return types;

@@ -5,6 +5,7 @@ import { fromStoredText, storedText } from '../../domain/json.ts';
 import type { Stamp } from '../../domain/stamp.ts';
 import type { Instant } from '../../domain/time.ts';
 import type { Dictionary } from './dictionary.ts';
+import type { InstanceNumbers } from './instance-numbers.ts';
 
 /** The text of an entity: names as numbers, and of its instances only what the entity itself does not say. */
 interface Coded {
@@ -16,6 +17,8 @@ interface Coded {
   readonly m: Instant;
   readonly x?: Instant;
   readonly h: CodedStamp;
+  /** See instance-numbers.ts. */
+  readonly q?: InstanceNumbers;
   /** Name, instances, name, instances … */
   readonly a: readonly (number | readonly CodedInstance[])[];
 }
@@ -45,7 +48,7 @@ export class Codec {
   }
 
   /** Inside a transaction, because names may be new. The id is not in the text. */
-  encode(entity: Entity): string {
+  encode(entity: Entity, numbers?: InstanceNumbers): string {
     const a: (number | CodedInstance[])[] = [];
     for (const name in entity.attributes) {
       const instances = entity.attributes[name as Iri] as readonly AttributeInstance[];
@@ -59,13 +62,19 @@ export class Codec {
       m: entity.modifiedAt,
       x: entity.expiresAt,
       h: this.#encodeStamp(entity.stamp),
+      q: numbers,
       a,
     };
     return storedText(coded);
   }
 
   decode(text: string, id: Iri): Entity {
-    const { t, s, c, m, x, h, a } = fromStoredText(text) as Coded;
+    return this.decodeState(text, id).entity;
+  }
+
+  /** The entity, and which of its instances are history as well. */
+  decodeState(text: string, id: Iri): { readonly entity: Entity; readonly numbers: InstanceNumbers } {
+    const { t, s, c, m, x, h, q: numbers, a } = fromStoredText(text) as Coded;
     const stamp = this.#decodeStamp(h);
     const base = { createdAt: c, modifiedAt: m, stamp };
     const attributes: Record<Iri, readonly AttributeInstance[]> = {};
@@ -75,8 +84,9 @@ export class Codec {
     }
     const types = t.map((type) => this.#dictionary.iri(type));
     const entity = { id, types, attributes, createdAt: c, modifiedAt: m, stamp };
-    if (s === undefined && x === undefined) return entity;
-    return { ...entity, ...(s === undefined ? {} : { scopes: s }), ...(x === undefined ? {} : { expiresAt: x }) };
+    if (s === undefined && x === undefined) return { entity, numbers };
+    const more = { ...(s === undefined ? {} : { scopes: s }), ...(x === undefined ? {} : { expiresAt: x }) };
+    return { entity: { ...entity, ...more }, numbers };
   }
 
   /** Inside a transaction. */

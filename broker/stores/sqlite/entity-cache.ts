@@ -4,8 +4,9 @@ import { nextExpiry, withoutExpired } from '../../domain/patch.ts';
 import type { Micros } from '../../domain/time.ts';
 import type { StoredEntity } from '../../ports/entity-store.ts';
 import type { Codec } from './codec.ts';
+import type { InstanceNumbers } from './instance-numbers.ts';
 
-type Columns = Omit<EntityRow, 'entity' | 'weight' | 'at' | 'partial' | 'number'> & { readonly partial?: boolean };
+type Columns = Omit<EntityRow, 'entity' | 'numbers' | 'weight' | 'at' | 'partial' | 'number'> & { readonly partial?: boolean };
 
 /** What the store knows of an entity row. `text` undefined: there is a row (history knows the id), but the entity does not exist now. */
 export class EntityRow implements StoredEntity {
@@ -25,8 +26,9 @@ export class EntityRow implements StoredEntity {
   readonly partial: boolean;
   readonly #codec: Codec;
   #entity: Entity | undefined;
+  #numbers: InstanceNumbers;
 
-  constructor(row: Columns, codec: Codec, entity?: Entity) {
+  constructor(row: Columns, codec: Codec, entity?: Entity, numbers?: InstanceNumbers) {
     this.key = row.key;
     this.tenant = row.tenant;
     this.id = row.id;
@@ -39,6 +41,7 @@ export class EntityRow implements StoredEntity {
     this.partial = row.partial ?? false;
     this.#codec = codec;
     this.#entity = entity;
+    this.#numbers = numbers;
   }
 
   get number(): number {
@@ -47,8 +50,20 @@ export class EntityRow implements StoredEntity {
 
   /** Parsed once, when somebody asks. Only for rows with text. */
   get entity(): Entity {
-    this.#entity ??= this.#codec.decode(this.text as string, this.id);
-    return this.#entity;
+    return this.#entity ?? this.#decode();
+  }
+
+  /** Of the instances in `entity`. Only for rows with text that are not partial. */
+  get numbers(): InstanceNumbers {
+    if (this.#entity === undefined) this.#decode();
+    return this.#numbers;
+  }
+
+  #decode(): Entity {
+    const { entity, numbers } = this.#codec.decodeState(this.text as string, this.id);
+    this.#entity = entity;
+    this.#numbers = numbers;
+    return entity;
   }
 
   /**

@@ -106,21 +106,24 @@ export class EntityRows {
 
   /**
    * Inside a transaction: writes a change: state, history, change log and indexes.
-   * @param row what is stored now, also if it has expired
+   * @param stored what is stored now, also if it has expired
    * @returns the change's position
    */
-  write(tenant: number, id: Iri, row: EntityRow | undefined, draft: ChangeDraft): Position {
+  write(tenant: number, id: Iri, stored: EntityRow | undefined, draft: ChangeDraft): Position {
     const { codec, database, dictionary, geo, history, indexes, log, pages, shapes } = this.#parts;
+    const row = stored !== undefined && amends(draft) ? this.settleHistory(stored) : stored;
     const before = row?.text === undefined ? undefined : row.entity;
     const after = draft.kind === 'deleted' ? undefined : (draft.after as Entity);
     const shown = after ?? draft.before ?? before;
     if (!shown) throw new TypeError(`A change of kind ${draft.kind} to ${id} has no entity`);
     const lateOnly = after !== undefined && after === before;
-    const text = lateOnly || !after ? (row?.text ?? codec.encode(shown)) : codec.encode(after);
     const key = row?.key ?? this.#nextKey++;
+    const numbers = lateOnly || !after ? undefined : history.number(key, before && row, after, draft);
+    const text = lateOnly || !after ? (row?.text ?? codec.encode(shown)) : codec.encode(after, numbers);
+    if (before && !lateOnly) log.keepCreation(row?.version ?? 0, before, row?.text ?? text);
     const version = log.append(tenant, key, draft, text, shown);
     if (lateOnly && row) {
-      history.record(row.key, draft);
+      history.record(key, row, row.numbers, draft);
       return version;
     }
     const end = after ? nextExpiry(after) : Number.POSITIVE_INFINITY;
@@ -143,6 +146,7 @@ export class EntityRows {
       },
       codec,
       after,
+      numbers,
     );
     if (sameIndexes) {
       database.run(UPDATE_STATE, version, text, key);
@@ -155,7 +159,7 @@ export class EntityRows {
     this.#indexTypes(tenant, id, key, before?.types ?? NO_TYPES, after?.types ?? NO_TYPES);
     geo.update(tenant, key, before, after);
     indexes.update(tenant, key, before, after);
-    history.record(key, draft);
+    history.record(key, before && row, numbers, draft);
     pages.changed(dictionary.tenantName(tenant), id, before, after, Math.max(text.length, row?.text?.length ?? 0));
     this.#put(next, row);
     return version;
@@ -186,6 +190,25 @@ export class EntityRows {
     return key;
   }
 
+  /**
+   * Inside a transaction: gives what is current its rows in the history table, where they can be changed one by one.
+   * @param forget history shall know nothing of what is current
+   */
+  settleHistory(row: EntityRow, forget = false): EntityRow {
+    if (row.text === undefined || row.numbers === undefined) return row;
+    this.#parts.history.settle(row, forget);
+    const { key, tenant, id, version, expires, evolution, shape, past } = row;
+    const text = this.#parts.codec.encode(row.entity);
+    this.#parts.database.run('UPDATE entity SET state = ? WHERE key = ?', text, key);
+    const next = new EntityRow(
+      { key, tenant, id, version, expires, evolution, shape, past, text },
+      this.#parts.codec,
+      row.entity,
+    );
+    this.#put(next, row);
+    return next;
+  }
+
   #put(next: EntityRow, old: EntityRow | undefined): void {
     const { cache, commits } = this.#parts;
     cache.set(next);
@@ -212,6 +235,11 @@ export class EntityRows {
 
 const NO_TYPES: readonly Iri[] = [];
 const INSERT_TYPE = 'INSERT INTO entity_type (tenant, type, id, entity) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING';
+
+/** True if a change changes instances of history by their number. */
+function amends({ attributes, late }: ChangeDraft): boolean {
+  return attributes.some((change) => change.amends) || late?.some((instance) => instance.amends) === true;
+}
 
 /** True if both have the same types and attributes of the same kinds, found out without making the texts. May be false for equal shapes. */
 function sameShape(a: Entity, b: Entity): boolean {

@@ -1,5 +1,5 @@
 import { type AttributeInstance, instanceValue } from '../../domain/attribute.ts';
-import type { ChangeDraft } from '../../domain/change.ts';
+import type { AttributeChange, ChangeDraft } from '../../domain/change.ts';
 import type { Entity } from '../../domain/entity.ts';
 import { type Iri, NGSILD_NULL } from '../../domain/iri.ts';
 import { fromStoredText, jsonEquals, storedText } from '../../domain/json.ts';
@@ -8,7 +8,9 @@ import { fromMicros, type Instant, type Micros, toMicros } from '../../domain/ti
 import { allAttributes } from './change-log.ts';
 import type { Database, Value } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
+import type { EntityRow } from './entity-cache.ts';
 import type { GroupCommit } from './group-commit.ts';
+import { hasNumber, type InstanceNumbers, needsNoRows, numbered, numbersAfter } from './instance-numbers.ts';
 import { TransientRows } from './transient-rows.ts';
 
 const COLUMNS = 'entity, name, time, seq, observed, dataset, created, modified, deleted, number, instance';
@@ -25,6 +27,9 @@ const ANY = 'SELECT 1 FROM history WHERE entity = ? AND name = ? AND dataset IS 
 // One statement per change of the key's columns would be two: the row is found by its number, and so is its primary key.
 const REMOVE =
   'DELETE FROM history WHERE (entity, name, time, seq) IN (SELECT entity, name, time, seq FROM history INDEXED BY history_by_seq WHERE seq = ?)';
+const UNSETTLED = 'INSERT INTO unsettled (first, entity) VALUES (?, ?)';
+// The numbers of a creation follow each other, so the last row that begins at or before one of them is its entity's.
+const SETTLED = 'DELETE FROM unsettled WHERE first = (SELECT max(first) FROM unsettled WHERE first <= ?)';
 const REMEMBER = 'INSERT INTO memory (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value';
 /** Sequence numbers are reserved in blocks, so that the last one used need not be written each time. */
 const BLOCK = 1_000_000;
@@ -74,16 +79,62 @@ export class HistoryRows {
     return /^[1-9]\d{0,15}$/.test(digits) ? Number(digits) : undefined;
   }
 
-  /** Inside a transaction: what one change adds to the evolution of its entity. */
-  record(key: number, draft: ChangeDraft): void {
+  /**
+   * Inside a transaction: the numbers of the instances after a change.
+   * @param row the entity before the change
+   */
+  number(key: number, row: EntityRow | undefined, after: Entity, draft: ChangeDraft): InstanceNumbers {
+    if (row !== undefined) return numbersAfter(row, after, draft);
+    if (!needsNoRows(draft, after)) return undefined;
+    let count = 0;
+    for (const name in after.attributes) {
+      for (const { datasetId } of after.attributes[name as Iri] as readonly AttributeInstance[]) {
+        count++;
+        if (datasetId !== undefined) this.#dictionary.name(datasetId);
+      }
+    }
+    if (count === 0) return undefined;
+    const first = this.reserve(count);
+    this.#database.run(UNSETTLED, first, key);
+    return first;
+  }
+
+  /** Inside a transaction: a row for every instance of the state that has none, unless it is to be forgotten. */
+  settle({ key, entity, numbers }: EntityRow, forget: boolean): void {
+    this.#values.length = 0;
+    if (!forget) {
+      for (const { name, instance, seq } of numbered(entity, numbers)) this.#add(key, name, instance, entity.modifiedAt, seq);
+    }
+    this.#flush();
+    this.#settled(entity, numbers);
+  }
+
+  #settled(entity: Entity, numbers: InstanceNumbers): void {
+    for (const { seq } of numbered(entity, numbers)) {
+      this.#database.run(SETTLED, seq);
+      return;
+    }
+  }
+
+  /**
+   * Inside a transaction: what one change adds to the evolution of its entity.
+   * @param row the entity before the change
+   * @param numbers of the instances after it
+   */
+  record(key: number, row: EntityRow | undefined, numbers: InstanceNumbers, draft: ChangeDraft): void {
     const { before, after, at } = draft;
     const entity = after ?? before;
     if (!entity) return;
     this.#values.length = 0;
+    if (row && numbers !== row.numbers) {
+      for (const { name, instance, seq } of numbered(row.entity, row.numbers)) {
+        if (!hasNumber(numbers, seq)) this.#add(key, name, instance, at, seq);
+      }
+    }
+    const created = row === undefined && numbers !== undefined;
     const whole = draft.kind !== 'updated' && draft.attributes.length === 0;
-    for (const { name, kind, after: now, before: then, amends } of whole
-      ? allAttributes(draft.kind, entity)
-      : draft.attributes) {
+    const changes = created ? NOTHING : whole ? allAttributes(draft.kind, entity) : draft.attributes;
+    for (const { name, kind, after: now, before: then, amends } of changes) {
       if (amends) this.#remove((now ?? then)?.instanceId);
       if (kind !== 'deleted' && now) this.#add(key, name, now, at);
       else if (amends) continue;
@@ -95,6 +146,7 @@ export class HistoryRows {
     }
     if (before?.scopes !== after?.scopes) this.#addScope(key, before, after, at);
     this.#flush();
+    if (row && numbers === undefined) this.#settled(row.entity, row.numbers);
   }
 
   /** Inside a transaction: takes an instance away. */
@@ -250,6 +302,8 @@ export class HistoryRows {
     return seq;
   }
 }
+
+const NOTHING: readonly AttributeChange[] = [];
 
 /** Instants as numbers. Those of one transaction are mostly the same few, and reading one costs as much as reading an instance. */
 class Moments {

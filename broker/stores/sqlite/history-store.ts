@@ -55,7 +55,8 @@ export class SqliteHistoryStore implements HistoryStore {
     return commits.submit(
       () => {
         const tenantKey = dictionary.tenant(tenant);
-        const row = this.#rows.byId(tenantKey, id);
+        const stored = this.#rows.byId(tenantKey, id);
+        const row = stored && this.#rows.settleHistory(stored);
         const known = row?.evolution ? summary(row) : undefined;
         const types = [...new Set([...(known?.types ?? []), ...(fragment.types ?? [])])];
         const scopes = fragment.scopes === null ? undefined : (fragment.scopes ?? known?.scopes);
@@ -99,8 +100,8 @@ export class SqliteHistoryStore implements HistoryStore {
     const found: [Iri, TimedInstance[]][] = [];
     // Where the answer must end for all attributes, because one of them was cut there.
     let edge: number | undefined;
-    for (const name of selection.attributes ?? this.#instances.names(row.key)) {
-      const instances = this.#instances.meeting(meets.get(name), row.key, name, asked, mayCut ? wanted + 1 : wanted, backwards);
+    for (const name of selection.attributes ?? this.#instances.names(row)) {
+      const instances = this.#instances.meeting(meets.get(name), row, name, asked, mayCut ? wanted + 1 : wanted, backwards);
       if (instances.length > wanted) {
         if (backwards) instances.shift();
         else instances.pop();
@@ -193,7 +194,7 @@ export class SqliteHistoryStore implements HistoryStore {
     const attributes: Record<Iri, readonly AttributeInstance[]> = {};
     for (const name of tested) {
       const limit = query.where ? TESTED : 1;
-      const found = this.#instances.read(row.key, name, { filter: selection.filter }, limit, true);
+      const found = this.#instances.read(row, name, { filter: selection.filter }, limit, true);
       const real = found.map(({ instance }) => instance).filter(({ deletedAt }) => deletedAt === undefined);
       if (real.length > 0) attributes[name] = real;
     }
@@ -212,7 +213,7 @@ export class SqliteHistoryStore implements HistoryStore {
 
   /** 4.18, C.5.16: the scopes that the entity had in the span, one after the other; a scope holds until it is replaced. */
   #scopesDuring(row: EntityRow, known: Past, filter: TemporalFilter): ScopeSpan[] {
-    const told = this.#instances.read(row.key, SCOPE, { filter: { property: 'modifiedAt' } }, TESTED, true, true);
+    const told = this.#instances.read(row, SCOPE, { filter: { property: 'modifiedAt' } }, TESTED, true, true);
     const span = spanOf(filter);
     if (told.length === 0) return [{ ...span, scopes: known.scopes ?? [] }];
     // What an entity is created with is true of all that is known of it, also of what was observed before.
@@ -235,12 +236,12 @@ export class SqliteHistoryStore implements HistoryStore {
   ): Promise<AggregatedEvolution | undefined> {
     const row = this.#find(tenant, id);
     if (!row) return undefined;
-    const names = selection.attributes ?? this.#instances.names(row.key).filter((name) => name !== SCOPE);
+    const names = selection.attributes ?? this.#instances.names(row).filter((name) => name !== SCOPE);
     const range = rangeOf(selection.filter);
     const meets = instanceTests(selection.where);
     const attributes: Record<Iri, AggregatedAttribute[]> = {};
     for (const name of names) {
-      for (const points of this.#series(row.key, name, selection, meets.get(name)).values()) {
+      for (const points of this.#series(row, name, selection, meets.get(name)).values()) {
         const aggregated = aggregatePoints(points, range, aggregation);
         if (!aggregated) continue;
         attributes[name] ??= [];
@@ -253,14 +254,14 @@ export class SqliteHistoryStore implements HistoryStore {
 
   /** Per datasetId, ascending time. */
   #series(
-    key: number,
+    row: EntityRow,
     name: Iri,
     selection: HistorySelection,
     test: InstanceTest | undefined,
   ): Map<number | string | null, DataPoint[]> {
     const byDataset = new Map<number | string | null, DataPoint[]>();
     if (test !== undefined) {
-      for (const { time, instance } of this.#instances.meeting(test, key, name, selection, TESTED, false)) {
+      for (const { time, instance } of this.#instances.meeting(test, row, name, selection, TESTED, false)) {
         const dataset = instance.datasetId ?? null;
         const points = byDataset.get(dataset);
         if (points) points.push({ at: time, instance });
@@ -268,7 +269,7 @@ export class SqliteHistoryStore implements HistoryStore {
       }
       return byDataset;
     }
-    for (const { time, dataset, number, text } of this.#instances.values(key, name, selection)) {
+    for (const { time, dataset, number, text } of this.#instances.values(row, name, selection)) {
       const points = byDataset.get(dataset);
       const point = {
         at: time,
@@ -291,7 +292,7 @@ export class SqliteHistoryStore implements HistoryStore {
       const row = this.#find(tenant, id);
       if (!row) return false;
       this.#parts.database.run('DELETE FROM history WHERE entity = ?', row.key);
-      this.#rows.writePast(row.tenant, id, row, false, undefined);
+      this.#rows.writePast(row.tenant, id, this.#rows.settleHistory(row, true), false, undefined);
       return true;
     });
   }
@@ -317,7 +318,7 @@ export class SqliteHistoryStore implements HistoryStore {
       }
       const last = new Map<Iri | undefined, AttributeInstance>();
       const everything = { filter: { property: 'modifiedAt' } } as const;
-      for (const { instance } of this.#instances.read(row.key, name, everything, TESTED, true, true)) {
+      for (const { instance } of this.#instances.read(row, name, everything, TESTED, true, true)) {
         last.set(instance.datasetId, instance);
       }
       const ending = [...last.values()].filter(
@@ -336,6 +337,7 @@ export class SqliteHistoryStore implements HistoryStore {
       const row = this.#find(tenant, id);
       const nameKey = dictionary.findName(name);
       if (!row || nameKey === undefined) return false;
+      this.#rows.settleHistory(row);
       if (which.all) return database.run('DELETE FROM history WHERE entity = ? AND name = ?', row.key, nameKey) > 0;
       const dataset = which.datasetId === undefined ? null : dictionary.findName(which.datasetId);
       if (dataset === undefined) return false;
@@ -392,6 +394,7 @@ export class SqliteHistoryStore implements HistoryStore {
     const nameKey = dictionary.findName(name);
     const seq = history.seqOf(instanceId);
     if (!row || nameKey === undefined || seq === undefined) return undefined;
+    this.#rows.settleHistory(row);
     const found = database.get(
       `SELECT ${STORED} FROM history WHERE entity = ? AND name = ? AND seq = ?`,
       row.key,

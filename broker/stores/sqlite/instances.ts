@@ -1,13 +1,15 @@
-import type { AttributeInstance } from '../../domain/attribute.ts';
+import { type AttributeInstance, instanceValue } from '../../domain/attribute.ts';
 import type { HistorySelection, TemporalFilter } from '../../domain/history.ts';
 import type { Iri } from '../../domain/iri.ts';
-import { fromStoredText } from '../../domain/json.ts';
+import { fromStoredText, storedText } from '../../domain/json.ts';
 import type { InstanceTest } from '../../domain/query/instances.ts';
-import { fromMicros, type Instant, type Micros } from '../../domain/time.ts';
+import { fromMicros, type Instant, type Micros, toMicros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Database, Value } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
+import type { EntityRow } from './entity-cache.ts';
 import type { HistoryRows } from './history-rows.ts';
+import { numbered } from './instance-numbers.ts';
 
 /** Instances of one attribute that a condition is tested on (5.7.4.4, S2 and S3). */
 export const TESTED = 100_000;
@@ -48,18 +50,34 @@ export const STORED = 'seq, time, observed, created, modified, deleted, instance
 /** An instance and its time by the property that was asked for. */
 export interface TimedInstance {
   readonly time: Micros;
+  /** Of two instances of one moment the larger is the newer. */
+  readonly seq: number;
   readonly instance: AttributeInstance;
 }
 
 /** A value for aggregation. `instance` is parsed only where the value is not a number. */
 export interface TimedValue {
   readonly time: Micros;
+  readonly seq: number;
   readonly dataset: number | null;
   readonly number: number | null;
   readonly text: string;
 }
 
-/** Reads the history table. */
+const NONE: readonly TimedInstance[] = [];
+
+const byTime = (
+  a: { readonly time: Micros; readonly seq: number },
+  b: { readonly time: Micros; readonly seq: number },
+): number => a.time - b.time || a.seq - b.seq;
+
+/** The instances of a row's state that are its history as well. */
+export function numberedOf(row: EntityRow, name?: Iri): ReturnType<typeof numbered> {
+  return row.text === undefined ? numbered(NOTHING, undefined) : numbered(row.entity, row.numbers, name);
+}
+const NOTHING = { attributes: {} } as EntityRow['entity'];
+
+/** Reads the temporal evolution of entities: the history table, and the states that are part of it (instance-numbers.ts). */
 export class Instances {
   readonly #database: Database;
   readonly #dictionary: Dictionary;
@@ -75,20 +93,28 @@ export class Instances {
   }
 
   /** Names of all attributes that history has of this entity. Skips from name to name, whatever the number of instances. */
-  names(entity: number): Iri[] {
+  names(row: EntityRow): Iri[] {
+    const { key: entity } = row;
     const names: Iri[] = [];
     let last = -1;
     for (;;) {
       const next = this.#database.get('SELECT min(name) FROM history WHERE entity = ? AND name > ?', entity, last)?.[0];
-      if (next === null || next === undefined) return names;
+      if (next === null || next === undefined) break;
       last = next as number;
       names.push(this.#dictionary.iri(last));
     }
+    let more = false;
+    for (const { name } of numberedOf(row)) {
+      if (names.includes(name)) continue;
+      names.push(name);
+      more = true;
+    }
+    return more ? names.sort((a, b) => (this.#dictionary.findName(a) ?? 0) - (this.#dictionary.findName(b) ?? 0)) : names;
   }
 
   /** Instances of one attribute in ascending order of time: the oldest `limit`, or the newest. @param withDeletions those that say "deleted here" as well */
   read(
-    entity: number,
+    row: EntityRow,
     name: Iri,
     { filter, datasetIds }: Pick<HistorySelection, 'filter' | 'datasetIds'>,
     limit: number,
@@ -104,42 +130,82 @@ export class Instances {
     const direction = newest ? 'DESC' : 'ASC';
     const sql = `SELECT ${time}, ${STORED} FROM history WHERE entity = ? AND name = ? AND ${time} >= ? AND ${time} < ?${test}${kept.sql}
       ORDER BY ${time} ${direction}, seq ${direction} LIMIT ?`;
-    const rows = this.#database.all(sql, entity, nameKey, from, to, ...kept.values, limit);
-    const instances = rows.map(([at, ...stored]) => ({
+    const rows = this.#database.all(sql, row.key, nameKey, from, to, ...kept.values, limit);
+    const found = rows.map(([at, ...stored]) => ({
       time: at as number,
+      seq: stored[0] as number,
       instance: this.restore(stored),
     }));
-    return newest ? instances.reverse() : instances;
+    const instances = newest ? found.reverse() : found;
+    const current = this.#current(row, name, filter, datasetIds);
+    if (current.length === 0) return instances;
+    const all = [...instances, ...current].sort(byTime);
+    return newest ? all.slice(-limit) : all.slice(0, limit);
+  }
+
+  /** The instances of one attribute that are in history by being in the state, in no order. */
+  #current(
+    row: EntityRow,
+    name: Iri,
+    filter: TemporalFilter,
+    datasetIds: HistorySelection['datasetIds'],
+  ): readonly TimedInstance[] {
+    let found: TimedInstance[] | undefined;
+    const { from, to } = spanOf(filter);
+    for (const { instance, seq } of numberedOf(row, name)) {
+      if (datasetIds && !datasetIds.includes(instance.datasetId ?? '@none')) continue;
+      const at = instance[filter.property];
+      const time = at === undefined ? Number.NaN : toMicros(at);
+      if (!(time >= from && time < to)) continue;
+      found ??= [];
+      found.push({ time, seq, instance: this.#shown(instance, seq) });
+    }
+    return found ?? NONE;
+  }
+
+  /** An instance of the state as one of history. */
+  #shown({ stamp: _, ...instance }: AttributeInstance, seq: number): AttributeInstance {
+    return { ...instance, instanceId: this.#rows.instanceId(seq) } as AttributeInstance;
   }
 
   /** Like `read`, of the instances that pass a test. */
   meeting(
     test: InstanceTest | undefined,
-    entity: number,
+    row: EntityRow,
     name: Iri,
     asked: Pick<HistorySelection, 'filter' | 'datasetIds'>,
     limit: number,
     newest: boolean,
   ): TimedInstance[] {
-    if (test === undefined) return this.read(entity, name, asked, limit, newest);
-    const all = this.read(entity, name, asked, TESTED, newest).filter(
+    if (test === undefined) return this.read(row, name, asked, limit, newest);
+    const all = this.read(row, name, asked, TESTED, newest).filter(
       ({ instance }) => instance.deletedAt === undefined && test(instance),
     );
     return newest ? all.slice(-limit) : all.slice(0, limit);
   }
 
   /** Values of one attribute, ascending; tombstones have none. */
-  values(entity: number, name: Iri, { filter, datasetIds }: Pick<HistorySelection, 'filter' | 'datasetIds'>): TimedValue[] {
+  values(row: EntityRow, name: Iri, { filter, datasetIds }: Pick<HistorySelection, 'filter' | 'datasetIds'>): TimedValue[] {
     const nameKey = this.#dictionary.findName(name);
     if (nameKey === undefined) return [];
     const { time, test } = COLUMN[filter.property];
     const { from, to } = spanOf(filter);
     const kept = this.#kept(datasetIds);
-    const sql = `SELECT ${time}, dataset, number, CASE WHEN number IS NULL THEN instance ELSE '' END FROM history
+    const sql = `SELECT ${time}, seq, dataset, number, CASE WHEN number IS NULL THEN instance ELSE '' END FROM history
       WHERE entity = ? AND name = ? AND ${time} >= ? AND ${time} < ?${test} AND deleted IS NULL${kept.sql} ORDER BY ${time}, seq`;
-    return this.#database
-      .all(sql, entity, nameKey, from, to, ...kept.values)
-      .map(([at, dataset, number, text]) => ({ time: at, dataset, number, text }) as TimedValue);
+    const values = this.#database
+      .all(sql, row.key, nameKey, from, to, ...kept.values)
+      .map(([at, seq, dataset, number, text]) => ({ time: at, seq, dataset, number, text }) as TimedValue);
+    const current = this.#current(row, name, filter, datasetIds);
+    if (current.length === 0) return values;
+    const more = current.map(({ time: at, seq, instance }): TimedValue => {
+      const { datasetId } = instance;
+      const value = instance.type === 'Property' ? instanceValue(instance) : undefined;
+      const dataset = datasetId === undefined ? null : (this.#dictionary.findName(datasetId) ?? null);
+      if (typeof value === 'number') return { time: at, seq, dataset, number: value, text: '' };
+      return { time: at, seq, dataset, number: null, text: storedText(instance) };
+    });
+    return [...values, ...more].sort(byTime);
   }
 
   /** The instance of a row of {@link STORED} columns. */

@@ -128,6 +128,11 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (slot, value, id)
   ) WITHOUT ROWID;
   `,
+  `
+  -- change.state may be '' from here on: the change created the entity, which has that state still.
+  -- Entities with instances whose only place in history is their state (instance-numbers.ts), by the first of their numbers.
+  CREATE TABLE unsettled (first INTEGER PRIMARY KEY, entity INTEGER NOT NULL);
+  `,
 ];
 
 /** In the file's header, so that a database of another program is recognised: "MIZR". */

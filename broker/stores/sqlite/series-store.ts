@@ -5,6 +5,7 @@ import type { NumberedInstance, Series, SeriesExtent, SeriesPage, SeriesStore } 
 import type { Value } from './database.ts';
 import type { EntityRows, Parts } from './entity-rows.ts';
 import { Instances, STORED } from './instances.ts';
+import { Unsettled } from './unsettled.ts';
 
 const LONG_AGO = -(2 ** 53);
 const NEVER = 2 ** 53;
@@ -18,11 +19,13 @@ export class SqliteSeriesStore implements SeriesStore {
   readonly #parts: Parts;
   readonly #rows: EntityRows;
   readonly #instances: Instances;
+  readonly #unsettled: Unsettled;
   readonly #clock: Clock;
 
   constructor(parts: Parts, rows: EntityRows, clock: Clock) {
     this.#parts = parts;
     this.#rows = rows;
+    this.#unsettled = new Unsettled(parts, rows);
     this.#clock = clock;
     this.#instances = new Instances(parts.database, parts.dictionary, parts.history, clock);
   }
@@ -40,7 +43,7 @@ export class SqliteSeriesStore implements SeriesStore {
   }
 
   async read(tenant: TenantId, series: Series, page: SeriesPage): Promise<readonly NumberedInstance[]> {
-    const keys = this.#keys(tenant, series);
+    const keys = await this.#keys(tenant, series);
     if (keys === undefined) return [];
     const { from = LONG_AGO, to = NEVER, after, limit, descending = false } = page;
     const [beyond, direction] = descending ? ['<', 'DESC'] : ['>', 'ASC'];
@@ -61,7 +64,16 @@ export class SqliteSeriesStore implements SeriesStore {
     const kept = this.#kept();
     const sql = `SELECT e.id, h.name, ${OF} FROM history h CROSS JOIN entity e ON e.key = h.entity
       WHERE h.seq = ? AND e.tenant = ? AND h.deleted IS NULL${kept.sql}`;
-    return numbers.map((number) => this.#found(this.#parts.database.get(sql, number, key, ...kept.values)));
+    const found: (NumberedInstance | undefined)[] = [];
+    for (const number of numbers) {
+      let row = this.#parts.database.get(sql, number, key, ...kept.values);
+      if (row === undefined) {
+        await this.#unsettled.settleNumber(number);
+        row = this.#parts.database.get(sql, number, key, ...kept.values);
+      }
+      found.push(this.#found(row));
+    }
+    return found;
   }
 
   async walk(
@@ -74,13 +86,19 @@ export class SqliteSeriesStore implements SeriesStore {
     const kept = this.#kept();
     const sql = `SELECT e.id, h.name, ${OF} FROM history h INDEXED BY history_by_seq CROSS JOIN entity e ON e.key = h.entity
       WHERE h.seq ${beyond} ? AND e.tenant = ? AND h.deleted IS NULL${kept.sql} ORDER BY h.seq ${direction} LIMIT ?`;
-    return this.#parts.database
-      .all(sql, after ?? (descending ? NEVER : 0), key, ...kept.values, limit)
-      .map((row) => this.#found(row) as NumberedInstance);
+    const from = after ?? (descending ? NEVER : 0);
+    for (;;) {
+      const found = this.#parts.database
+        .all(sql, from, key, ...kept.values, limit)
+        .map((row) => this.#found(row) as NumberedInstance);
+      const last = found.length < limit ? (descending ? 0 : NEVER) : (found.at(-1)?.number ?? from);
+      const [low, high] = descending ? [last, from] : [from, last];
+      if (!(await this.#unsettled.settleBetween(low, high, descending))) return found;
+    }
   }
 
   async extent(tenant: TenantId, series: Series, texts: readonly Iri[]): Promise<SeriesExtent | undefined> {
-    const keys = this.#keys(tenant, series);
+    const keys = await this.#keys(tenant, series);
     if (keys === undefined) return undefined;
     const kept = this.#kept();
     const paths = texts.map((name) => `$.attributes."${name}"[0].value`);
@@ -98,13 +116,14 @@ export class SqliteSeriesStore implements SeriesStore {
     return { count, from, to, texts: new Map(known) };
   }
 
-  #keys(tenant: TenantId, { id, name, datasetId }: Series) {
+  async #keys(tenant: TenantId, { id, name, datasetId }: Series) {
     const { dictionary } = this.#parts;
     const key = dictionary.findTenant(tenant);
     const row = key === undefined ? undefined : this.#rows.byId(key, id);
     const nameKey = dictionary.findName(name);
     const dataset = datasetId === undefined ? null : dictionary.findName(datasetId);
     if (row === undefined || nameKey === undefined || dataset === undefined) return undefined;
+    await this.#unsettled.settle(row);
     return { entity: row.key, name: nameKey, dataset };
   }
 
