@@ -190,6 +190,13 @@ export const SETTINGS = {
     'Writes that may wait for the disk before new ones get 503',
     'writes',
   ),
+  commitWrites: whole(
+    'MIZAR_COMMIT_WRITES',
+    2000,
+    [1, 100_000],
+    'Most writes that share one transaction and its fsync; 1: every write has its own',
+    'writes',
+  ),
   changeRetentionHours: whole(
     'MIZAR_CHANGE_RETENTION_HOURS',
     24,

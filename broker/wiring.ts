@@ -119,6 +119,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     file: inMemory ? ':memory:' : join(config.dataDir, 'mizar.db'),
     clock,
     maxWaitingWrites: config.waitingWrites,
+    transactionWrites: config.commitWrites,
     cacheBytes: config.cacheBytes,
     indexes: { limit: config.indexes, pinned: config.indexesPinned, forbidden: config.indexesForbidden },
   });

@@ -1,70 +1,54 @@
-/**
- * `npm run bench:mqtt`: measures of devices per second, each stored durably before it is acknowledged, at 50 connections with 20 messages on their
- * way each, and the ratio to the bare MQTT library that stores nothing, in the same run. Goal: 0.4. Option: --quick.
- */
+/** Measures of devices at QoS 1, each stored durably before it is acknowledged: 50 connections with 20 messages on their way each. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { freePorts, startBrokerProcess } from '../support/broker-process.ts';
+import { type Bench, here, output, post, type Rows, withBroker } from './harness.ts';
 import { pin } from './load.ts';
+import { median } from './row.ts';
 
 const CONNECTIONS = 50;
-const EACH = process.argv.includes('--quick') ? 400 : 2000;
-const RUNS = process.argv.includes('--quick') ? 1 : 3;
-const here = (file: string) => join(import.meta.dirname, file);
 
-async function load(port: number): Promise<number> {
+export const mqtt: Rows = async function* (bench) {
+  const name = 'MQTT reading, stored, acknowledged';
+  if (!bench.wanted(name)) return;
+  const limit = await bare(bench);
+  const ours = await stored(bench);
+  yield {
+    name,
+    value: ours,
+    unit: 'messages/s',
+    ratio: ours / limit,
+    goal: 0.4,
+    note: `bare aedes that stores nothing: ${Math.round(limit)}/s`,
+  };
+};
+
+async function load({ quick, runs }: Bench, port: number): Promise<number> {
   const results: number[] = [];
+  const each = quick ? 400 : 2000;
   // The first run warms up and does not count.
-  for (let run = 0; run <= RUNS; run++) {
-    const [command, ...rest] = [
-      ...pin(1),
-      process.execPath,
-      here('mqtt-load.ts'),
-      String(port),
-      String(CONNECTIONS),
-      String(EACH),
-    ];
-    const child = spawn(command!, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
-    let text = '';
-    for await (const chunk of child.stdout) text += chunk;
-    if (run > 0) results.push(Number(text));
+  for (let run = 0; run <= runs; run++) {
+    const perSecond = Number(await output([here('mqtt-load.ts'), String(port), String(CONNECTIONS), String(each)], 1));
+    if (run > 0) results.push(perSecond);
   }
-  return results.sort((a, b) => a - b)[Math.floor(results.length / 2)] ?? 0;
+  return median(results);
 }
 
-async function bare(): Promise<number> {
+async function bare(bench: Bench): Promise<number> {
   const [command, ...rest] = [...pin(0), process.execPath, here('bare-mqtt.ts')];
   const child = spawn(command!, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
   const port = await new Promise<number>((resolve) => child.stdout.once('data', (chunk: Buffer) => resolve(Number(chunk))));
   try {
-    return await load(port);
+    return await load(bench, port);
   } finally {
     child.kill();
   }
 }
 
-async function stored(): Promise<number> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'mizar-bench-'));
-  const [httpPort, mqttPort] = (await freePorts(2)) as [number, number];
-  const broker = await startBrokerProcess({ dataDir, httpPort, mqttPort, prefix: pin(0) });
-  try {
-    const answer = await fetch(`${broker.url}/iot/groups`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', 'fiware-service': 'bench', 'fiware-servicepath': '/' },
-      body: JSON.stringify({ groups: [{ resource: '/iot/json', apikey: 'benchKey', entity_type: 'WeatherObserved' }] }),
-    });
-    if (!answer.ok) throw new Error(await answer.text());
-    return await load(mqttPort);
-  } finally {
-    await broker.terminate();
-    rmSync(dataDir, { recursive: true, force: true });
-  }
-}
-
-const limit = await bare();
-const durable = await stored();
-const thousands = (value: number) => Math.round(value).toLocaleString('en').padStart(9);
-console.log(`MQTT library alone         ${thousands(limit)} messages/s`);
-console.log(`stored, then acknowledged  ${thousands(durable)} messages/s   ratio ${(durable / limit).toFixed(2)} (goal 0.4)`);
+const stored = (bench: Bench): Promise<number> =>
+  withBroker(async (broker) => {
+    await post(
+      `${broker.url}/iot/groups`,
+      { groups: [{ resource: '/iot/json', apikey: 'benchKey', entity_type: 'WeatherObserved' }] },
+      { 'content-type': 'application/json', 'fiware-service': 'bench', 'fiware-servicepath': '/' },
+    );
+    return load(bench, Number(new URL(broker.mqttUrl).port));
+  });

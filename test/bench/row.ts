@@ -24,11 +24,13 @@ export function printRows(rows: readonly Row[]): void {
     console.log(JSON.stringify(rows, null, 1));
     return;
   }
-  for (const { name, value, unit, ratio, goal, p99Ms, note } of rows) {
-    const shown = value >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(2);
-    const p99 = p99Ms === undefined ? '' : `p99 ${p99Ms.toFixed(2)} ms`;
-    const judged =
-      goal === 0 ? `ratio ${ratio.toFixed(2)}` : `ratio ${ratio.toFixed(2)} (goal ${goal})${ratio >= goal ? '' : ' !'}`;
-    console.log(`${name.padEnd(40)} ${shown.padStart(10)} ${unit.padEnd(14)} ${p99.padEnd(14)} ${judged}  ${note ?? ''}`);
-  }
+  for (const row of rows) console.log(rowText(row));
+}
+
+export function rowText({ name, value, unit, ratio, goal, p99Ms, note }: Row): string {
+  const shown = value >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(2);
+  const p99 = p99Ms === undefined ? '' : `p99 ${p99Ms.toFixed(2)} ms`;
+  const judged =
+    goal === 0 ? `ratio ${ratio.toFixed(2)}` : `ratio ${ratio.toFixed(2)} (goal ${goal})${ratio >= goal ? '' : ' !'}`;
+  return `${name.padEnd(40)} ${shown.padStart(10)} ${unit.padEnd(16)} ${p99.padEnd(14)} ${judged}  ${note ?? ''}`;
 }

@@ -11,9 +11,6 @@ interface Job {
   reject(error: unknown): void;
 }
 
-/** Writes that one transaction takes: more would keep readers waiting longer than they gain. */
-const TRANSACTION_WRITES = 2_000;
-
 /**
  * Puts writes that arrive together into one transaction, so that they share its fsync. What arrived in this turn of the event loop is
  * committed at its end; nobody waits for company (waiting was slower at every concurrency that was measured, ADR-0002).
@@ -24,6 +21,7 @@ const TRANSACTION_WRITES = 2_000;
 export class GroupCommit {
   readonly #database: Database;
   readonly #maxWaitingWrites: number;
+  readonly #transactionWrites: number;
   #queue: Job[] = [];
   #waiting = 0;
   #scheduled = false;
@@ -33,9 +31,11 @@ export class GroupCommit {
   /** Called at the start of each transaction: what is written along with others, and not worth a transaction of its own. */
   beforeCommit: () => void = () => {};
 
-  constructor(database: Database, maxWaitingWrites: number) {
+  /** @param transactionWrites writes that one transaction takes: more would keep readers waiting longer than they gain */
+  constructor(database: Database, maxWaitingWrites: number, transactionWrites: number) {
     this.#database = database;
     this.#maxWaitingWrites = maxWaitingWrites;
+    this.#transactionWrites = transactionWrites;
   }
 
   /** Writes that wait for their transaction. */
@@ -110,7 +110,7 @@ export class GroupCommit {
     let weight = 0;
     let count = 0;
     for (const job of this.#queue) {
-      if (count > 0 && weight + job.weight > TRANSACTION_WRITES) break;
+      if (count > 0 && weight + job.weight > this.#transactionWrites) break;
       weight += job.weight;
       count++;
     }

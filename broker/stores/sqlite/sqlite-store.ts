@@ -37,6 +37,8 @@ export interface SqliteSettings {
   readonly maxWaitingWrites?: number;
   /** Memory for entities read or written lately. Default 64 MiB. */
   readonly cacheBytes?: number;
+  /** Most writes that share one transaction and its fsync. Default 2 000. */
+  readonly transactionWrites?: number;
   /** Changes that are kept in memory for the readers of the feed. Default 5 000. */
   readonly recentChanges?: number;
   /** The file does not grow beyond this: writes are refused (Unavailable) like on a full disk. Default: no limit. */
@@ -78,7 +80,7 @@ export interface SqliteStore {
 export function openSqliteStore(settings: SqliteSettings): SqliteStore {
   const { file, clock } = settings;
   const database = openDatabase(file, settings);
-  const commits = new GroupCommit(database, settings.maxWaitingWrites ?? 20_000);
+  const commits = new GroupCommit(database, settings.maxWaitingWrites ?? 20_000, settings.transactionWrites ?? 2_000);
   const dictionary = new Dictionary(database, commits);
   const codec = new Codec(dictionary);
   const cache = new EntityCache(settings.cacheBytes ?? DEFAULT_CACHE_BYTES);

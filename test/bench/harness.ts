@@ -1,0 +1,94 @@
+/** What the benchmarks share: a broker on the first core, filled and asked from the second, medians of several runs. */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type BrokerProcess, freePorts, startBrokerProcess } from '../support/broker-process.ts';
+import type { BareServer } from './bare.ts';
+import { type Load, load, pin, type Work } from './load.ts';
+import type { Row } from './row.ts';
+import { benchEntity } from './shapes.ts';
+
+/** How long and how often to measure, and against what. */
+export interface Bench {
+  readonly bare: BareServer;
+  readonly quick: boolean;
+  readonly runs: number;
+  readonly seconds: number;
+  /** False: this row was not asked for (--only). */
+  wanted(name: string): boolean;
+  /** For what takes long: what is being done now. */
+  progress(text: string): void;
+}
+
+/** A group of rows, measured one after the other; each is told as soon as it is there. */
+export type Rows = (bench: Bench) => AsyncIterable<Row>;
+
+let numbers = 0;
+/** No two runs write the same numbers. */
+export function freshNumbers(): number {
+  numbers += 10_000_000;
+  return numbers;
+}
+
+/** The median run of several. @throws if an answer was not 2xx */
+export async function measured({ runs, seconds }: Bench, base: string, work: Work): Promise<Load> {
+  const results: Load[] = [];
+  for (let run = 0; run < runs; run++) {
+    const result = await load(base, work, seconds, freshNumbers());
+    if (result.failures > 0) throw new Error(`${work.method} ${work.path}: ${result.failures} answers were not 2xx`);
+    results.push(result);
+  }
+  return results.sort((a, b) => a.perSecond - b.perSecond)[Math.floor(results.length / 2)]!;
+}
+
+export const here = (file: string): string => join(import.meta.dirname, file);
+
+/** Runs a program of this folder on a core. @returns what it printed */
+export async function output(args: readonly string[], core: 0 | 1): Promise<string> {
+  const [command, ...rest] = [...pin(core), process.execPath, ...args];
+  const child = spawn(command!, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  for await (const chunk of child.stdout) text += chunk;
+  return text.trim();
+}
+
+/** A broker with a data folder of its own, both gone afterwards. `work` may end the broker itself. */
+export async function withBroker<T>(
+  work: (broker: BrokerProcess, dataDir: string) => Promise<T>,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<T> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'mizar-bench-'));
+  const [httpPort, mqttPort] = (await freePorts(2)) as [number, number];
+  const broker = await startBrokerProcess({ dataDir, httpPort, mqttPort, prefix: pin(0), environment });
+  try {
+    return await work(broker, dataDir);
+  } finally {
+    await broker.terminate();
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+}
+
+export const JSON_HEADERS = { 'content-type': 'application/json' };
+
+export async function post(
+  url: string,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = JSON_HEADERS,
+): Promise<void> {
+  const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
+  await answer.arrayBuffer();
+}
+
+/** 100 entities urn:ngsi-ld:BenchEntity:0 to :99. */
+export async function fill(broker: BrokerProcess): Promise<void> {
+  const entities = Array.from({ length: 100 }, (_, k) => benchEntity(`urn:ngsi-ld:BenchEntity:${k}`, k));
+  await post(`${broker.url}/ngsi-ld/v1/entityOperations/create`, entities);
+}
+
+/** A figure of /metrics. */
+export async function metric(broker: BrokerProcess, name: string): Promise<number> {
+  const text = await (await fetch(`${broker.url}/metrics`)).text();
+  return Number(new RegExp(`^${name} ([\\d.e+]+)`, 'm').exec(text)?.[1] ?? Number.NaN);
+}
