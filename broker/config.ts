@@ -176,6 +176,13 @@ export const SETTINGS = {
   joinedEntities: whole('MIZAR_JOINED_ENTITIES', 10_000, [1, 1_000_000], 'Most linked entities in one answer', 'entities'),
   batchLimit: whole('MIZAR_BATCH_LIMIT', 10_000, [1, 1_000_000], 'Most entities in one batch operation', 'entities'),
   pageLimit: whole('MIZAR_PAGE_LIMIT', 1000, [1, 100_000], 'Largest `limit` of a query', 'entities'),
+  staPageLimit: whole(
+    'MIZAR_STA_PAGE_LIMIT',
+    10_000,
+    [1, 1_000_000],
+    'Most entities in one page of a SensorThings answer; a larger $top means this',
+    'entities',
+  ),
   temporalLimit: whole(
     'MIZAR_TEMPORAL_LIMIT',
     1000,

@@ -17,6 +17,7 @@ export type DocumentKind =
   | 'service-group'
   | 'device'
   | 'mapping'
+  | 'series-name'
   | 'setting';
 
 export interface StoredDocument {

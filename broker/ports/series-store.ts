@@ -22,7 +22,6 @@ export interface NumberedInstance {
 
 /** How far a series reaches. */
 export interface SeriesExtent {
-  readonly count: number;
   readonly from: Micros;
   readonly to: Micros;
   /** Smallest and largest text of each sub-attribute's value that was asked for and that some instance has. */
@@ -51,7 +50,12 @@ export interface SeriesStore {
     tenant: TenantId,
     page: { readonly after?: number; readonly limit: number; readonly descending?: boolean },
   ): Promise<readonly NumberedInstance[]>;
-  /** undefined: the series has no instance. @param texts sub-attributes whose values are texts to be compared by code point */
+  /** How many instances a series has, bounds included. */
+  count(tenant: TenantId, series: Series, bounds?: { readonly from?: Micros; readonly to?: Micros }): Promise<number>;
+  /**
+   * undefined: the series has no instance. Where its ends are costs the same however long it is; with `texts` every instance is looked at.
+   * @param texts sub-attributes whose values are texts to be compared by code point
+   */
   extent(tenant: TenantId, series: Series, texts: readonly Iri[]): Promise<SeriesExtent | undefined>;
 }
 

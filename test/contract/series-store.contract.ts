@@ -164,7 +164,10 @@ export function seriesStoreContract(name: string, open: OpenStores): void {
         setting(store.clock, A, SPEED, reading(7, '2026-03-01T00:00:00.000Z')),
       ]);
       const extent = await store.series.extent(DEFAULT_TENANT, SERIES, [when, NOTE]);
-      expect(extent).toMatchObject({ count: 3, from: micros(5), to: micros(7) });
+      expect(extent).toMatchObject({ from: micros(5), to: micros(7) });
+      expect(await store.series.count(DEFAULT_TENANT, SERIES)).toBe(3);
+      expect(await store.series.count(DEFAULT_TENANT, SERIES, { from: micros(6), to: micros(6) })).toBe(1);
+      expect(await store.series.count(DEFAULT_TENANT, { id: A, name: NOTE })).toBe(0);
       expect([...(extent?.texts ?? [])]).toEqual([
         [when, { least: '2026-03-01T00:00:00.000Z', greatest: '2026-03-02T00:00:00.000Z' }],
       ]);

@@ -97,23 +97,39 @@ export class SqliteSeriesStore implements SeriesStore {
     }
   }
 
+  async count(
+    tenant: TenantId,
+    series: Series,
+    { from = LONG_AGO, to = NEVER }: { readonly from?: Micros; readonly to?: Micros } = {},
+  ): Promise<number> {
+    const keys = this.#keys(tenant, series);
+    if (keys === undefined) return 0;
+    const kept = this.#kept();
+    const sql = `SELECT count(*) FROM history h
+      WHERE entity = ? AND name = ? AND time >= ? AND time <= ? AND dataset IS ? AND deleted IS NULL${kept.sql}`;
+    const values = [keys.entity, keys.name, from, to, keys.dataset, ...kept.values];
+    return Number(this.#parts.database.get(sql, ...values)?.[0] ?? 0);
+  }
+
   async extent(tenant: TenantId, series: Series, texts: readonly Iri[]): Promise<SeriesExtent | undefined> {
     const keys = await this.#keys(tenant, series);
     if (keys === undefined) return undefined;
     const kept = this.#kept();
+    const those = `FROM history h WHERE entity = ? AND name = ? AND dataset IS ? AND deleted IS NULL${kept.sql}`;
+    const of: Value[] = [keys.entity, keys.name, keys.dataset, ...kept.values];
+    const end = (direction: 'ASC' | 'DESC') =>
+      this.#parts.database.get(`SELECT time ${those} ORDER BY time ${direction} LIMIT 1`, ...of)?.[0] as Micros | undefined;
+    const [from, to] = [end('ASC'), end('DESC')];
+    if (from === undefined || to === undefined) return undefined;
+    if (texts.length === 0) return { from, to, texts: new Map() };
     const paths = texts.map((name) => `$.attributes."${name}"[0].value`);
-    const columns = paths.map(() => ', min(json_extract(instance, ?)), max(json_extract(instance, ?))').join('');
-    const sql = `SELECT count(*), min(time), max(time)${columns} FROM history h
-      WHERE entity = ? AND name = ? AND dataset IS ? AND deleted IS NULL${kept.sql}`;
-    const values: Value[] = [...paths.flatMap((path) => [path, path]), keys.entity, keys.name, keys.dataset];
-    const [count, from, to, ...found] = this.#parts.database.get(sql, ...values, ...kept.values) as [number, Micros, Micros];
-    if (count === 0) return undefined;
-    const extremes = found as unknown as (string | null)[];
+    const columns = paths.map(() => 'min(json_extract(instance, ?)), max(json_extract(instance, ?))').join(', ');
+    const extremes = this.#parts.database.get(`SELECT ${columns} ${those}`, ...paths.flatMap((path) => [path, path]), ...of);
     const known = texts.flatMap((name, at) => {
-      const [least, greatest] = [extremes[2 * at], extremes[2 * at + 1]];
+      const [least, greatest] = [extremes?.[2 * at], extremes?.[2 * at + 1]];
       return typeof least === 'string' && typeof greatest === 'string' ? [[name, { least, greatest }] as const] : [];
     });
-    return { count, from, to, texts: new Map(known) };
+    return { from, to, texts: new Map(known) };
   }
 
   async #keys(tenant: TenantId, { id, name, datasetId }: Series) {

@@ -1,0 +1,38 @@
+import type { Model } from '../../domain/sta/model.ts';
+
+const REQUIREMENTS = 'http://www.opengis.net/spec/iot_sensing/1.1/req/';
+
+/** Requirements of 18-088 that this service meets; a class or single requirements, as clients match them by their beginning. */
+const CONFORMANCE = [
+  'datamodel',
+  'resource-path/resource-path-to-entities',
+  'request-data',
+  'create-update-delete',
+  'multi-datastream',
+  'data-array/data-array',
+].map((name) => REQUIREMENTS + name);
+
+const EXTENSIONS = 'https://fraunhoferiosb.github.io/FROST-Server/extensions/';
+
+export interface ServiceRootSettings {
+  readonly model: Model;
+  readonly url: string;
+  /** Classes beyond those that every root has, with their settings. */
+  readonly more: Readonly<Record<string, unknown>>;
+}
+
+/** The service document (18-088, 9.2.1). */
+export function serviceRoot({ model, url, more }: ServiceRootSettings): Record<string, unknown> {
+  const settings = Object.fromEntries(Object.entries(more).filter(([, value]) => value !== undefined));
+  return {
+    value: [...model.types].map(({ set }) => ({ name: set, url: `${url}/${set}` })),
+    serverSettings: {
+      conformance: [
+        ...CONFORMANCE,
+        ...Object.keys(more),
+        ...['DeepSelect', 'ResponseMetadata'].map((name) => `${EXTENSIONS}${name}.html`),
+      ],
+      ...settings,
+    },
+  };
+}

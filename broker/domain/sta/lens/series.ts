@@ -1,0 +1,88 @@
+import type { AttributeInstance } from '../../attribute.ts';
+import type { Entity } from '../../entity.ts';
+import type { Iri } from '../../iri.ts';
+import { COMPANIONS, DATASET, DATASTREAMS, localName, MULTI, OBSERVES, OWN, TYPE, term } from './vocabulary.ts';
+
+/** Attributes of an entity that a Datastream stands for. */
+export interface ThingSeries {
+  readonly name: Iri;
+  readonly datasetId: Iri | undefined;
+  /** The entity with what SensorThings says of the Datastream; undefined: nobody said anything, all of it is computed. */
+  readonly companion?: Iri;
+  /** It is a MultiDatastream: results are lists. */
+  readonly multi?: true;
+}
+
+/** Attributes of Smart Data Models that carry a time or a unit and are no measurements. */
+const NO_MEASUREMENT = new Set(
+  'name description address category dateObserved dateObservedFrom dateObservedTo dateLastValueReported dateModified dateCreated dateIssued TimeInstant deviceState status mnc mcc'.split(
+    ' ',
+  ),
+);
+
+/** True if an attribute instance is something that was measured (ADR-0006). */
+export function isMeasured(name: Iri, instance: AttributeInstance): boolean {
+  if (OWN.has(name) || NO_MEASUREMENT.has(localName(name))) return false;
+  switch (instance.type) {
+    case 'Property':
+    case 'ListProperty':
+      return instance.observedAt !== undefined || instance.unitCode !== undefined;
+    case 'JsonProperty':
+      return instance.observedAt !== undefined;
+    default:
+      return false;
+  }
+}
+
+/** The Datastreams of an entity: those that SensorThings made, and one for each other attribute that is measured. */
+export function seriesOf(entity: Entity): readonly ThingSeries[] {
+  if (isCompanion(entity)) return [];
+  const made = (entity.attributes[DATASTREAMS] ?? []).flatMap(madeSeries);
+  const computed: ThingSeries[] = [];
+  for (const [name, instances] of Object.entries(entity.attributes) as [Iri, readonly AttributeInstance[]][]) {
+    for (const instance of instances) {
+      if (!isMeasured(name, instance)) continue;
+      const { datasetId } = instance;
+      if (!made.some((known) => known.name === name && known.datasetId === datasetId)) computed.push({ name, datasetId });
+    }
+  }
+  return [...made, ...computed];
+}
+
+function madeSeries(instance: AttributeInstance): readonly ThingSeries[] {
+  if (instance.type !== 'Relationship') return [];
+  const text = (name: Iri) => {
+    const inner = instance.attributes?.[name]?.[0];
+    return inner?.type === 'Property' && typeof inner.value === 'string' ? (inner.value as Iri) : undefined;
+  };
+  const name = text(OBSERVES);
+  if (name === undefined) return [];
+  const multi = instance.attributes?.[MULTI] !== undefined;
+  return [{ name, datasetId: text(DATASET), companion: [instance.object].flat()[0] as Iri, ...(multi ? { multi: true } : {}) }];
+}
+
+export const isCompanion = (entity: Entity): boolean => entity.types.some((type) => COMPANIONS.has(type));
+
+/** Things: made as such, or with something that was measured (ADR-0006). */
+export function isThing(entity: Entity): boolean {
+  if (isCompanion(entity)) return false;
+  return entity.types.includes(TYPE.Things) || seriesOf(entity).length > 0;
+}
+
+/** A name for the attribute that holds the Observations of a property of this name: "Air temperature" becomes airTemperature. */
+export function coinedName(text: string): string {
+  const words = text.normalize('NFKD').match(/[A-Za-z0-9]+/g) ?? [];
+  const joined = words
+    .map((word, at) => (at === 0 ? word.charAt(0).toLowerCase() : word.charAt(0).toUpperCase()) + word.slice(1))
+    .join('');
+  const name = joined.slice(0, 60);
+  const taken = RESERVED.has(name) || OWN.has(term(name)) || NO_MEASUREMENT.has(name);
+  return /^[A-Za-z]/.test(name) && !taken ? name : `observed${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+}
+
+/** Members that NGSI-LD gives a meaning of its own. */
+const RESERVED = new Set(
+  'id type scope value object languageMap json vocab valueList objectList unitCode observedAt createdAt modifiedAt deletedAt expiresAt datasetId instanceId observationSpace operationSpace title entity'.split(
+    ' ',
+  ),
+);

@@ -1,0 +1,207 @@
+/** The entity sets of SensorThings, by the names that URLs use. */
+export type SetName =
+  | 'Things'
+  | 'Locations'
+  | 'HistoricalLocations'
+  | 'Datastreams'
+  | 'MultiDatastreams'
+  | 'Sensors'
+  | 'ObservedProperties'
+  | 'Observations'
+  | 'FeaturesOfInterest';
+
+/** The standard that defines a set: OGC 18-088, or its extension for results that are lists. */
+export type Part = 'sensing' | 'multi';
+
+/**
+ * What a property holds. `time` is an instant or an interval; `geometry` is a GeoJSON geometry or Feature, or whatever the encodingType says; `unit` an
+ * object of name, symbol and definition; `json` any value.
+ */
+export type PropertyKind =
+  | 'text'
+  | 'json'
+  | 'object'
+  | 'instant'
+  | 'interval'
+  | 'time'
+  | 'geometry'
+  | 'unit'
+  | 'units'
+  | 'texts';
+
+export interface PropertyModel {
+  readonly name: string;
+  readonly kind: PropertyKind;
+  readonly mandatory?: true;
+  /** Computed by the service; what a client sends is ignored. */
+  readonly computed?: true;
+}
+
+export interface LinkModel {
+  readonly name: string;
+  readonly to: SetName;
+  readonly many: boolean;
+  /** At least one is needed to create the entity. */
+  readonly mandatory?: true;
+  /** The link back: its name at the other end. */
+  readonly inverse: string;
+}
+
+/** One entity type (tables 1 to 28 of 18-088), in the order in which its members are shown. */
+export interface TypeModel {
+  readonly set: SetName;
+  /** Singular: "Thing". */
+  readonly type: string;
+  readonly part: Part;
+  readonly properties: readonly PropertyModel[];
+  readonly links: readonly LinkModel[];
+}
+
+const text = (name: string): PropertyModel => ({ name, kind: 'text', mandatory: true });
+const must = (name: string, kind: PropertyKind): PropertyModel => ({ name, kind, mandatory: true });
+const may = (name: string, kind: PropertyKind): PropertyModel => ({ name, kind });
+const computed = (name: string, kind: PropertyKind): PropertyModel => ({ name, kind, computed: true });
+const NAMED = [text('name'), text('description')];
+const OPEN = may('properties', 'object');
+
+const one = (name: string, to: SetName, inverse: string): LinkModel => ({ name, to, inverse, many: false, mandatory: true });
+const oneOf = (name: string, to: SetName, inverse: string): LinkModel => ({ name, to, inverse, many: false });
+const many = (name: SetName, inverse: string): LinkModel => ({ name, to: name, inverse, many: true });
+const some = (name: SetName, inverse: string): LinkModel => ({ name, to: name, inverse, many: true, mandatory: true });
+
+const EXTENTS = [computed('observedArea', 'json'), computed('phenomenonTime', 'interval'), computed('resultTime', 'interval')];
+
+export const TYPES: readonly TypeModel[] = [
+  {
+    set: 'Things',
+    type: 'Thing',
+    part: 'sensing',
+    properties: [...NAMED, OPEN],
+    links: [
+      many('Locations', 'Things'),
+      many('HistoricalLocations', 'Thing'),
+      many('Datastreams', 'Thing'),
+      many('MultiDatastreams', 'Thing'),
+    ],
+  },
+  {
+    set: 'Locations',
+    type: 'Location',
+    part: 'sensing',
+    properties: [...NAMED, text('encodingType'), must('location', 'geometry'), OPEN],
+    links: [many('Things', 'Locations'), many('HistoricalLocations', 'Locations')],
+  },
+  {
+    set: 'HistoricalLocations',
+    type: 'HistoricalLocation',
+    part: 'sensing',
+    properties: [must('time', 'instant')],
+    links: [one('Thing', 'Things', 'HistoricalLocations'), some('Locations', 'HistoricalLocations')],
+  },
+  {
+    set: 'Datastreams',
+    type: 'Datastream',
+    part: 'sensing',
+    properties: [...NAMED, text('observationType'), must('unitOfMeasurement', 'unit'), ...EXTENTS, OPEN],
+    links: [
+      one('Thing', 'Things', 'Datastreams'),
+      one('Sensor', 'Sensors', 'Datastreams'),
+      one('ObservedProperty', 'ObservedProperties', 'Datastreams'),
+      many('Observations', 'Datastream'),
+    ],
+  },
+  {
+    set: 'MultiDatastreams',
+    type: 'MultiDatastream',
+    part: 'multi',
+    properties: [
+      ...NAMED,
+      text('observationType'),
+      must('multiObservationDataTypes', 'texts'),
+      must('unitOfMeasurements', 'units'),
+      ...EXTENTS,
+      OPEN,
+    ],
+    links: [
+      one('Thing', 'Things', 'MultiDatastreams'),
+      one('Sensor', 'Sensors', 'MultiDatastreams'),
+      some('ObservedProperties', 'MultiDatastreams'),
+      many('Observations', 'MultiDatastream'),
+    ],
+  },
+  {
+    set: 'Sensors',
+    type: 'Sensor',
+    part: 'sensing',
+    properties: [...NAMED, text('encodingType'), must('metadata', 'json'), OPEN],
+    links: [many('Datastreams', 'Sensor'), many('MultiDatastreams', 'Sensor')],
+  },
+  {
+    set: 'ObservedProperties',
+    type: 'ObservedProperty',
+    part: 'sensing',
+    properties: [text('name'), text('definition'), text('description'), OPEN],
+    links: [many('Datastreams', 'ObservedProperty'), many('MultiDatastreams', 'ObservedProperties')],
+  },
+  {
+    set: 'Observations',
+    type: 'Observation',
+    part: 'sensing',
+    properties: [
+      may('phenomenonTime', 'time'),
+      must('result', 'json'),
+      may('resultTime', 'instant'),
+      may('resultQuality', 'json'),
+      may('validTime', 'interval'),
+      may('parameters', 'object'),
+    ],
+    links: [
+      oneOf('Datastream', 'Datastreams', 'Observations'),
+      oneOf('MultiDatastream', 'MultiDatastreams', 'Observations'),
+      oneOf('FeatureOfInterest', 'FeaturesOfInterest', 'Observations'),
+    ],
+  },
+  {
+    set: 'FeaturesOfInterest',
+    type: 'FeatureOfInterest',
+    part: 'sensing',
+    properties: [...NAMED, text('encodingType'), must('feature', 'geometry'), OPEN],
+    links: [many('Observations', 'FeatureOfInterest')],
+  },
+];
+
+/** The sets that one service root shows; links to others are left out. */
+export class Model {
+  readonly #types = new Map<string, TypeModel>();
+
+  constructor(parts: readonly Part[]) {
+    const shown = TYPES.filter(({ part }) => parts.includes(part));
+    const sets = new Set<SetName>(shown.map(({ set }) => set));
+    for (const type of shown) this.#types.set(type.set, { ...type, links: type.links.filter(({ to }) => sets.has(to)) });
+  }
+
+  get types(): Iterable<TypeModel> {
+    return this.#types.values();
+  }
+
+  /** undefined: there is no such set here. */
+  find(set: string): TypeModel | undefined {
+    return this.#types.get(set);
+  }
+
+  of(set: SetName): TypeModel {
+    const found = this.#types.get(set);
+    if (found === undefined) throw new TypeError(`This service root has no ${set}`);
+    return found;
+  }
+
+  link(set: SetName, name: string): LinkModel | undefined {
+    return this.of(set).links.find((link) => link.name === name);
+  }
+
+  property(set: SetName, name: string): PropertyModel | undefined {
+    return this.of(set).properties.find((property) => property.name === name);
+  }
+}
+
+export const SENSING = new Model(['sensing', 'multi']);

@@ -1,0 +1,122 @@
+import { badRequest, DomainError } from '../../domain/errors.ts';
+import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
+import { checkProperties } from '../../domain/sta/lens/attributes.ts';
+import { Creation, type Ref } from './create.ts';
+import { observe } from './observations.ts';
+import type { Reader } from './reader.ts';
+
+/** What became of one row: the number of the Observation, or why there is none. */
+export type BulkResult = { readonly number: number } | { readonly error: string };
+
+/** Most rows of one document. */
+const MOST_ROWS = 100_000;
+
+/**
+ * CreateObservations (18-088, 12.2): rows of values under the names of their components. A bad row does not hold back the others; what is good of one Datastream
+ * is one write.
+ * @throws DomainError BadRequestData if the document cannot be read
+ */
+export async function createObservations(reader: Reader, body: JsonValue): Promise<readonly BulkResult[]> {
+  if (!Array.isArray(body)) throw badRequest('CreateObservations takes an array of data arrays');
+  const groups = (body as readonly JsonValue[]).map(readGroup);
+  const rows = groups.reduce((sum, { data }) => sum + data.length, 0);
+  if (rows > MOST_ROWS) throw badRequest(`CreateObservations takes at most ${MOST_ROWS} rows at once, not ${rows}`);
+  const results: BulkResult[] = [];
+  for (const group of groups) results.push(...(await createGroup(reader, group)));
+  return results;
+}
+
+interface Group {
+  readonly set: 'Datastreams' | 'MultiDatastreams';
+  readonly id: JsonValue;
+  readonly components: readonly string[];
+  readonly data: readonly JsonValue[];
+}
+
+function readGroup(group: JsonValue, at: number): Group {
+  const where = `Element ${at} of CreateObservations`;
+  if (!isObject(group)) throw badRequest(`${where} must be an object`);
+  const { Datastream: single, MultiDatastream: multi, components, dataArray } = group;
+  const named = single ?? multi;
+  if (!isObject(named) || named['@iot.id'] === undefined) throw badRequest(`${where} lacks a "Datastream" with its "@iot.id"`);
+  if (!Array.isArray(components) || !components.every((name) => typeof name === 'string'))
+    throw badRequest(`${where} lacks "components"`);
+  if (!Array.isArray(dataArray)) throw badRequest(`${where} lacks its "dataArray"`);
+  return {
+    set: single === undefined ? 'MultiDatastreams' : 'Datastreams',
+    id: named['@iot.id'],
+    components: components as string[],
+    data: dataArray,
+  };
+}
+
+async function createGroup(reader: Reader, group: Group): Promise<readonly BulkResult[]> {
+  const creation = new Creation(reader);
+  const results: BulkResult[] = [];
+  const refused = (error: unknown): BulkResult => {
+    if (error instanceof DomainError) return { error: error.message };
+    throw error;
+  };
+  let series: Ref['series'];
+  const features = new Map<string, Ref>();
+  try {
+    const known = group.components.filter((name) => name !== 'FeatureOfInterest/id' && name !== 'FeatureOfInterest/@iot.id');
+    const type = reader.model.of('Observations');
+    for (const name of known) {
+      if (!type.properties.some((property) => property.name === name))
+        throw badRequest(`Observation has no component "${name}"`);
+    }
+    series = (await creation.reference(group.set, group.id, group.set)).series;
+  } catch (error) {
+    const result = refused(error);
+    return group.data.map(() => result);
+  }
+  if (series === undefined) return group.data.map(() => ({ error: `${group.set} take no Observations` }));
+  for (const row of group.data) {
+    try {
+      const { properties, feature } = readRow(reader, group, row);
+      let given: Ref | undefined;
+      if (feature !== undefined) {
+        given =
+          features.get(String(feature)) ?? (await creation.reference('FeaturesOfInterest', feature, 'FeatureOfInterest/id'));
+        features.set(String(feature), given);
+      }
+      const { number } = await observe(creation, series, properties, given, Math.min(group.data.length, 10_000));
+      results.push({ number: number as number });
+    } catch (error) {
+      results.push(refused(error));
+    }
+  }
+  try {
+    await creation.plan.commit('createObservations');
+  } catch (error) {
+    const result = refused(error);
+    return results.map((one) => ('error' in one ? one : result));
+  }
+  reader.dependencies.extents.forget(reader.tenant, {
+    id: series.thing.iri,
+    name: seriesName(series),
+    datasetId: series.datasetId,
+  });
+  return results;
+}
+
+const seriesName = (series: NonNullable<Ref['series']>) => series.name;
+
+function readRow(
+  reader: Reader,
+  { components }: Group,
+  row: JsonValue,
+): { properties: JsonObject; feature: JsonValue | undefined } {
+  if (!Array.isArray(row)) throw badRequest('A row of "dataArray" must be an array');
+  if (row.length !== components.length)
+    throw badRequest(`The row has ${row.length} values for ${components.length} components`);
+  const body: Record<string, JsonValue> = {};
+  let feature: JsonValue | undefined;
+  for (const [at, name] of components.entries()) {
+    const value = row[at] as JsonValue;
+    if (name.startsWith('FeatureOfInterest/')) feature = value ?? undefined;
+    else body[name] = value;
+  }
+  return { properties: checkProperties(reader.model.of('Observations'), body, false), feature };
+}

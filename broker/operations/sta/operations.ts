@@ -1,0 +1,105 @@
+import type { Caller } from '../../domain/access.ts';
+import { badRequest, notFound } from '../../domain/errors.ts';
+import type { JsonValue } from '../../domain/json.ts';
+import type { Model } from '../../domain/sta/model.ts';
+import type { Options } from '../../domain/sta/options.ts';
+import type { ResourcePath } from '../../domain/sta/resource-path.ts';
+import { type BulkResult, createObservations } from './bulk.ts';
+import { Creation, type Ref, refOf } from './create.ts';
+import { remove } from './delete.ts';
+import type { StaDependencies } from './dependencies.ts';
+import type { Item } from './item.ts';
+import { extendBy } from './observations.ts';
+import { type Read, read, resolve } from './read.ts';
+import { Reader } from './reader.ts';
+import { type UpdateMode, update } from './update.ts';
+
+// The API writes out what these operations answer, and sees them through this file alone.
+export type { Answer, Page } from './answer.ts';
+export type { BulkResult } from './bulk.ts';
+export type { Item } from './item.ts';
+export type { Read } from './read.ts';
+export type { UpdateMode } from './update.ts';
+
+/** Where a request came in: which sets there are, and the URL of the service root for links. */
+export interface Root {
+  readonly model: Model;
+  readonly url: string;
+}
+
+/**
+ * What SensorThings (OGC 18-088) does with entities and their history. Paths are checked against the model; bodies are not.
+ * All throw DomainError: ResourceNotFound, BadRequestData, Conflict, Forbidden, TooManyResults, TooComplexQuery, Unavailable.
+ */
+export interface StaOperations {
+  /** 9: an entity, a collection or a property. */
+  read(caller: Caller, root: Root, path: ResourcePath, options: Options): Promise<Read>;
+  /** 10.2: an entity and all that is inline in it, or nothing. @returns what was made */
+  create(caller: Caller, root: Root, path: ResourcePath, body: JsonValue): Promise<Item>;
+  /** 10.4. */
+  update(caller: Caller, root: Root, path: ResourcePath, body: JsonValue, mode: UpdateMode): Promise<void>;
+  /** 10.5. */
+  remove(caller: Caller, root: Root, path: ResourcePath): Promise<void>;
+  /** 12.2. */
+  createObservations(caller: Caller, root: Root, body: JsonValue): Promise<readonly BulkResult[]>;
+}
+
+export function staOperations(dependencies: StaDependencies): StaOperations {
+  const readerFor = (caller: Caller, { model, url }: Root) => new Reader(dependencies, caller, model, url);
+
+  /** The entity that a path of single entities names. */
+  function target(reader: Reader, { many, end, steps }: ResourcePath): Promise<Item> {
+    if (many || end.kind !== 'entities')
+      throw badRequest('Only an entity can be changed or deleted, not a collection or a property');
+    return resolve(reader, steps);
+  }
+
+  /** What was planned, as it is now. */
+  async function created(caller: Caller, root: Root, ref: Ref): Promise<Item> {
+    const reader = readerFor(caller, root);
+    const stored = ref.number === undefined ? await reader.entity(ref.iri) : undefined;
+    const found =
+      ref.number === undefined ? stored && (await reader.entityAs(ref.set, stored)) : await reader.find(ref.set, ref.number);
+    if (found === undefined) throw notFound('What was created was deleted at the same moment');
+    return found;
+  }
+
+  return {
+    read: (caller, root, path, options) => read(readerFor(caller, root), path, options),
+
+    async create(caller, root, path, body) {
+      const reader = readerFor(caller, root);
+      if (!path.many || path.end.kind !== 'entities')
+        throw badRequest('Entities are created in a collection, and this is none');
+      const last = path.steps.at(-1);
+      const creation = new Creation(reader);
+      const implied = new Map<string, Ref>();
+      if (last?.kind === 'link') {
+        const parent = await resolve(reader, path.steps.slice(0, -1));
+        const inverse = reader.model.link(parent.set, last.link)?.inverse;
+        if (inverse !== undefined) implied.set(inverse, refOf(parent));
+      }
+      const ref = await creation.create(path.set, body, implied);
+      await creation.plan.commit('createEntity');
+      const item = await created(caller, root, ref);
+      if (item.origin.kind === 'instance' && item.set === 'Observations') {
+        const { found } = item.origin;
+        extendBy(creation, { id: found.id, name: found.name, datasetId: found.instance.datasetId }, found.instance);
+      }
+      return item;
+    },
+
+    async update(caller, root, path, body, mode) {
+      const reader = readerFor(caller, root);
+      const item = await target(reader, path);
+      await update(reader, item, body, mode);
+    },
+
+    async remove(caller, root, path) {
+      const reader = readerFor(caller, root);
+      await remove(reader, await target(reader, path));
+    },
+
+    createObservations: (caller, root, body) => createObservations(readerFor(caller, root), body),
+  };
+}

@@ -1,0 +1,31 @@
+import type { AccessFunction } from '../../domain/access.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { DocumentStore } from '../../ports/document-store.ts';
+import type { EntityStore } from '../../ports/entity-store.ts';
+import type { HistoryStore } from '../../ports/history-store.ts';
+import type { SeriesStore } from '../../ports/series-store.ts';
+import { STA_LIMITS } from './dependencies.ts';
+import { ExtentCache } from './extents.ts';
+import { type StaOperations, staOperations } from './operations.ts';
+import { seriesNames } from './series-names.ts';
+
+/** SensorThings over the stores, put together. */
+export function sensorThings(parts: {
+  readonly entities: EntityStore;
+  readonly history: HistoryStore;
+  readonly series: SeriesStore;
+  readonly documents: DocumentStore;
+  readonly clock: Clock;
+  readonly access: AccessFunction;
+  readonly newId: () => string;
+  /** Entities in one page, at most. */
+  readonly maxPage: number;
+}): StaOperations {
+  const { documents, maxPage, ...stores } = parts;
+  return staOperations({
+    ...stores,
+    names: seriesNames(documents),
+    extents: new ExtentCache(parts.series),
+    limits: { ...STA_LIMITS, maxPage, page: Math.min(STA_LIMITS.page, maxPage) },
+  });
+}
