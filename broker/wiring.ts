@@ -30,14 +30,13 @@ import { REGISTRATION_SUBSCRIPTIONS, SUBSCRIPTIONS, subscriptionRoutes } from '.
 import { temporalFilterOf } from './api/ngsi-ld/temporal-parameters.ts';
 import { temporalProvisionRoutes } from './api/ngsi-ld/temporal-provision.ts';
 import { temporalQueryRoutes } from './api/ngsi-ld/temporal-query.ts';
-import { staRoutes } from './api/sta/routes.ts';
+import { sensorThingsRoots } from './api/sta/roots.ts';
 import type { Config } from './config.ts';
 import { allowEverything } from './domain/access.ts';
 import { ENTITY_MAP_LIMITS } from './domain/entity-map.ts';
 import type { Iri, TenantId } from './domain/iri.ts';
 import { type Limits, setLimits } from './domain/limits.ts';
 import { SNAPSHOT_LIMITS } from './domain/snapshot.ts';
-import { SENSING } from './domain/sta/model.ts';
 import { contextLoader } from './egress/context-loader.ts';
 import { egressGuard } from './egress/guard.ts';
 import { httpNotifier, notifierByScheme } from './egress/http-notifier.ts';
@@ -340,16 +339,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     distributed.resume(endpoint);
     delivery.resume(endpoint);
   };
-  const sta = sensorThings({
-    entities,
-    history,
-    series: store.series,
-    documents,
-    clock,
-    access,
-    newId: randomUUID,
-    maxPage: config.staPageLimit,
-  });
+  const sta = sensorThings({ ...store, clock, access, maxPage: config.staPageLimit });
   const app = await httpServer({
     logger,
     limits: { bodyLimitBytes: config.bodyLimitBytes, jsonDepth: config.jsonDepth, urlLimitChars: config.urlLimitChars },
@@ -387,13 +377,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         provisioningRoutes(devices, VERSION),
         measureRoutes(intake.http),
         deliveryRoutes(deliveryOperations({ stores: [deliveries, messages], resume, access })),
-        staRoutes(sta, {
-          model: SENSING,
-          prefix: '/sta/v1.1',
-          publicUrl: config.publicUrl,
-          jsonDepth: config.jsonDepth,
-          conformance: () => ({}),
-        }),
+        sensorThingsRoots(sta, config),
         operatorRoutes({ health, indexes: store.indexes.list, ready: () => ready, metrics: figures.text }),
       ],
     },

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { AccessFunction } from '../../domain/access.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { DocumentStore } from '../../ports/document-store.ts';
@@ -17,15 +18,21 @@ export function sensorThings(parts: {
   readonly documents: DocumentStore;
   readonly clock: Clock;
   readonly access: AccessFunction;
-  readonly newId: () => string;
+  /** Makes the last part of the ids of new entities. */
+  readonly newId?: () => string;
   /** Entities in one page, at most. */
   readonly maxPage: number;
 }): StaOperations {
-  const { documents, maxPage, ...stores } = parts;
+  const { entities, history, series, documents, clock, access, newId = randomUUID, maxPage } = parts;
   return staOperations({
-    ...stores,
+    entities,
+    history,
+    series,
+    clock,
+    access,
+    newId,
     names: seriesNames(documents),
-    extents: new ExtentCache(parts.series),
+    extents: new ExtentCache(series),
     limits: { ...STA_LIMITS, maxPage, page: Math.min(STA_LIMITS.page, maxPage) },
   });
 }

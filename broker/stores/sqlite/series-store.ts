@@ -102,7 +102,7 @@ export class SqliteSeriesStore implements SeriesStore {
     series: Series,
     { from = LONG_AGO, to = NEVER }: { readonly from?: Micros; readonly to?: Micros } = {},
   ): Promise<number> {
-    const keys = this.#keys(tenant, series);
+    const keys = await this.#keys(tenant, series);
     if (keys === undefined) return 0;
     const kept = this.#kept();
     const sql = `SELECT count(*) FROM history h
