@@ -25,7 +25,7 @@ import { identityRoutes } from './api/ngsi-ld/identity.ts';
 import { registrationRoutes } from './api/ngsi-ld/registrations.ts';
 import { REMOTE_NOTIFICATIONS, remoteNotificationRoutes } from './api/ngsi-ld/remote-notifications.ts';
 import { renderingCache } from './api/ngsi-ld/rendering.ts';
-import { snapshotCaller, snapshotRoutes } from './api/ngsi-ld/snapshots.ts';
+import { snapshotCaller, snapshotQueries, snapshotRoutes } from './api/ngsi-ld/snapshots.ts';
 import { REGISTRATION_SUBSCRIPTIONS, SUBSCRIPTIONS, subscriptionRoutes } from './api/ngsi-ld/subscriptions.ts';
 import { temporalFilterOf } from './api/ngsi-ld/temporal-parameters.ts';
 import { temporalProvisionRoutes } from './api/ngsi-ld/temporal-provision.ts';
@@ -321,6 +321,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     queries,
     distributed: everywhere,
     temporal,
+    wholeEvolutions: temporalEverywhere.wholeEvolutions,
+    resolveContext,
     notifier,
     clock,
     access,
@@ -384,8 +386,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   });
 
   await subscriptions.load();
-  await snapshots.resume();
   await registry.load();
+  await snapshots.resume(snapshotQueries);
   await distributed.load();
   await delivery.start();
   periodic.start();
@@ -423,6 +425,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     },
     async close() {
       ready = false;
+      snapshots.stop();
       stopTrimming();
       sweeping();
       sweepingSnapshots();

@@ -117,7 +117,9 @@ export interface Version {
  * the one modified last. What has expired is left out. @returns undefined if nothing is left
  */
 export function mergeVersions(versions: readonly Version[], now: Micros): Entity | undefined {
-  const alive = versions.filter(({ entity }) => entity.expiresAt === undefined || toMicros(entity.expiresAt) > now);
+  const alive = withoutEnds(
+    versions.filter(({ entity }) => entity.expiresAt === undefined || toMicros(entity.expiresAt) > now),
+  );
   const first = alive.find(({ auxiliary }) => !auxiliary) ?? alive[0];
   if (first === undefined) return undefined;
   if (alive.length === 1) return first.entity;
@@ -149,6 +151,30 @@ export function mergeVersions(versions: readonly Version[], now: Micros): Entity
     // Somebody's version without an end has no end.
     ...(expiries.includes(undefined) ? {} : { expiresAt: extreme(expiries as Instant[], 1) }),
   };
+}
+
+/** 4.5.5.2: if not all versions end at the same time, the end of one becomes that of its attributes, unless these end earlier. */
+function withoutEnds(versions: readonly Version[]): readonly Version[] {
+  const ends = new Set(versions.map(({ entity }) => entity.expiresAt));
+  if (ends.size < 2) return versions;
+  return versions.map((version) => {
+    const { expiresAt } = version.entity;
+    if (expiresAt === undefined) return version;
+    const attributes: Record<Iri, readonly AttributeInstance[]> = {};
+    for (const [name, instances] of Object.entries(version.entity.attributes) as [Iri, readonly AttributeInstance[]][])
+      attributes[name] = instances.map((one) => endingAt(one, expiresAt));
+    return { ...version, entity: { ...version.entity, attributes: attributes as Attributes } };
+  });
+}
+
+/** Instances that only got an end, and what they were, so that it can be told where they came from. */
+const asTheyCame = new WeakMap<AttributeInstance, AttributeInstance>();
+
+function endingAt(instance: AttributeInstance, expiresAt: Instant): AttributeInstance {
+  if (instance.expiresAt !== undefined && toMicros(instance.expiresAt) <= toMicros(expiresAt)) return instance;
+  const ending = { ...instance, expiresAt };
+  asTheyCame.set(ending, instance);
+  return ending;
 }
 
 function mergeInstances(
@@ -207,7 +233,8 @@ export interface Part {
 export function contributions(answer: readonly Entity[], parts: readonly Part[]): readonly Contribution[] {
   const inAnswer = new Set<AttributeInstance>();
   for (const entity of answer)
-    for (const instances of Object.values(entity.attributes)) for (const one of instances) inAnswer.add(one);
+    for (const instances of Object.values(entity.attributes))
+      for (const one of instances) inAnswer.add(asTheyCame.get(one) ?? one);
   return parts.map(({ source, entities, tookMs, missing }) => {
     const used = entities.map((entity) =>
       Object.values(entity.attributes).flatMap((instances) => instances.filter((one) => inAnswer.has(one))),

@@ -33,6 +33,8 @@ export interface Snapshot extends SnapshotParams {
   readonly modifiedAt: Instant;
   readonly expiresAt: Instant;
   readonly lastUsedAt: Instant;
+  /** What its preparation begins with, in case it has to begin again: the @context of the queries, or the Snapshot that is copied. Nobody is shown it. */
+  readonly preparation?: { readonly context: JsonValue } | { readonly cloneOf: Iri };
 }
 
 /** 5.2.42. */
@@ -173,7 +175,7 @@ export function statusOfResults(results: readonly ExecutionResultDetails[]): Sna
 }
 
 /** As 5.2.41 shows it. */
-export function snapshotBody({ id, ...rest }: Snapshot): JsonObject {
+export function snapshotBody({ id, preparation: _, ...rest }: Snapshot): JsonObject {
   return { id, type: 'Snapshot', ...rest } as unknown as JsonObject;
 }
 

@@ -19,6 +19,7 @@ import type { Instant } from '../domain/time.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { EntityStore } from '../ports/entity-store.ts';
 import type { HistoryStore } from '../ports/history-store.ts';
+import type { WholeEvolutions } from './distributed/history.ts';
 import type { DistributedReads } from './distributed/reads.ts';
 import type { HistoryOperations, TemporalQuery } from './history.ts';
 import type { QueryOperations, QueryRequest } from './query.ts';
@@ -32,7 +33,7 @@ export interface SnapshotQueries {
     readonly representation: Representation;
     readonly join: Join | undefined;
   }[];
-  readonly temporalQueries: readonly Omit<TemporalQuery, 'page'>[];
+  readonly temporalQueries: readonly { readonly body: JsonValue; readonly request: Omit<TemporalQuery, 'page'> }[];
 }
 
 /** What became of the queries of a Snapshot. */
@@ -51,6 +52,8 @@ export interface SnapshotContentDependencies {
   /** What other context sources have becomes part of a Snapshot too (5.16.1.4). */
   readonly distributed?: DistributedReads;
   readonly temporal: HistoryOperations;
+  /** Evolutions as a whole, with what other context sources have; undefined: none takes part. */
+  readonly wholeEvolutions?: WholeEvolutions;
   readonly clock: Clock;
   /** Removes what else was made under the tenant of a Snapshot: subscriptions, for example. */
   forget(tenant: TenantId): Promise<void>;
@@ -158,10 +161,22 @@ export function snapshotContent(dependencies: SnapshotContentDependencies): Snap
   async function fillEvolutions(
     caller: Caller,
     hidden: TenantId,
-    query: Omit<TemporalQuery, 'page'>,
+    { request: query, body }: SnapshotQueries['temporalQueries'][number],
     room: number,
   ): Promise<number> {
     let count = 0;
+    const { onward } = caller;
+    const gathered =
+      onward &&
+      (await dependencies.wholeEvolutions?.(
+        { ...caller, onward: { ...onward, body, query: {}, method: 'POST', path: 'temporal/entityOperations/query' } },
+        { ...query, page: { limit: room + 1 } },
+      ));
+    if (gathered !== undefined) {
+      if (gathered.length > room) throw tooMany(limits);
+      await keepEvolutions(hidden, gathered);
+      return gathered.length;
+    }
     for (let offset = 0; ; offset += EVOLUTIONS) {
       const page = await temporal.queryTemporal(caller, { ...query, page: { limit: EVOLUTIONS, offset } });
       count += page.evolutions.length;

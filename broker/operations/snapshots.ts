@@ -2,6 +2,7 @@ import { type AccessFunction, type Caller, demand } from '../domain/access.ts';
 import { alreadyExists, DomainError, notFound } from '../domain/errors.ts';
 import type { Iri, TenantId } from '../domain/iri.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
+import type { Context } from '../domain/jsonld/context.ts';
 import {
   readSnapshotParams,
   refuseOtherType,
@@ -13,7 +14,7 @@ import {
   snapshotNotification,
   snapshotTenant,
 } from '../domain/snapshot.ts';
-import { type Instant, toMicros } from '../domain/time.ts';
+import { compareInstants, type Instant, toMicros } from '../domain/time.ts';
 import type { DocumentStore } from '../ports/document-store.ts';
 import type { Notifier } from '../ports/notifier.ts';
 import { type SnapshotContentDependencies, type SnapshotQueries, snapshotContent } from './snapshot-content.ts';
@@ -29,7 +30,7 @@ export interface PurgeResult {
 /** 5.16. All throw DomainError: Forbidden, BadRequestData, ResourceNotFound where there is no such Snapshot; others are named. */
 export interface SnapshotOperations {
   /** 5.16.1: the queries are executed after the answer. @returns the id. @throws AlreadyExists, TooManyRequests */
-  createSnapshot(caller: Caller, body: JsonObject, queries: SnapshotQueries): Promise<Iri>;
+  createSnapshot(caller: Caller, body: JsonObject, context: Context, queries: SnapshotQueries): Promise<Iri>;
   /** 5.16.2: the data is copied after the answer. @throws AlreadyExists, TooManyRequests */
   cloneSnapshot(caller: Caller, id: Iri, body: JsonObject): Promise<Iri>;
   /** 5.16.3. */
@@ -42,10 +43,16 @@ export interface SnapshotOperations {
   purgeSnapshots(caller: Caller, picks: (snapshot: Snapshot) => boolean): Promise<PurgeResult>;
   /** 5.5.15: the same caller, who now only sees the Snapshot. */
   onSnapshot(caller: Caller, id: Iri): Promise<Caller>;
-  /** At start: what was being prepared when the broker ended will never be finished. */
-  resume(): Promise<void>;
+  /**
+   * At start: what was being prepared when the broker ended is prepared again, from the beginning. Sources that want credentials of the request are asked
+   * without them then.
+   * @param read reads the queries, as when they came
+   */
+  resume(read: (body: JsonObject, context: Context) => SnapshotQueries): Promise<void>;
   /** Ends Snapshots whose time is over, and remembers when which was used. To be called every few seconds. */
   sweep(): Promise<void>;
+  /** What is being prepared now is prepared again after the next start. To be called before other context sources are left. */
+  stop(): void;
   /** Resolves when nothing is being filled or emptied. For tests and for draining. */
   idle(): Promise<void>;
 }
@@ -58,6 +65,7 @@ export interface SnapshotDependencies extends SnapshotContentDependencies {
   readonly notifier: Notifier;
   readonly access: AccessFunction;
   readonly timeoutMs: number;
+  readonly resolveContext: (source: JsonValue) => Promise<Context> | Context;
   readonly newId: (kind: 'Snapshot' | 'SnapshotNotification') => Iri;
 }
 
@@ -66,6 +74,7 @@ export function snapshotOperations(dependencies: SnapshotDependencies): Snapshot
   const content = snapshotContent(dependencies);
   /** What is done to the data of a Snapshot, one thing after the other. */
   const underWay = new Map<TenantId, Promise<void>>();
+  let stopping = false;
   /** Uses that are not on disk yet. */
   const used = new Map<TenantId, Instant>();
 
@@ -167,7 +176,13 @@ export function snapshotOperations(dependencies: SnapshotDependencies): Snapshot
   }
 
   async function finish(tenant: TenantId, id: Iri, what: Partial<Snapshot>): Promise<void> {
-    const ready = await change(tenant, id, (before) => ({ ...before, ...what, modifiedAt: clock.now() }));
+    // What was asked of others while the broker ends says nothing: it is asked again after the next start.
+    if (stopping) return;
+    const ready = await change(tenant, id, ({ preparation: _, ...before }) => ({
+      ...before,
+      ...what,
+      modifiedAt: clock.now(),
+    }));
     if (ready !== undefined) void notify(tenant, ready);
   }
 
@@ -189,7 +204,7 @@ export function snapshotOperations(dependencies: SnapshotDependencies): Snapshot
   }
 
   return {
-    async createSnapshot(caller, body, work) {
+    async createSnapshot(caller, body, context, work) {
       demand(access, caller, { operation: 'createSnapshot', effect: 'write' });
       refuseOtherType(body);
       const about = {
@@ -197,6 +212,7 @@ export function snapshotOperations(dependencies: SnapshotDependencies): Snapshot
         ...queriesOf(body, 'snapshotQueries'),
         ...queriesOf(body, 'snapshotTemporalQueries'),
         snapshotStatus: 'preparing',
+        preparation: { context: context.source },
       } as const;
       const id = await store(caller.tenant, snapshotId(body), about);
       void afterwards(snapshotTenant(caller.tenant, id), () => prepare(caller, id, work));
@@ -214,6 +230,7 @@ export function snapshotOperations(dependencies: SnapshotDependencies): Snapshot
         ...(snapshotQueries === undefined ? {} : { snapshotQueries }),
         ...(snapshotTemporalQueries === undefined ? {} : { snapshotTemporalQueries }),
         snapshotStatus: 'preparing',
+        preparation: { cloneOf: id },
       });
       void afterwards(snapshotTenant(caller.tenant, clone), () => copy(caller.tenant, id, clone));
       return clone;
@@ -274,9 +291,27 @@ export function snapshotOperations(dependencies: SnapshotDependencies): Snapshot
       return { ...caller, tenant, snapshot: id };
     },
 
-    async resume() {
-      for (const { tenant, id, body } of await documents.list('snapshot', undefined)) {
-        if (body['snapshotStatus'] === 'preparing') await finish(tenant, id as Iri, { snapshotStatus: 'failure' });
+    async resume(read) {
+      const all = await documents.list('snapshot', undefined);
+      // A clone waits for its original, which is older.
+      const eldestFirst = [...all].sort((a, b) => compareInstants(createdAt(a), createdAt(b)));
+      for (const { tenant, id, body } of eldestFirst) {
+        const { snapshotStatus, preparation } = body as unknown as Snapshot;
+        if (snapshotStatus !== 'preparing') continue;
+        const hidden = snapshotTenant(tenant, id as Iri);
+        void afterwards(hidden, async () => {
+          try {
+            await content.empty(hidden);
+            if (preparation === undefined) throw new DomainError('InternalError', 'Its preparation cannot begin again');
+            if ('cloneOf' in preparation) return await copy(tenant, preparation.cloneOf, id as Iri);
+            const context = await dependencies.resolveContext(preparation.context);
+            const asked = { context, via: [], headers: {}, method: 'POST', path: 'snapshots', query: {} };
+            await prepare({ tenant, principal: { kind: 'system' }, onward: asked }, id as Iri, read(body, context));
+          } catch (error) {
+            onError(error);
+            await finish(tenant, id as Iri, { snapshotStatus: 'failure' });
+          }
+        });
       }
     },
 
@@ -296,11 +331,17 @@ export function snapshotOperations(dependencies: SnapshotDependencies): Snapshot
       }
     },
 
+    stop() {
+      stopping = true;
+    },
+
     async idle() {
       while (underWay.size > 0) await Promise.all(underWay.values());
     },
   };
 }
+
+const createdAt = ({ body }: { readonly body: JsonObject }): Instant => body['createdAt'] as Instant;
 
 function queriesOf(body: JsonObject, name: 'snapshotQueries' | 'snapshotTemporalQueries'): Partial<Snapshot> {
   return body[name] === undefined ? {} : { [name]: body[name] as readonly JsonValue[] };

@@ -78,6 +78,22 @@ describe('Distributed reads (4.3.6)', () => {
     expect(await get(near, '?type=Car&q=speed>5;doors==5&splitEntities=true')).toEqual([]);
   });
 
+  it('what ends only at one place, ends attribute by attribute (4.5.5.2)', async () => {
+    await using two = await pair();
+    const { near, far, register } = two;
+    const end = '2099-01-01T00:00:00Z';
+    const sooner = '2098-01-01T00:00:00Z';
+    await create(near, car({ speed: property(10) }));
+    await create(far, { ...car({ doors: property(4), seats: property(5, { expiresAt: sooner }) }), expiresAt: end });
+    await register();
+    const one = await get(near, `/${CAR}?options=sysAttrs`);
+    expect(one).toMatchObject({ doors: { value: 4, expiresAt: end }, seats: { expiresAt: sooner } });
+    expect(one).not.toHaveProperty('expiresAt');
+    expect(one.speed).not.toHaveProperty('expiresAt');
+    const told = await near.request('GET', `${ENTITIES}/${CAR}`, undefined, { prefer: 'sources' });
+    expect(JSON.parse(String(told.headers['mizar-sources']))).toMatchObject([{ attributes: 1 }, { attributes: 2 }]);
+  });
+
   it('an auxiliary source adds what nobody else has, and changes nothing (4.3.6.2)', async () => {
     await using two = await pair();
     const { near, far, register } = two;

@@ -1,4 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { inMemoryBroker, type TestBroker } from '../support/broker.ts';
 import { source } from './source.ts';
 
@@ -157,5 +160,74 @@ describe('5.16.1.4: Snapshots over several brokers', () => {
     const headers = { 'NGSILD-Snapshot': snapshot.id };
     const found = await at.near.request('GET', `${BASE}/entities?type=Car&format=simplified`, undefined, headers);
     expect(found.json()).toEqual([{ id: 'urn:x:Car:2', type: 'Car', speed: 20, doors: 4 }, car(3, 30)]);
+  });
+
+  const ready = async (broker: TestBroker, location: string) => {
+    const status = async () => (await broker.request('GET', location)).json() as { id: string; snapshotStatus: string };
+    let snapshot = await status();
+    while (snapshot.snapshotStatus === 'preparing') {
+      await new Promise((wake) => setTimeout(wake, 5));
+      snapshot = await status();
+    }
+    return snapshot;
+  };
+
+  it('hold the history that the sources had too', async () => {
+    await using at = await neighbours();
+    const history = (value: number, hour: number) => ({
+      id: 'urn:x:Car:9',
+      type: 'Car',
+      speed: [{ type: 'Property', value, observedAt: `2026-05-01T0${hour}:00:00Z` }],
+    });
+    await at.near.request('POST', `${BASE}/temporal/entities`, history(1, 1));
+    await at.far.request('POST', `${BASE}/temporal/entities`, history(2, 2));
+    const registration = { operations: ['queryTemporal', 'retrieveTemporal'] };
+    await at.near.request('PATCH', `${BASE}/csourceRegistrations/urn:r:far`, registration);
+    const temporalQ = { timerel: 'between', timeAt: '2026-05-01T00:00:00Z', endTimeAt: '2026-05-02T00:00:00Z' };
+    const body = {
+      type: 'Snapshot',
+      snapshotTemporalQueries: [{ type: 'Query', entities: [{ type: 'Car' }], temporalQ }],
+    };
+    const created = await at.near.request('POST', `${BASE}/snapshots`, body);
+    const snapshot = await ready(at.near, String(created.headers['location']));
+    expect(snapshot.snapshotStatus).toBe('success');
+    expect(snapshot).not.toHaveProperty('preparation');
+    const url = `${BASE}/temporal/entities/urn:x:Car:9?options=temporalValues`;
+    const found = await at.near.request('GET', url, undefined, { 'NGSILD-Snapshot': snapshot.id });
+    expect(found.json().speed.values.map(([value]: [number]) => value)).toEqual([1, 2]);
+  });
+
+  it('that were being prepared when the broker ended are prepared again, and their clones', async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'mizar-snapshot-'));
+    onTestFinished(() => rmSync(dataDir, { recursive: true }));
+    let answering = false;
+    await using there = await source(() =>
+      answering ? { body: [{ ...car(3, 30), speed: { type: 'Property', value: 30 } }] } : undefined,
+    );
+    const config = { brokerId: 'near', mqtt: false, dataDir, sourceTimeoutMs: 60_000 };
+    const locations: string[] = [];
+    {
+      await using near = await inMemoryBroker({ config });
+      await near.request('POST', `${BASE}/entities`, car(1, 10));
+      await near.request('POST', `${BASE}/csourceRegistrations`, {
+        id: 'urn:r:far',
+        type: 'ContextSourceRegistration',
+        information: [{ entities: [{ type: 'Car' }] }],
+        endpoint: there.url,
+      });
+      const body = { id: 'urn:s:1', type: 'Snapshot', snapshotQueries: [{ type: 'Query', entities: [{ type: 'Car' }] }] };
+      locations.push(String((await near.request('POST', `${BASE}/snapshots`, body)).headers['location']));
+      const clone = { id: 'urn:s:0', type: 'Snapshot' };
+      locations.push(String((await near.request('POST', `${BASE}/snapshots/urn:s:1/clone`, clone)).headers['location']));
+      while (there.heard.length === 0) await new Promise((wake) => setTimeout(wake, 5));
+    }
+    answering = true;
+    await using near = await inMemoryBroker({ config });
+    for (const location of locations) {
+      const snapshot = await ready(near, location);
+      expect(snapshot.snapshotStatus, location).toBe('success');
+      const found = await near.request('GET', `${BASE}/entities?type=Car`, undefined, { 'NGSILD-Snapshot': snapshot.id });
+      expect(ids(found.json())).toEqual(['1', '3']);
+    }
   });
 });

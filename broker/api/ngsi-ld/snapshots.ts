@@ -12,7 +12,7 @@ import { toProblem } from '../http/problem.ts';
 import { contextOf, iriParameter, objectOf, parameter, pathSegment } from '../http/request.ts';
 import { readQueryBody, selectionOf } from './query-parameters.ts';
 import { representationOf } from './representation-parameters.ts';
-import { readTemporalQuery } from './temporal-query.ts';
+import { readTemporalQueryFor } from './temporal-query.ts';
 
 const BASE = '/ngsi-ld/v1/snapshots';
 
@@ -23,8 +23,9 @@ export const snapshotRoutes =
     app.post('/snapshots', { config: { clause: '5.16.1', query: [] } }, async (request, reply) => {
       const body = objectOf(request);
       const context = await contextOf(request);
-      const queries = queriesOf(request, body, context, queryLimit);
-      return created(reply, await operations.createSnapshot(onwardCallerIn(request, context), body, queries));
+      accepted(request);
+      const queries = snapshotQueries(body, context, queryLimit);
+      return created(reply, await operations.createSnapshot(onwardCallerIn(request, context), body, context, queries));
     });
 
     app.post('/snapshots/:snapshotId/clone', { config: { clause: '5.16.2', query: [] } }, async (request, reply) => {
@@ -78,12 +79,13 @@ export async function snapshotCaller(operations: SnapshotOperations, request: Fa
 }
 
 /** The queries of 5.2.41, each read as 6.23 or 6.24 would. @throws DomainError BadRequestData naming the query */
-function queriesOf(request: FastifyRequest, body: JsonObject, context: Context, limit: number): SnapshotQueries {
+export function snapshotQueries(body: JsonObject, context: Context, limit = SNAPSHOT_LIMITS.queries): SnapshotQueries {
   const present = listOf(body, 'snapshotQueries');
   const past = listOf(body, 'snapshotTemporalQueries');
   if (present.length + past.length === 0) throw badRequest('A Snapshot needs snapshotQueries or snapshotTemporalQueries');
   if (present.length + past.length > limit) throw badRequest(`A Snapshot has ${limit} queries at most`);
-  const media = accepted(request);
+  // Nothing of it depends on how an answer would look.
+  const media = JSON_TYPE;
   return {
     queries: present.map((item, at) => {
       const query = readQueryBody(item);
@@ -98,7 +100,9 @@ function queriesOf(request: FastifyRequest, body: JsonObject, context: Context, 
     temporalQueries: past.map((item, at) => {
       const query = readQueryBody(item);
       if (query.temporalQ === undefined) throw badRequest(`snapshotTemporalQueries[${at}] must have temporalQ`);
-      return readTemporalQuery(request, context, query, { ...query, options: [] }, query.temporalQ).asked;
+      const shape = { ...query, options: [] };
+      const { asked } = readTemporalQueryFor({ media, local: undefined }, context, query, shape, query.temporalQ);
+      return { body: item, request: asked };
     }),
   };
 }

@@ -244,9 +244,20 @@ export function readTemporalQuery(
   text: SelectionText,
   shape: RepresentationText,
   temporal: TemporalText,
+): ReturnType<typeof readTemporalQueryFor> {
+  return readTemporalQueryFor({ media: accepted(request), local: localOf(request) }, context, text, shape, temporal);
+}
+
+/** {@link readTemporalQuery} without a request. */
+export function readTemporalQueryFor(
+  { media, local: asked }: { readonly media: MediaType; readonly local: ReturnType<typeof localOf> | undefined },
+  context: Context,
+  text: SelectionText,
+  shape: RepresentationText,
+  temporal: TemporalText,
 ): { readonly asked: Omit<TemporalQuery, 'page'>; readonly descending: boolean } & Omit<Asked, 'selection'> {
-  const { selection, representation, form } = read(context, accepted(request), shape, temporal);
-  const { query, order, local, join } = selectionOf(text, context, localOf(request));
+  const { selection, representation, form } = read(context, media, shape, temporal);
+  const { query, order, local, join } = selectionOf(text, context, asked);
   if (join !== undefined) throw badRequest('Linked entities are not joined to temporal evolutions (5.7.4.4)');
   if (order?.some(({ by }) => by !== 'id')) {
     throw badRequest('Temporal evolutions can only be ordered by id (5.7.4.4)');

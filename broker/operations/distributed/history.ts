@@ -36,6 +36,9 @@ interface Held extends EvolutionPart {
   readonly by: string;
 }
 
+/** 5.7.4 with all instances, whatever answers to clients are limited to. @returns undefined if no source takes part. @throws DomainError as queryTemporal */
+export type WholeEvolutions = (caller: Caller, request: TemporalQuery) => Promise<readonly TemporalEvolution[] | undefined>;
+
 /**
  * Reading evolutions that are spread over several brokers (5.7.3, 5.7.4): the instances of all of them, each once, and what is aggregated is what was put
  * together. Writing them is in history-writes.ts.
@@ -47,7 +50,7 @@ export function distributedHistory(dependencies: {
   readonly access: AccessFunction;
   readonly instancesPerAttribute: number;
   readonly limits: ReadLimits;
-}): HistoryOperations {
+}): HistoryOperations & { readonly wholeEvolutions: WholeEvolutions } {
   const { local, history, sources, access, instancesPerAttribute, limits } = dependencies;
 
   interface Asked {
@@ -265,17 +268,26 @@ export function distributedHistory(dependencies: {
       return found ?? local.queryTemporal(caller, request);
     },
 
+    async wholeEvolutions(caller, request) {
+      const found = await wholePage(caller, request);
+      return found?.evolutions.map(notCut);
+    },
+
     async queryAggregated(caller, request, aggregation) {
       const { selection } = request;
-      const found = await everywhere(caller, request, unlimited(selection), true, async (asked) => {
-        // Refuses what may not be asked, and who may not ask; the instances are read below, all of them.
-        await local.queryTemporal(caller, { ...asked, page: { ...asked.page, limit: 0 } });
-        return history.query(caller.tenant, asked.query, unlimited(meeting(asked.selection, asked.query)), asked.page);
-      });
+      const found = await wholePage(caller, request);
       if (found === undefined) return local.queryAggregated(caller, request, aggregation);
       return { ...found, evolutions: found.evolutions.map((one) => aggregated(notCut(one), selection, aggregation)) };
     },
   };
+
+  function wholePage(caller: Caller, request: TemporalQuery): Promise<Evolutions<TemporalEvolution> | undefined> {
+    return everywhere(caller, request, unlimited(request.selection), true, async (asked) => {
+      // Refuses what may not be asked, and who may not ask; the instances are read below, all of them.
+      await local.queryTemporal(caller, { ...asked, page: { ...asked.page, limit: 0 } });
+      return history.query(caller.tenant, asked.query, unlimited(meeting(asked.selection, asked.query)), asked.page);
+    });
+  }
 
   function aggregated(
     evolution: TemporalEvolution,
