@@ -1,7 +1,6 @@
 import type { AttributeInstance } from './attribute.ts';
 import type { Iri } from './iri.ts';
 import type { JsonValue } from './json.ts';
-import type { Condition } from './query/query.ts';
 import type { Instant, Micros } from './time.ts';
 
 /** The temporal property that a temporal query looks at (4.8, 4.11). */
@@ -25,8 +24,6 @@ export interface HistorySelection {
   readonly attributes?: readonly Iri[];
   readonly datasetIds?: readonly (Iri | '@none')[];
   readonly filter: TemporalFilter;
-  /** What instances of the attributes that it looks at must meet by themselves (5.7.4.4). */
-  readonly where?: Condition;
   /** The newest N instances of each attribute instead of the oldest first. */
   readonly lastN?: number;
   /** At most this many instances of each attribute; what was cut is said in {@link TemporalEvolution.cut} (6.3.10). */

@@ -154,7 +154,7 @@ export function historyOperations(dependencies: HistoryDependencies): HistoryOpe
     async queryTemporal(caller, request) {
       admitQuery(caller, request);
       const { query, selection, page } = request;
-      const found = await history.query(caller.tenant, query, limited(meeting(selection, query)), page);
+      const found = await history.query(caller.tenant, query, limited(selection), page);
       if (found.evolutions.length === 0) await demandTenant(caller.tenant);
       return endTogether(found, selection);
     },
@@ -166,7 +166,7 @@ export function historyOperations(dependencies: HistoryDependencies): HistoryOpe
       if (found.evolutions.length === 0) await demandTenant(caller.tenant);
       const evolutions: AggregatedEvolution[] = [];
       for (const { id } of found.evolutions) {
-        const aggregated = await history.aggregate(caller.tenant, id, limited(meeting(selection, query)), aggregation);
+        const aggregated = await history.aggregate(caller.tenant, id, limited(selection), aggregation);
         if (aggregated === undefined) continue;
         refuseIneligible(aggregated, selection);
         evolutions.push(aggregated);
@@ -175,10 +175,6 @@ export function historyOperations(dependencies: HistoryDependencies): HistoryOpe
     },
   };
 }
-
-/** 5.7.4.4: the query says which entities are found, and which of their instances are shown. */
-export const meeting = <S extends EvolutionSelection>(selection: S, { where }: EntityQuery): S =>
-  where === undefined ? selection : { ...selection, where };
 
 const EVERYTHING: EvolutionSelection = { filter: { property: 'modifiedAt' } };
 

@@ -5,7 +5,6 @@ import type { AggregatedEvolution, Aggregation, HistorySelection, TemporalEvolut
 import type { Iri } from '../../domain/iri.ts';
 import { isObject, type JsonValue } from '../../domain/json.ts';
 import { compile } from '../../domain/query/evaluate.ts';
-import { instanceTests } from '../../domain/query/instances.ts';
 import { parseQ } from '../../domain/query/parse/q.ts';
 import type { EntityQuery } from '../../domain/query/query.ts';
 import { isTemporal, type RegistrationInfo } from '../../domain/registration.ts';
@@ -16,7 +15,6 @@ import {
   type Evolutions,
   endTogether,
   type HistoryOperations,
-  meeting,
   refuseIneligible,
   type TemporalQuery,
 } from '../history.ts';
@@ -225,7 +223,7 @@ export function distributedHistory(dependencies: {
     const merged = [...byId.values()].flatMap((parts) => {
       const [only, ...others] = parts as [Held, ...Held[]];
       const one = others.length === 0 && mine.has(only.evolution) ? only.evolution : together(parts, selection);
-      return split ? (test(seenDuring(one)) ? (onlyWanted(one, selection, query) ?? []) : []) : [one];
+      return split ? (test(seenDuring(one)) ? (onlyWanted(one, selection) ?? []) : []) : [one];
     });
     merged.sort((a, b) => (a.id < b.id ? -1 : 1));
     if (page.descending) merged.reverse();
@@ -285,7 +283,7 @@ export function distributedHistory(dependencies: {
     return everywhere(caller, request, unlimited(request.selection), true, async (asked) => {
       // Refuses what may not be asked, and who may not ask; the instances are read below, all of them.
       await local.queryTemporal(caller, { ...asked, page: { ...asked.page, limit: 0 } });
-      return history.query(caller.tenant, asked.query, unlimited(meeting(asked.selection, asked.query)), asked.page);
+      return history.query(caller.tenant, asked.query, unlimited(asked.selection), asked.page);
     });
   }
 
@@ -329,21 +327,10 @@ function notCut(evolution: TemporalEvolution): TemporalEvolution {
   );
 }
 
-/** What the selection names and the query restricts; undefined: nothing of it is there. */
-function onlyWanted(
-  evolution: TemporalEvolution,
-  { attributes: wanted }: HistorySelection,
-  { where }: EntityQuery,
-): TemporalEvolution | undefined {
-  const names = wanted && new Set<string>(wanted);
-  const meets = instanceTests(where);
-  const attributes = Object.fromEntries(
-    Object.entries(evolution.attributes).flatMap(([name, instances]) => {
-      if (names?.has(name) === false) return [];
-      const test = meets.get(name as Iri);
-      const kept = test ? instances.filter(test) : instances;
-      return kept.length > 0 ? [[name, kept]] : [];
-    }),
-  );
+/** What the selection names; undefined: nothing of it is there. */
+function onlyWanted(evolution: TemporalEvolution, { attributes: wanted }: HistorySelection): TemporalEvolution | undefined {
+  if (wanted === undefined) return evolution;
+  const names = new Set<string>(wanted);
+  const attributes = Object.fromEntries(Object.entries(evolution.attributes).filter(([name]) => names.has(name)));
   return Object.keys(attributes).length === 0 ? undefined : { ...evolution, attributes };
 }

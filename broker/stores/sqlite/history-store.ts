@@ -13,7 +13,6 @@ import type {
 import type { Iri, TenantId } from '../../domain/iri.ts';
 import { fromStoredText, jsonEquals } from '../../domain/json.ts';
 import { compile } from '../../domain/query/evaluate.ts';
-import { type InstanceTest, instanceTests } from '../../domain/query/instances.ts';
 import type { Condition, EntityQuery } from '../../domain/query/query.ts';
 import type { Stamp } from '../../domain/stamp.ts';
 import { type Instant, toMicros } from '../../domain/time.ts';
@@ -96,12 +95,11 @@ export class SqliteHistoryStore implements HistoryStore {
     const backwards = lastN !== undefined;
     const wanted = Math.min(lastN ?? Number.POSITIVE_INFINITY, limitPerAttribute);
     const mayCut = lastN === undefined || lastN > limitPerAttribute;
-    const meets = instanceTests(selection.where);
     const found: [Iri, TimedInstance[]][] = [];
     // Where the answer must end for all attributes, because one of them was cut there.
     let edge: number | undefined;
     for (const name of selection.attributes ?? this.#instances.names(row)) {
-      const instances = this.#instances.meeting(meets.get(name), row, name, asked, mayCut ? wanted + 1 : wanted, backwards);
+      const instances = this.#instances.read(row, name, asked, mayCut ? wanted + 1 : wanted, backwards);
       if (instances.length > wanted) {
         if (backwards) instances.shift();
         else instances.pop();
@@ -238,10 +236,9 @@ export class SqliteHistoryStore implements HistoryStore {
     if (!row) return undefined;
     const names = selection.attributes ?? this.#instances.names(row).filter((name) => name !== SCOPE);
     const range = rangeOf(selection.filter);
-    const meets = instanceTests(selection.where);
     const attributes: Record<Iri, AggregatedAttribute[]> = {};
     for (const name of names) {
-      for (const points of this.#series(row, name, selection, meets.get(name)).values()) {
+      for (const points of this.#series(row, name, selection).values()) {
         const aggregated = aggregatePoints(points, range, aggregation);
         if (!aggregated) continue;
         attributes[name] ??= [];
@@ -253,22 +250,8 @@ export class SqliteHistoryStore implements HistoryStore {
   }
 
   /** Per datasetId, ascending time. */
-  #series(
-    row: EntityRow,
-    name: Iri,
-    selection: HistorySelection,
-    test: InstanceTest | undefined,
-  ): Map<number | string | null, DataPoint[]> {
-    const byDataset = new Map<number | string | null, DataPoint[]>();
-    if (test !== undefined) {
-      for (const { time, instance } of this.#instances.meeting(test, row, name, selection, TESTED, false)) {
-        const dataset = instance.datasetId ?? null;
-        const points = byDataset.get(dataset);
-        if (points) points.push({ at: time, instance });
-        else byDataset.set(dataset, [{ at: time, instance }]);
-      }
-      return byDataset;
-    }
+  #series(row: EntityRow, name: Iri, selection: HistorySelection): Map<number | null, DataPoint[]> {
+    const byDataset = new Map<number | null, DataPoint[]>();
     for (const { time, dataset, number, text } of this.#instances.values(row, name, selection)) {
       const points = byDataset.get(dataset);
       const point = {

@@ -2,7 +2,6 @@ import { type AttributeInstance, instanceValue } from '../../domain/attribute.ts
 import type { HistorySelection, TemporalFilter } from '../../domain/history.ts';
 import type { Iri } from '../../domain/iri.ts';
 import { fromStoredText, storedText } from '../../domain/json.ts';
-import type { InstanceTest } from '../../domain/query/instances.ts';
 import { fromMicros, type Instant, type Micros, toMicros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Database, Value } from './database.ts';
@@ -166,22 +165,6 @@ export class Instances {
   /** An instance of the state as one of history. */
   #shown({ stamp: _, ...instance }: AttributeInstance, seq: number): AttributeInstance {
     return { ...instance, instanceId: this.#rows.instanceId(seq) } as AttributeInstance;
-  }
-
-  /** Like `read`, of the instances that pass a test. */
-  meeting(
-    test: InstanceTest | undefined,
-    row: EntityRow,
-    name: Iri,
-    asked: Pick<HistorySelection, 'filter' | 'datasetIds'>,
-    limit: number,
-    newest: boolean,
-  ): TimedInstance[] {
-    if (test === undefined) return this.read(row, name, asked, limit, newest);
-    const all = this.read(row, name, asked, TESTED, newest).filter(
-      ({ instance }) => instance.deletedAt === undefined && test(instance),
-    );
-    return newest ? all.slice(-limit) : all.slice(0, limit);
   }
 
   /** Values of one attribute, ascending; tombstones have none. */
