@@ -9,8 +9,18 @@ import type { Clock } from '../ports/clock.ts';
  */
 export function systemClock(origin: string, last: Micros = 0): Clock {
   let highest: Stamp = { at: last, origin };
+  let nowMs = 0;
+  let now = fromMicros(0);
   return {
-    now: () => fromMicros(Date.now() * 1000),
+    // Every write asks, many of them in the same millisecond.
+    now() {
+      const ms = Date.now();
+      if (ms !== nowMs) {
+        nowMs = ms;
+        now = fromMicros(ms * 1000);
+      }
+      return now;
+    },
     micros: () => Date.now() * 1000,
     stamp: () => {
       highest = { at: nextTime(highest.at, Date.now() * 1000), origin };

@@ -162,9 +162,12 @@ export function notifications(options: NotificationsOptions): Notifications {
   }
 
   /** What the subscriptions that a change may concern have to know of linked entities; undefined, and no wait, if none asks for any. */
-  function followsOf(change: Change): Promise<Map<SubscriptionInForce, Follow>> | undefined {
+  function followsOf(
+    candidates: Iterable<SubscriptionInForce>,
+    change: Change,
+  ): Promise<Map<SubscriptionInForce, Follow>> | undefined {
     const wanted: [SubscriptionInForce, Promise<Follow>][] = [];
-    for (const candidate of subscriptions.index.candidates(change)) {
+    for (const candidate of candidates) {
       if (!candidate.looksAtLinked || split.splits(candidate)) continue;
       const follow = options.linked.follow(candidate.tenant, candidate.subscription.where, change.entity);
       if (follow !== undefined) wanted.push([candidate, follow]);
@@ -175,10 +178,14 @@ export function notifications(options: NotificationsOptions): Notifications {
     );
   }
 
-  function dispatch(change: Change, follows?: ReadonlyMap<SubscriptionInForce, Follow>): void {
+  function dispatch(
+    candidates: Iterable<SubscriptionInForce>,
+    change: Change,
+    follows?: ReadonlyMap<SubscriptionInForce, Follow>,
+  ): void {
     const now = clock.micros();
     const concerned: SubscriptionInForce[] = [];
-    for (const candidate of subscriptions.index.candidates(change)) {
+    for (const candidate of candidates) {
       const { subscription } = candidate;
       if (subscription.timeIntervalS !== undefined || statusOf(subscription, now) !== 'active') continue;
       if (split.splits(candidate)) {
@@ -217,8 +224,9 @@ export function notifications(options: NotificationsOptions): Notifications {
         wanted = false;
         const changes = await feed.read(readTo, BATCH);
         for (const change of changes) {
-          const follows = followsOf(change);
-          dispatch(change, follows && (await follows));
+          const candidates = subscriptions.index.candidates(change);
+          const follows = followsOf(candidates, change);
+          dispatch(candidates, change, follows && (await follows));
           readTo = change.position;
         }
         if (changes.length > 0) wanted = true;
