@@ -239,6 +239,13 @@ export const SETTINGS = {
     'How long a failing delivery is retried before it goes to the dead-letter list; 0: it is tried once',
     'hours',
   ),
+  waitingNotifications: whole(
+    'MIZAR_WAITING_NOTIFICATIONS',
+    10_000,
+    [1, 10_000_000],
+    'Most notifications received from other brokers that wait for one subscriber; more are left with them',
+    'notifications',
+  ),
   sourceTimeoutMs: whole(
     'MIZAR_SOURCE_TIMEOUT_MS',
     5000,

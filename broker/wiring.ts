@@ -171,7 +171,9 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     notifier,
     messages,
     number,
-    backOff: retries,
+    // Who follows registrations is told of every failure, and is in no hurry.
+    backOff: backOff(config.notificationRetryHours, { firstMs: 10_000, longestMs: 60_000 }),
+    mostWaiting: config.waitingNotifications,
     core: contexts.core,
     onError,
     notificationTimeoutMs: config.notificationTimeoutMs,
@@ -206,7 +208,13 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   });
   const periodic = periodicNotifications({
     subscriptions,
-    find: subscribedEntities({ entities, reads: everywhere, resolveContext, splits: split.splits }),
+    find: subscribedEntities({
+      entities,
+      reads: everywhere,
+      resolveContext,
+      hasSources: registry.hasSources,
+      splits: split.splits,
+    }),
     linked,
     notifier,
     clock,
@@ -229,6 +237,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     clock,
     timeoutMs: config.notificationTimeoutMs,
     backOff: retries,
+    mostWaiting: config.waitingNotifications,
     endpoint: () => (listeningAt === undefined ? undefined : `${listeningAt}${REMOTE_NOTIFICATIONS}`),
     onError,
   });
@@ -267,6 +276,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         snapshotEntities: config.snapshotEntities,
         temporalInstances: config.temporalLimit,
         waitingWrites: config.waitingWrites,
+        waitingNotifications: config.waitingNotifications,
         sourceReplyBytes: config.sourceReplyLimitBytes,
         sourceEntities: config.sourceEntities,
         sourceFanOut: config.sourceFanOut,

@@ -16,7 +16,7 @@ export interface CopyTerms {
   readonly information: readonly RegistrationInfo[];
   /** The @context in which the copy is written. */
   readonly context: Context;
-  /** The one by which the members of the subscription are read. */
+  /** The one by which q, expandValues and jsonKeys of the subscription are read. */
   readonly names: Context;
   /** Where the source sends its notifications: to this broker. */
   readonly endpoint: string;
@@ -63,7 +63,7 @@ export function copyOf(document: SubscriptionDocument, terms: CopyTerms): JsonOb
     ...(both && !periodic ? { watchedAttributes: shorten(both) } : {}),
     ...pick(members, TAKEN),
     // Conditions go to a source that has entities as a whole.
-    ...(split ? {} : conditionsIn(document, terms)),
+    ...(split ? {} : conditionsIn(document, terms.names, context)),
     // Of a source that sends more than is wanted, the wanted ones must not be throttled away by the others.
     ...(split || subscription.throttlingS === undefined || !isExact(document, terms)
       ? {}
@@ -114,15 +114,16 @@ function isExact(document: SubscriptionDocument, terms: CopyTerms): boolean {
   );
 }
 
-function conditionsIn({ members, subscription }: SubscriptionDocument, { names, context }: CopyTerms): JsonObject {
+/** The conditions of a subscription in the terms of another @context. @param names the one by which q, expandValues and jsonKeys are read */
+export function conditionsIn({ members, subscription }: SubscriptionDocument, names: Context, context: Context): JsonObject {
   const found: Record<string, JsonValue> = pick(members, CONDITIONS);
-  if (names.key === context.key) return found;
   const { where } = subscription;
-  const q = where?.kind === 'and' && members['geoQ'] !== undefined ? where.of[0] : where;
-  if (found['q'] !== undefined && q !== undefined) found['q'] = printQ(q, (name) => context.compact(name));
   const property = where && geoPropertyOf(where);
   if (found['geoQ'] !== undefined && property !== undefined)
     found['geoQ'] = { ...(found['geoQ'] as JsonObject), geoproperty: context.compact(property) };
+  if (names.key === context.key) return found;
+  const q = where?.kind === 'and' && members['geoQ'] !== undefined ? where.of[0] : where;
+  if (found['q'] !== undefined && q !== undefined) found['q'] = printQ(q, (name) => context.compact(name));
   for (const list of ['expandValues', 'jsonKeys']) {
     const given = found[list];
     if (typeof given === 'string')

@@ -40,6 +40,8 @@ export interface SubscriptionDocument {
   readonly members: JsonObject;
   /** The @context by which the names in `members` are read. */
   readonly context: JsonValue;
+  /** Members that came with a later fragment, whose names are read by the @context that it came with (5.5.8). */
+  readonly contexts?: Readonly<Record<string, JsonValue>>;
   readonly subscription: Subscription;
   readonly notification: NotificationParams;
   /** The @context of notifications: `jsonldContext`, else that of the subscription. */
@@ -86,9 +88,16 @@ const MEMBERS = new Set([
  * @param body    the members as received; for an update, the stored members with the fragment's put over them (5.5.8)
  * @param context the @context of the request: names are expanded with it (5.5.7)
  * @param id      the subscription's id, given or made
+ * @param others  @contexts of members that are read by another one, by member
  * @throws DomainError BadRequestData naming the member that is wrong
  */
-export function readSubscription(body: JsonObject, context: Context, id: Iri): SubscriptionDocument {
+export function readSubscription(
+  body: JsonObject,
+  context: Context,
+  id: Iri,
+  others: ReadonlyMap<string, Context> = new Map(),
+): SubscriptionDocument {
+  const by = (member: string) => others.get(member) ?? context;
   const members: Record<string, JsonValue> = {};
   for (const [name, value] of Object.entries(body)) {
     // What 5.2.12 does not know means nothing here, and is not kept.
@@ -105,7 +114,7 @@ export function readSubscription(body: JsonObject, context: Context, id: Iri): S
       if (members[other] !== undefined) throw badRequest(`${other} and timeInterval exclude each other`);
     }
   }
-  const notification = readNotification(members['notification'], context);
+  const notification = readNotification(members['notification'], by('notification'));
   const jsonldContext = optionalText(members, 'jsonldContext');
   if (jsonldContext !== undefined && !isIri(jsonldContext)) throw badRequest('jsonldContext must be the URI of a @context');
   const lang = optionalText(members, 'lang');
@@ -121,12 +130,13 @@ export function readSubscription(body: JsonObject, context: Context, id: Iri): S
     id,
     members,
     context: context.source,
-    subscription: readConditions(members, context, id),
+    ...(others.size > 0 ? { contexts: Object.fromEntries([...others].map(([name, { source }]) => [name, source])) } : {}),
+    subscription: readConditions(members, by, id),
     notification,
     notificationContext: jsonldContext ?? context.source,
     ...(lang === undefined ? {} : { lang }),
     ...(conformance === undefined ? {} : { conformance }),
-    ...(csf === undefined ? {} : { filter: parseQ(csf, context, { what: 'csf' }) }),
+    ...(csf === undefined ? {} : { filter: parseQ(csf, by('csf'), { what: 'csf' }) }),
   };
 }
 
@@ -146,9 +156,9 @@ export function patchMembers(stored: JsonObject, fragment: JsonObject): JsonObje
   return merged;
 }
 
-function readConditions(members: JsonObject, context: Context, id: Iri): Subscription {
-  const entities = members['entities'] === undefined ? undefined : readSelectors(members['entities'], context);
-  const watched = optionalTexts(members, 'watchedAttributes')?.map((name) => context.expand(name));
+function readConditions(members: JsonObject, by: (member: string) => Context, id: Iri): Subscription {
+  const entities = members['entities'] === undefined ? undefined : readSelectors(members['entities'], by('entities'));
+  const watched = optionalTexts(members, 'watchedAttributes')?.map((name) => by('watchedAttributes').expand(name));
   const triggers = optionalTexts(members, 'notificationTrigger');
   for (const trigger of triggers ?? []) {
     if (!(TRIGGERS as readonly string[]).includes(trigger)) {
@@ -159,13 +169,13 @@ function readConditions(members: JsonObject, context: Context, id: Iri): Subscri
   const q = optionalText(members, 'q');
   if (q !== undefined) {
     conditions.push(
-      parseQ(percentDecoded(q), context, {
+      parseQ(percentDecoded(q), by('q'), {
         expandValues: names(members, 'expandValues'),
         jsonKeys: names(members, 'jsonKeys'),
       }),
     );
   }
-  if (members['geoQ'] !== undefined) conditions.push(readGeoQ(members['geoQ'], context));
+  if (members['geoQ'] !== undefined) conditions.push(readGeoQ(members['geoQ'], by('geoQ')));
   const scopeQ = optionalText(members, 'scopeQ');
   const datasetIds = optionalTexts(members, 'datasetId') as readonly (Iri | '@none')[] | undefined;
   for (const datasetId of datasetIds ?? []) {

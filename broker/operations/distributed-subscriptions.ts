@@ -57,6 +57,8 @@ export function distributedSubscriptions(dependencies: {
   readonly clock: Clock;
   readonly timeoutMs: number;
   readonly backOff: BackOff;
+  /** Notifications that may wait for one subscriber. */
+  readonly mostWaiting: number;
   /** Between attempts at a source that does not answer. */
   readonly sourceBackOff?: BackOff;
   /** Where sources reach this broker; undefined: nobody can. */

@@ -49,6 +49,8 @@ export function contextSourceRegistry(dependencies: {
   /** The number of the next message. */
   readonly number: () => number;
   readonly backOff: BackOff;
+  /** Notifications that may wait for one subscriber. */
+  readonly mostWaiting: number;
   readonly onError: (error: unknown) => void;
   /** Stands in for @contexts that cannot be reached yet. */
   readonly core: Context;

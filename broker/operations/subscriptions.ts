@@ -165,11 +165,17 @@ export function operationsOn<S extends Subscribed>({
         const version = (await documents.get(kinds.document, caller.tenant, id))?.version;
         if (version === undefined) throw notFound(`There is no ${noun} ${id}`);
         const members = patchMembers(before.members, fragment);
-        // Names that the fragment does not touch were written under the stored @context; only if it brings names of its own does its @context count.
-        const named = NAMING.some((name) => fragment[name] !== undefined);
-        const reading = named ? context : await resolveContext(before.context);
-        const { via } = before;
-        const document = { ...readSubscription({ type: 'Subscription', ...members }, reading, id), ...(via ? { via } : {}) };
+        // Names that the fragment brings are read by its @context, and those that it leaves alone by that under which they came (5.5.8).
+        const others = new Map<string, Context>();
+        for (const name of NAMING) {
+          const source = before.contexts?.[name];
+          if (fragment[name] !== undefined) others.set(name, context);
+          else if (source !== undefined) others.set(name, await resolveContext(source));
+        }
+        const own = await resolveContext(before.context);
+        for (const [name, one] of others) if (one.key === own.key || members[name] === undefined) others.delete(name);
+        const read = readSubscription({ type: 'Subscription', ...members }, own, id, others);
+        const document = { ...read, ...(before.via ? { via: before.via } : {}) };
         if (fragment['expiresAt'] !== undefined) refusePast(document);
         const stored = await prepare(caller, document);
         // Somebody else changed it meanwhile: look again.

@@ -95,6 +95,33 @@ describe('Distributed subscriptions over crashes and outages', () => {
     expect(other).not.toBe(first);
   });
 
+  it('what a subscriber cannot take stays with the source beyond a limit, which /health shows', async () => {
+    await using near = await listeningBroker('near', { waitingNotifications: 2 });
+    await using source = await endpoint();
+    await using subscriber = await endpoint();
+    source.answer = () => 201;
+    subscriber.answer = () => 500;
+    await near.do('POST', 'csourceRegistrations', registration(source.url));
+    await near.do('POST', 'subscriptions', subscription(subscriber.url));
+    await until('the copy is asked for', () => source.requests.length === 1);
+    const notify = (id: string) =>
+      near.request('POST', '/ngsi-ld/ex/remote-notify', {
+        id,
+        type: 'Notification',
+        subscriptionId: source.requests[0]?.body.id,
+        data: [car(1)],
+      });
+    expect((await near.request('GET', '/health')).json().limits.waitingNotifications).toBe(2);
+    for (const id of ['urn:n:1', 'urn:n:2']) expect((await notify(id)).statusCode).toBe(200);
+    const refused = await notify('urn:n:3');
+    expect(refused.statusCode).toBe(503);
+    expect(refused.headers['retry-after']).toBe('1');
+    subscriber.answer = () => 200;
+    const accepted = () => new Set(subscriber.notifications().map(({ id }) => id)).size;
+    await until('both are delivered', async () => accepted() === 2 && (await notify('urn:n:3')).statusCode === 200);
+    await until('the third is, too', () => accepted() === 3);
+  });
+
   it('a source that is down delays no client; what is wanted of it is kept over a restart, shown, and done when it is back', async () => {
     await using near = await restartable();
     const [port] = (await freePorts(1)) as [number];

@@ -64,6 +64,7 @@ async function run(
     },
     notificationTimeoutMs: 100,
     backOff: backOff(retryHours, { firstMs: 5, longestMs: 20 }),
+    mostWaiting: 100,
     onError: (error) => {
       throw error;
     },

@@ -63,7 +63,7 @@ export const subscriptionRoutes =
       const id = iriParameter(request, 'subscriptionId');
       const fragment = objectOf(request);
       const context = await contextOf(request);
-      await operations.updateSubscription(withRequest(request, context), id, limited(request, fragment), context);
+      await operations.updateSubscription(withRequest(request, context), id, fragment, context);
       return reply.code(204).send();
     });
 

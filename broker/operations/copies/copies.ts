@@ -25,7 +25,7 @@ import { type Outcome, type SourceQueue, sourceQueue } from './source-queue.ts';
  * to be at the sources: so a start, a change of either, and a source that is back all end in the same place. Nobody waits for a source.
  */
 export interface SubscriptionCopies {
-  /** Begins to ask sources; before that only what is wanted is noted. */
+  /** Begins to ask sources, for everything that is wanted by now. */
   start(): Promise<void>;
   /** A subscription was made, changed or deleted. @param headers of the request, for contextSourceInfo that asks for them */
   subscriptionChanged(tenant: TenantId, id: Iri, headers?: Onward['headers']): void;
@@ -85,10 +85,13 @@ export function subscriptionCopies(dependencies: {
   }
 
   const wake = (record: CopyRecord): void => {
-    if (started && !stopped) queueOf(record.source).wake(record.id);
+    if (!stopped) queueOf(record.source).wake(record.id);
   };
 
   function plan(tenant: TenantId, id: Iri, headers: Asked['headers'] = {}, only?: Iri): void {
+    // A start plans everything, and by then it is known where sources can notify this broker.
+    if (!started || stopped) return;
+    if (!registrations.any(tenant) && records.of(tenant, id).length === 0) return;
     const key = `${tenant} ${id}`;
     const before = lines.get(key) ?? Promise.resolve();
     const done = before
@@ -154,8 +157,8 @@ export function subscriptionCopies(dependencies: {
     const url = endpoint();
     if (url === undefined) tellOnce();
     const named = registration.info.find(({ key }) => key === 'jsonldContext')?.value;
-    const names = await resolveContext(document.context);
-    const context = named === undefined ? names : await resolveContext(named);
+    const names = await resolveContext(document.contexts?.['q'] ?? document.context);
+    const context = await resolveContext(named ?? document.context);
     const body =
       url === undefined
         ? undefined

@@ -54,6 +54,8 @@ export function inboundNotifications(options: {
   readonly clock: Clock;
   readonly timeoutMs: number;
   readonly backOff: BackOff;
+  /** Notifications that may wait for one subscriber. */
+  readonly mostWaiting: number;
   readonly onError: (error: unknown) => void;
 }): InboundNotifications {
   const { records, subscriptions, split, linked, resolveContext, notifier, clock, timeoutMs } = options;
@@ -78,6 +80,7 @@ export function inboundNotifications(options: {
       if (!isObject(entity)) throw badRequest('data must be an array of entities (5.3.1)');
       const own = entity['@context'];
       const change = notifiedChange(entity, own === undefined ? context : await resolveContext(own), notifiedAt);
+      if (split.splits(to)) split.heard(to.tenant, change.id);
       if (await isWanted(copy, to, change)) changes.push(change);
     }
     if (changes.length === 0) return;

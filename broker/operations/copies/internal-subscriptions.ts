@@ -1,6 +1,6 @@
 import type { Caller } from '../../domain/access.ts';
 import { DomainError } from '../../domain/errors.ts';
-import type { Iri } from '../../domain/iri.ts';
+import type { Iri, TenantId } from '../../domain/iri.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { isSnapshotTenant } from '../../domain/snapshot.ts';
 import { statusOf } from '../../domain/subscription.ts';
@@ -25,15 +25,13 @@ export function withInternalSubscriptions(
     readonly endpoint: () => string | undefined;
   },
 ): SubscriptionOperations {
-  const SUFFIX = ':registrations';
+  const uri = (tenant: TenantId) => (isSnapshotTenant(tenant) ? undefined : endpoint());
 
-  function internal(caller: Caller): readonly SubscriptionView[] {
-    const uri = endpoint();
-    if (uri === undefined || isSnapshotTenant(caller.tenant)) return [];
-    return subscriptions
-      .of(caller.tenant)
-      .filter(({ document }) => document.members['localOnly'] !== true)
-      .map((entry) => viewOf(entry, uri));
+  /** The one with this id, if it is one of these. */
+  function internal(caller: Caller, id: Iri): SubscriptionView | undefined {
+    const at = uri(caller.tenant);
+    const entry = id.endsWith(SUFFIX) ? subscriptions.get(caller.tenant, id.slice(0, -SUFFIX.length)) : undefined;
+    return at === undefined || entry === undefined || isLocal(entry) ? undefined : viewOf(entry, at);
   }
 
   function viewOf({ document, subscription }: SubscriptionInForce, uri: string): SubscriptionView {
@@ -56,11 +54,12 @@ export function withInternalSubscriptions(
   }
 
   function refuse(caller: Caller, id: Iri): void {
-    if (internal(caller).some(({ document }) => document.id === id))
-      throw new DomainError(
-        'OperationNotSupported',
-        `${id} belongs to the subscription ${id.slice(0, -SUFFIX.length)}, with which it changes and ends (5.8.1.4)`,
-      );
+    if (internal(caller, id) === undefined) return;
+    const owner = id.slice(0, -SUFFIX.length);
+    throw new DomainError(
+      'OperationNotSupported',
+      `${id} belongs to the subscription ${owner}, with which it changes and ends (5.8.1.4)`,
+    );
   }
 
   return {
@@ -70,15 +69,18 @@ export function withInternalSubscriptions(
       await operations.updateSubscription(caller, id, fragment, context);
     },
     async retrieveSubscription(caller, id) {
-      const found = internal(caller).find(({ document }) => document.id === id);
-      // Asked in any case, for it asks whether the caller may.
-      return found === undefined
-        ? operations.retrieveSubscription(caller, id)
-        : (await operations.querySubscriptions(caller), found);
+      const found = internal(caller, id);
+      if (found === undefined) return operations.retrieveSubscription(caller, id);
+      // Whether the caller may is for the others to say.
+      await operations.querySubscriptions(caller);
+      return found;
     },
     async querySubscriptions(caller) {
-      const all = [...(await operations.querySubscriptions(caller)), ...internal(caller)];
-      return all.sort((a, b) => (a.document.id < b.document.id ? -1 : 1));
+      const given = await operations.querySubscriptions(caller);
+      const at = uri(caller.tenant);
+      if (at === undefined) return given;
+      const own = subscriptions.of(caller.tenant).flatMap((entry) => (isLocal(entry) ? [] : [viewOf(entry, at)]));
+      return [...given, ...own].sort((a, b) => (a.document.id < b.document.id ? -1 : 1));
     },
     async deleteSubscription(caller, id) {
       refuse(caller, id);
@@ -86,6 +88,9 @@ export function withInternalSubscriptions(
     },
   };
 }
+
+const SUFFIX = ':registrations';
+const isLocal = ({ document }: SubscriptionInForce): boolean => document.members['localOnly'] === true;
 
 /** The members that select registrations (5.11.2.4). */
 const SHOWN = ['entities', 'watchedAttributes', 'q', 'geoQ', 'scopeQ', 'csf', 'datasetId', 'expiresAt', 'isActive'];

@@ -33,9 +33,6 @@ export interface MessageLanes<S extends Subscriber> {
   idle(): Promise<void>;
 }
 
-/** Messages that may wait for one subscriber; further ones are refused, so that their sender keeps them. */
-const MOST_WAITING = 10_000;
-
 /** Numbers messages: one for the whole store, since several kinds of queue share it. */
 export async function messageNumbers(messages: MessageStore): Promise<() => number> {
   let last = await messages.last();
@@ -63,11 +60,13 @@ export function messageLanes<S extends Subscriber>(options: {
   /** Renders and sends one. Never throws. */
   readonly deliver: (subscriber: S, message: Message) => Promise<DeliveryResult>;
   readonly backOff: BackOff;
+  /** Messages that may wait for one subscriber; further ones are refused, so that their sender keeps them. */
+  readonly mostWaiting: number;
   /** The receiver asked for this pause after a failure (5.2.15). */
   readonly cooldownMs: (subscriber: S) => number | undefined;
   readonly onError: (error: unknown) => void;
 }): MessageLanes<S> {
-  const { kind, messages, number, find, deliver, backOff, cooldownMs, onError } = options;
+  const { kind, messages, number, find, deliver, backOff, mostWaiting, cooldownMs, onError } = options;
   const queues = new Map<string, Queue<S>>();
   const removals = new Set<Promise<void>>();
 
@@ -133,8 +132,8 @@ export function messageLanes<S extends Subscriber>(options: {
       const { tenant, id } = subscriber;
       const endpoint = nameOf(subscriber);
       const queue = queueOf(endpoint, 0);
-      if (queue.waiting >= MOST_WAITING)
-        throw new DomainError('Unavailable', `${MOST_WAITING} notifications wait for the subscriber of ${id} already`);
+      if (queue.waiting >= mostWaiting)
+        throw new DomainError('Unavailable', `${mostWaiting} notifications wait for the subscriber of ${id} already`);
       const position = number();
       const body = { strand, content };
       queue.held.add(position);

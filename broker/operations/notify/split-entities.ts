@@ -26,10 +26,14 @@ export interface SplitEntities {
    * @returns undefined if the whole does not meet the conditions of the subscription
    */
   whole(entry: SubscriptionInForce, change: Change, except?: Iri): Promise<Change | undefined>;
+  /** Another broker told of this entity: it has a part of it. */
+  heard(tenant: TenantId, id: Iri): void;
   /** The conditions of the subscription, on one entity. */
   meetsConditions(entry: SubscriptionInForce, entity: Entity): Promise<boolean>;
 }
 
+/** Entities that are remembered as told of by other brokers. */
+const MOST_TOLD = 100_000;
 /** How long a source that did not answer is left alone (6.3.17). */
 const REST_MS = 10_000;
 
@@ -52,12 +56,22 @@ export function splitEntities({
   /** Sources that did not answer, and until when they are not asked again: each notification would wait for them. */
   const resting = new Map<Iri, Micros>();
 
+  /** Entities that other brokers have told of. */
+  const told = new Set<string>();
+
   async function meetsConditions(entry: SubscriptionInForce, entity: Entity): Promise<boolean> {
     const { tenant, subscription, tests, looksAtLinked } = entry;
     const follow = looksAtLinked ? linked.follow(tenant, subscription.where, entity) : undefined;
     if (follow === undefined) return tests.conditions(entity);
     return compile(queriesOf(subscription).conditions, await follow)(entity);
   }
+
+  /**
+   * An entity that is created here, and of which nobody else has told, is all there is of it until somebody tells otherwise: to ask every source about every new
+   * entity would cost a request for each of them, nearly always for nothing.
+   */
+  const isNew = ({ kind, tenant, id }: Change, except: Iri | undefined): boolean =>
+    kind === 'created' && except === undefined && !told.has(`${tenant} ${id}`);
 
   /** What this broker and the sources have of an entity. */
   async function elsewhere(
@@ -92,8 +106,15 @@ export function splitEntities({
   return {
     splits: ({ document, tenant }) => saysSplit(document, byDefault) && !isSnapshotTenant(tenant) && hasSources(tenant),
     meetsConditions,
+    heard(tenant, id) {
+      const key = `${tenant} ${id}`;
+      // Those told of last are kept.
+      told.delete(key);
+      told.add(key);
+      if (told.size > MOST_TOLD) told.delete(told.values().next().value as string);
+    },
     async whole(entry, change, except) {
-      const rest = await elsewhere(entry, change.id, except);
+      const rest = isNew(change, except) ? undefined : await elsewhere(entry, change.id, except);
       const parts = [known(change.entity), ...(rest ? [rest] : [])].map((entity) => ({ entity, auxiliary: false }));
       const entity = mergeVersions(parts, clock.micros());
       if (entity === undefined || !(await meetsConditions(entry, entity))) return undefined;

@@ -82,6 +82,8 @@ export function registrationNotifications(options: {
   readonly clock: Clock;
   readonly timeoutMs: number;
   readonly backOff: BackOff;
+  /** Notifications that may wait for one subscriber. */
+  readonly mostWaiting: number;
   readonly onError: (error: unknown) => void;
 }): RegistrationNotifications {
   const { registrations, subscriptions, notifier, clock, timeoutMs, onError } = options;
