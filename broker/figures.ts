@@ -1,4 +1,6 @@
 import type { metrics } from './api/admin/metrics.ts';
+import type { Config } from './config.ts';
+import type { Limits } from './domain/limits.ts';
 import type { DistributedSubscriptions } from './operations/distributed-subscriptions.ts';
 import type { Notifications } from './operations/notify/notifications.ts';
 import type { SqliteStore } from './stores/sqlite/sqlite-store.ts';
@@ -61,4 +63,34 @@ export function addFigures(
     oversize_total: 'Packets above the limit, which closed their connection',
     waiting: 'Publications that wait for their commit',
   });
+}
+
+/** What /health tells about the bounds of everything that a client or peer controls. */
+export function shownLimits(config: Config, limitsOfDomain: Limits): Readonly<Record<string, number>> {
+  return {
+    bodyBytes: config.bodyLimitBytes,
+    jsonDepth: config.jsonDepth,
+    batchEntities: config.batchLimit,
+    pageEntities: config.pageLimit,
+    joinLevels: config.joinLevels,
+    joinedEntities: config.joinedEntities,
+    urlChars: config.urlLimitChars,
+    ...limitsOfDomain,
+    contextBytes: config.contextLimitBytes,
+    contextMs: config.contextTimeoutMs,
+    notificationMs: config.notificationTimeoutMs,
+    mqttConnections: config.mqttConnections,
+    entityMapEntities: config.entityMapEntities,
+    entityMaps: config.entityMaps,
+    snapshots: config.snapshots,
+    snapshotEntities: config.snapshotEntities,
+    temporalInstances: config.temporalLimit,
+    waitingWrites: config.waitingWrites,
+    waitingNotifications: config.waitingNotifications,
+    sourceReplyBytes: config.sourceReplyLimitBytes,
+    sourceEntities: config.sourceEntities,
+    sourceFanOut: config.sourceFanOut,
+    sourceCacheBytes: config.sourceCacheBytes,
+    mqttPacketBytes: config.mqttPacketLimitBytes,
+  };
 }

@@ -41,7 +41,7 @@ import { contextLoader } from './egress/context-loader.ts';
 import { egressGuard } from './egress/guard.ts';
 import { httpNotifier, notifierByScheme } from './egress/http-notifier.ts';
 import { mqttNotifier } from './egress/mqtt-notifier.ts';
-import { addFigures } from './figures.ts';
+import { addFigures, shownLimits } from './figures.ts';
 import { batchOperations } from './operations/batch.ts';
 import { contextOperations } from './operations/contexts/operations.ts';
 import { copyOperations } from './operations/copies/operator.ts';
@@ -257,32 +257,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       brokerId,
       uptimeS: Math.round((Date.now() - started) / 1000),
       checks: { store: { status: stored ? 'ok' : 'failing' } },
-      limits: {
-        bodyBytes: config.bodyLimitBytes,
-        jsonDepth: config.jsonDepth,
-        batchEntities: config.batchLimit,
-        pageEntities: config.pageLimit,
-        joinLevels: config.joinLevels,
-        joinedEntities: config.joinedEntities,
-        urlChars: config.urlLimitChars,
-        ...limitsOfDomain,
-        contextBytes: config.contextLimitBytes,
-        contextMs: config.contextTimeoutMs,
-        notificationMs: config.notificationTimeoutMs,
-        mqttConnections: config.mqttConnections,
-        entityMapEntities: config.entityMapEntities,
-        entityMaps: config.entityMaps,
-        snapshots: config.snapshots,
-        snapshotEntities: config.snapshotEntities,
-        temporalInstances: config.temporalLimit,
-        waitingWrites: config.waitingWrites,
-        waitingNotifications: config.waitingNotifications,
-        sourceReplyBytes: config.sourceReplyLimitBytes,
-        sourceEntities: config.sourceEntities,
-        sourceFanOut: config.sourceFanOut,
-        sourceCacheBytes: config.sourceCacheBytes,
-        mqttPacketBytes: config.mqttPacketLimitBytes,
-      },
+      limits: shownLimits(config, limitsOfDomain),
     };
   }
 
