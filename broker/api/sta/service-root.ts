@@ -8,10 +8,12 @@ const CONFORMANCE = [
   'resource-path/resource-path-to-entities',
   'request-data',
   'create-update-delete',
+  'batch-request/batch-request',
   'multi-datastream',
   'data-array/data-array',
 ].map((name) => REQUIREMENTS + name);
 
+const CSV = 'https://github.com/INSIDE-information-systems/SensorThingsAPI/blob/master/CSV-ResultFormat/CSV-ResultFormat.md';
 const EXTENSIONS = 'https://fraunhoferiosb.github.io/FROST-Server/extensions/';
 
 export interface ServiceRootSettings {
@@ -30,7 +32,10 @@ export function serviceRoot({ model, url, more }: ServiceRootSettings): Record<s
       conformance: [
         ...CONFORMANCE,
         ...Object.keys(more),
-        ...['DeepSelect', 'ResponseMetadata'].map((name) => `${EXTENSIONS}${name}.html`),
+        CSV,
+        ...['DeepSelect', 'ResponseMetadata', 'GeoJSON-ResultFormat', 'JsonBatchRequest'].map(
+          (name) => `${EXTENSIONS}${name}.html`,
+        ),
       ],
       ...settings,
     },

@@ -49,6 +49,8 @@ const NONE: Implied = new Map();
 export class Creation {
   readonly reader: Reader;
   readonly plan: Plan;
+  /** What this plan makes, by the name that a change set gave it. */
+  readonly named = new Map<string, Ref>();
   /** Instances need their numbers before they are written, because their links say them. */
   #reserved = 0;
   #next = 0;
@@ -115,6 +117,8 @@ export class Creation {
 
   /** @throws DomainError BadRequestData if there is no such entity */
   async reference(set: SetName, id: JsonValue, where: string): Promise<Ref> {
+    const made = typeof id === 'string' && id.startsWith('$') ? this.named.get(id.slice(1)) : undefined;
+    if (made?.set === set) return made;
     const number = typeof id === 'string' && /^\d{1,16}$/.test(id) ? Number(id) : id;
     const item = typeof number === 'number' && Number.isSafeInteger(number) ? await this.reader.find(set, number) : undefined;
     if (item === undefined) throw badRequest(`"${where}" names ${set}(${JSON.stringify(id)}), which does not exist`);

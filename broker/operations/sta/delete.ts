@@ -11,36 +11,52 @@ import type { Item } from './item.ts';
 import { Plan } from './plan.ts';
 import type { Reader } from './reader.ts';
 
-/** What is left to be taken out of history once the entities are gone. */
-interface Remains {
-  readonly series: Series[];
-  readonly evolutions: Iri[];
+/** Entities on their way out, and what is left to be taken out of history once they are gone. */
+export class Removal {
+  readonly reader: Reader;
+  readonly plan: Plan;
+  readonly series: Series[] = [];
+  readonly evolutions: Iri[] = [];
+
+  constructor(reader: Reader, plan: Plan) {
+    this.reader = reader;
+    this.plan = plan;
+  }
+
+  /** @throws DomainError TooManyResults if too many entities would go along */
+  async add(item: Item): Promise<void> {
+    await planRemoval(this.reader, this.plan, this, item);
+    const { cascade } = this.reader.dependencies.limits;
+    if (this.plan.size > cascade) {
+      throw new DomainError('TooManyResults', `${this.plan.size} entities would be deleted along, and ${cascade} are allowed`);
+    }
+    if (item.origin.kind === 'instance') this.reader.dependencies.extents.forget(this.reader.tenant, seriesOfItem(item).series);
+  }
+
+  /** Once the plan is committed. */
+  async finish(): Promise<void> {
+    const { extents, history } = this.reader.dependencies;
+    for (const series of this.series) {
+      extents.forget(this.reader.tenant, series);
+      const { datasetId } = series;
+      await history.deleteAttribute(this.reader.tenant, series.id, series.name, datasetId === undefined ? {} : { datasetId });
+    }
+    for (const id of this.evolutions) await history.deleteEvolution(this.reader.tenant, id);
+  }
 }
+
+type Remains = Pick<Removal, 'series' | 'evolutions'>;
 
 /**
  * Deletes an entity and what cannot be without it (18-088, table 35). The entities go in one step; their history is removed behind it, and is
  * no Observation any more from that step on.
- * @throws DomainError TooManyResults if too many entities would go along
  */
 export async function remove(reader: Reader, item: Item): Promise<void> {
-  const plan = new Plan(reader);
-  const remains: Remains = { series: [], evolutions: [] };
-  await planRemoval(reader, plan, remains, item);
-  if (plan.size > reader.dependencies.limits.cascade) {
-    throw new DomainError(
-      'TooManyResults',
-      `${plan.size} entities would be deleted along, and ${reader.dependencies.limits.cascade} are allowed`,
-    );
-  }
-  await plan.commit('deleteEntity');
-  const { extents, history } = reader.dependencies;
-  for (const series of remains.series) {
-    extents.forget(reader.tenant, series);
-    const { datasetId } = series;
-    await history.deleteAttribute(reader.tenant, series.id, series.name, datasetId === undefined ? {} : { datasetId });
-  }
-  for (const id of remains.evolutions) await history.deleteEvolution(reader.tenant, id);
-  if (item.origin.kind === 'instance') extents.forget(reader.tenant, seriesOfItem(item).series);
+  const removal = new Removal(reader, new Plan(reader));
+  await removal.add(item);
+  await removal.plan.commit('deleteEntity');
+  await removal.finish();
+  if (item.origin.kind === 'instance') reader.dependencies.extents.forget(reader.tenant, seriesOfItem(item).series);
 }
 
 async function planRemoval(reader: Reader, plan: Plan, remains: Remains, item: Item): Promise<void> {

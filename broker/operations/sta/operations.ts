@@ -6,13 +6,13 @@ import type { Options } from '../../domain/sta/options.ts';
 import type { ResourcePath } from '../../domain/sta/resource-path.ts';
 import { type BulkResult, createObservations } from './bulk.ts';
 import { Creation, type Ref, refOf } from './create.ts';
-import { remove } from './delete.ts';
+import { Removal, remove } from './delete.ts';
 import type { StaDependencies } from './dependencies.ts';
 import type { Item } from './item.ts';
 import { extendBy } from './observations.ts';
 import { type Read, read, resolve } from './read.ts';
 import { Reader } from './reader.ts';
-import { type UpdateMode, update } from './update.ts';
+import { forgetExtents, planUpdate, type UpdateMode, update } from './update.ts';
 
 // The API writes out what these operations answer, and sees them through this file alone.
 export type { Answer, Page } from './answer.ts';
@@ -40,8 +40,22 @@ export interface StaOperations {
   update(caller: Caller, root: Root, path: ResourcePath, body: JsonValue, mode: UpdateMode): Promise<void>;
   /** 10.5. */
   remove(caller: Caller, root: Root, path: ResourcePath): Promise<void>;
+  /** 11: several writes as one, or none. @returns for each what was made, in their order */
+  changeSet(caller: Caller, root: Root, changes: readonly StaChange[]): Promise<readonly (Item | undefined)[]>;
   /** 12.2. */
   createObservations(caller: Caller, root: Root, body: JsonValue): Promise<readonly BulkResult[]>;
+}
+
+/** One write of a change set. What it makes can be meant by `$name` in the bodies and places of later ones. */
+export type StaChange =
+  | { readonly kind: 'create'; readonly at: ResourcePath | Below; readonly body: JsonValue; readonly name?: string | undefined }
+  | { readonly kind: 'update'; readonly at: ResourcePath; readonly body: JsonValue; readonly mode: UpdateMode }
+  | { readonly kind: 'remove'; readonly at: ResourcePath };
+
+/** A link of something that the change set makes. */
+export interface Below {
+  readonly name: string;
+  readonly link: string;
 }
 
 export function staOperations(dependencies: StaDependencies): StaOperations {
@@ -64,29 +78,42 @@ export function staOperations(dependencies: StaDependencies): StaOperations {
     return found;
   }
 
+  async function planCreation(creation: Creation, at: ResourcePath | Below, body: JsonValue): Promise<Ref> {
+    const { reader } = creation;
+    if ('name' in at) {
+      const parent = creation.named.get(at.name);
+      const link = parent && reader.model.link(parent.set, at.link);
+      if (parent === undefined || link === undefined || !link.many) throw notFound(`$${at.name} has no collection ${at.link}`);
+      return creation.create(link.to, body, new Map([[link.inverse, parent]]));
+    }
+    if (!at.many || at.end.kind !== 'entities') throw badRequest('Entities are created in a collection, and this is none');
+    const last = at.steps.at(-1);
+    const implied = new Map<string, Ref>();
+    if (last?.kind === 'link') {
+      const parent = await resolve(reader, at.steps.slice(0, -1));
+      const inverse = reader.model.link(parent.set, last.link)?.inverse;
+      if (inverse !== undefined) implied.set(inverse, refOf(parent));
+    }
+    return creation.create(at.set, body, implied);
+  }
+
+  /** An Observation may have moved the ends of its series. */
+  function extended(creation: Creation, item: Item): Item {
+    if (item.origin.kind === 'instance' && item.set === 'Observations') {
+      const { found } = item.origin;
+      extendBy(creation, { id: found.id, name: found.name, datasetId: found.instance.datasetId }, found.instance);
+    }
+    return item;
+  }
+
   return {
     read: (caller, root, path, options) => read(readerFor(caller, root), path, options),
 
     async create(caller, root, path, body) {
-      const reader = readerFor(caller, root);
-      if (!path.many || path.end.kind !== 'entities')
-        throw badRequest('Entities are created in a collection, and this is none');
-      const last = path.steps.at(-1);
-      const creation = new Creation(reader);
-      const implied = new Map<string, Ref>();
-      if (last?.kind === 'link') {
-        const parent = await resolve(reader, path.steps.slice(0, -1));
-        const inverse = reader.model.link(parent.set, last.link)?.inverse;
-        if (inverse !== undefined) implied.set(inverse, refOf(parent));
-      }
-      const ref = await creation.create(path.set, body, implied);
+      const creation = new Creation(readerFor(caller, root));
+      const ref = await planCreation(creation, path, body);
       await creation.plan.commit('createEntity');
-      const item = await created(caller, root, ref);
-      if (item.origin.kind === 'instance' && item.set === 'Observations') {
-        const { found } = item.origin;
-        extendBy(creation, { id: found.id, name: found.name, datasetId: found.instance.datasetId }, found.instance);
-      }
-      return item;
+      return extended(creation, await created(caller, root, ref));
     },
 
     async update(caller, root, path, body, mode) {
@@ -98,6 +125,34 @@ export function staOperations(dependencies: StaDependencies): StaOperations {
     async remove(caller, root, path) {
       const reader = readerFor(caller, root);
       await remove(reader, await target(reader, path));
+    },
+
+    async changeSet(caller, root, changes) {
+      const creation = new Creation(readerFor(caller, root));
+      const removal = new Removal(creation.reader, creation.plan);
+      const made: (Ref | undefined)[] = [];
+      const updated: Item[] = [];
+      for (const change of changes) {
+        if (change.kind === 'create') {
+          const ref = await planCreation(creation, change.at, change.body);
+          if (change.name !== undefined) creation.named.set(change.name, ref);
+          made.push(ref);
+          continue;
+        }
+        const item = await target(creation.reader, change.at);
+        if (change.kind === 'remove') await removal.add(item);
+        else {
+          await planUpdate(creation, item, change.body, change.mode);
+          updated.push(item);
+        }
+        made.push(undefined);
+      }
+      await creation.plan.commit('changeSet');
+      await removal.finish();
+      for (const item of updated) forgetExtents(creation.reader, item);
+      return Promise.all(
+        made.map(async (ref) => (ref === undefined ? undefined : extended(creation, await created(caller, root, ref)))),
+      );
     },
 
     createObservations: (caller, root, body) => createObservations(readerFor(caller, root), body),

@@ -27,6 +27,18 @@ export type UpdateMode = 'patch' | 'put' | 'json-patch';
  * @throws DomainError BadRequestData that names the property or link which is wrong; Conflict for what is computed
  */
 export async function update(reader: Reader, item: Item, body: JsonValue, mode: UpdateMode): Promise<void> {
+  const creation = new Creation(reader);
+  await planUpdate(creation, item, body, mode);
+  await creation.plan.commit('updateAttrs');
+  forgetExtents(reader, item);
+}
+
+/** An Observation was changed: how far its series reaches must be looked at again. */
+export function forgetExtents(reader: Reader, item: Item): void {
+  if (item.origin.kind === 'instance') reader.dependencies.extents.forget(reader.tenant, seriesOfItem(item).series);
+}
+
+export async function planUpdate(creation: Creation, item: Item, body: JsonValue, mode: UpdateMode): Promise<void> {
   const changed = mode === 'json-patch' ? patched(item, body) : body;
   if (!isObject(changed)) throw badRequest(`A ${item.type.type} must be a JSON object`);
   refuseInline(item, changed);
@@ -35,13 +47,10 @@ export async function update(reader: Reader, item: Item, body: JsonValue, mode: 
   if (mode !== 'patch') {
     for (const { name, computed } of item.type.properties) if (!computed && all[name] === undefined) all[name] = null;
   }
-  const creation = new Creation(reader);
   if (item.set === 'Observations') await updateObservation(creation, item, changed, all);
   else if (item.set === 'HistoricalLocations') await updateHistoricalLocation(creation, item, changed, all);
   else if (item.origin.kind === 'series') await updateDatastream(creation, item, changed, all);
   else await updateEntity(creation, item, changed, all);
-  await creation.plan.commit('updateAttrs');
-  if (item.origin.kind === 'instance') reader.dependencies.extents.forget(reader.tenant, seriesOfItem(item).series);
 }
 
 /** A JSON Patch is of the entity as it is shown; links to many cannot be reached by it. */
