@@ -286,6 +286,13 @@ export const SETTINGS = {
     'Most entities that one answer gathers from one context source',
     'entities',
   ),
+  sourceInstances: whole(
+    'MIZAR_SOURCE_INSTANCES',
+    100_000,
+    [1, 10_000_000],
+    'Most instances of one attribute that are put together from several context sources to be aggregated, or for a Snapshot',
+    'instances',
+  ),
   egressPrivate: oneOf(
     'MIZAR_EGRESS_PRIVATE',
     'auto',

@@ -276,6 +276,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     sources,
     access,
     instancesPerAttribute,
+    mostInstances: config.sourceInstances,
     limits: readLimits,
   });
   const queries = queryOperations({ entities, access, joinLimits, linkedElsewhere: linkedElsewhere(everywhere) });

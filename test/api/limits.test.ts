@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Config } from '../../broker/config.ts';
 import { inMemoryBroker } from '../support/broker.ts';
@@ -94,7 +96,31 @@ const CASES: readonly Case[] = [
   },
 ];
 
+/** Limits that are no refusal of one request: where each of them is tested. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    [
+      'contextBytes', 'contextDepth', 'contextMs', 'temporalInstances', 'joinedEntities', 'entityMapEntities', 'entityMaps', 'snapshots', 'snapshotEntities',
+      'sourceEntities', 'sourceInstances', 'sourceMs', 'sourceCacheBytes',
+    ].map((limit) => [limit, 'api/limits-of-answers.test.ts']),
+  ), // biome-ignore format: a list to be read as one
+  sourceReplyBytes: 'federation/distributed.test.ts',
+  sourceFanOut: 'federation/distributed.test.ts',
+  waitingWrites: 'contract/entity-store.contract.ts',
+  notificationMs: 'egress/notifiers.test.ts',
+  mqttConnections: 'transport/mqtt.test.ts',
+  mqttPacketBytes: 'transport/mqtt.test.ts',
+};
+
 describe('limits on what others control', () => {
+  it('that /health shows are all tested, and the tests are there', async () => {
+    await using broker = await inMemoryBroker({ config: { mqtt: false } });
+    const { limits } = (await broker.request('GET', '/health')).json() as { limits: Record<string, number> };
+    const tested = [...CASES.map(({ limit }) => limit), ...Object.keys(ELSEWHERE)];
+    expect(Object.keys(limits).sort()).toEqual(tested.sort());
+    for (const file of Object.values(ELSEWHERE)) expect(existsSync(join(import.meta.dirname, '..', file)), file).toBe(true);
+  });
+
   it.each(CASES)(
     '$limit is shown in /health, and beyond it a request is refused and nothing stored',
     async ({ limit, config, within, beyond, status }) => {

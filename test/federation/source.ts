@@ -9,7 +9,9 @@ export interface Heard {
 }
 
 /** A context source that answers what it is told to, and remembers what it was asked. */
-export async function source(answer: (heard: Heard, count: number) => { status?: number; body?: unknown } | undefined) {
+export async function source(
+  answer: (heard: Heard, count: number) => { status?: number; body?: unknown; headers?: Record<string, string> } | undefined,
+) {
   const heard: Heard[] = [];
   const server = createServer(async (request, response) => {
     let body = '';
@@ -18,7 +20,8 @@ export async function source(answer: (heard: Heard, count: number) => { status?:
     heard.push(one);
     const reply = answer(one, heard.length);
     // undefined: never
-    if (reply) response.writeHead(reply.status ?? 200).end(reply.body === undefined ? '' : JSON.stringify(reply.body));
+    if (reply)
+      response.writeHead(reply.status ?? 200, reply.headers).end(reply.body === undefined ? '' : JSON.stringify(reply.body));
   });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   return {

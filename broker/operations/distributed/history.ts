@@ -26,9 +26,6 @@ import { continued, temporalQuestionFor, throughMap } from './question.ts';
 import { remoteEvolution } from './remote-evolution.ts';
 import { type Question, type Sources, staleWarning, warningOf } from './sources.ts';
 
-/** Instances of one attribute that are put together from several places to be aggregated. */
-const MOST_INSTANCES = 100_000;
-
 /** A part, and whose it is: a registration's, or "@none" for this broker (5.2.39). */
 interface Held extends EvolutionPart {
   readonly by: string;
@@ -47,9 +44,11 @@ export function distributedHistory(dependencies: {
   readonly sources: Sources;
   readonly access: AccessFunction;
   readonly instancesPerAttribute: number;
+  /** Instances of one attribute that are put together from several places where all of them are needed: to be aggregated, for a Snapshot. */
+  readonly mostInstances: number;
   readonly limits: ReadLimits;
 }): HistoryOperations & { readonly wholeEvolutions: WholeEvolutions } {
-  const { local, history, sources, access, instancesPerAttribute, limits } = dependencies;
+  const { local, history, sources, access, instancesPerAttribute, mostInstances, limits } = dependencies;
 
   interface Asked {
     readonly source: RegistrationInForce;
@@ -171,7 +170,7 @@ export function distributedHistory(dependencies: {
     ...selection,
     limitPerAttribute: instancesPerAttribute,
   });
-  const unlimited = (selection: EvolutionSelection): HistorySelection => ({ ...selection, limitPerAttribute: MOST_INSTANCES });
+  const unlimited = (selection: EvolutionSelection): HistorySelection => ({ ...selection, limitPerAttribute: mostInstances });
 
   /** One evolution as a whole, to be aggregated. @returns undefined if no source has to do with it, or none has anything */
   async function wholeOf(caller: Caller, id: Iri, selection: EvolutionSelection): Promise<TemporalEvolution | undefined> {
@@ -287,6 +286,14 @@ export function distributedHistory(dependencies: {
     });
   }
 
+  function notCut(evolution: TemporalEvolution): TemporalEvolution {
+    if (evolution.cut === undefined) return evolution;
+    throw new DomainError(
+      'TooComplexQuery',
+      `More than ${mostInstances} instances of one attribute of ${evolution.id} would have to be gathered: ask for a shorter time`,
+    );
+  }
+
   function aggregated(
     evolution: TemporalEvolution,
     selection: EvolutionSelection,
@@ -317,14 +324,6 @@ function joined(parts: readonly Held[], filter: HistorySelection['filter']): rea
     byId.set(part.evolution.id, known ? { ...part, evolution: mergeEvolutions([known, part], all) } : part);
   }
   return [...byId.values()];
-}
-
-function notCut(evolution: TemporalEvolution): TemporalEvolution {
-  if (evolution.cut === undefined) return evolution;
-  throw new DomainError(
-    'TooComplexQuery',
-    `More than ${MOST_INSTANCES} instances of one attribute of ${evolution.id} would have to be gathered: ask for a shorter time`,
-  );
 }
 
 /** What the selection names; undefined: nothing of it is there. */
