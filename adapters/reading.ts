@@ -58,11 +58,21 @@ export function checkCount(measures: readonly Measure[]): readonly Measure[] {
   return measures;
 }
 
+/** JSON.parse, with integers that a number cannot hold as bigints. @throws SyntaxError */
+export function exactJson(text: string): JsonValue {
+  return /\d{16}/.test(text) ? JSON.parse(text, exactInteger as (key: string, value: unknown) => unknown) : JSON.parse(text);
+}
+
+function exactInteger(_key: string, value: unknown, { source }: { readonly source?: string } = {}): unknown {
+  if (typeof value !== 'number' || Number.isSafeInteger(value) || source === undefined) return value;
+  return source !== String(value) && /^-?\d+$/.test(source) ? BigInt(source) : value;
+}
+
 /** Reads JSON. @throws PayloadError */
 export function parseJson(text: string): JsonValue {
   let value: JsonValue;
   try {
-    value = JSON.parse(text);
+    value = exactJson(text);
   } catch (error) {
     throw new PayloadError('PARSE_ERROR', `The message is not JSON: ${(error as Error).message.slice(0, 120)}`);
   }

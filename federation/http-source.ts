@@ -1,6 +1,6 @@
 import type { LookupFunction } from 'node:net';
 import type { Agent } from 'undici';
-import type { JsonValue } from '../broker/domain/json.ts';
+import { type JsonValue, parseExact } from '../broker/domain/json.ts';
 import type { Registration } from '../broker/domain/registration.ts';
 import { type Instant, parseInstant, toMicros } from '../broker/domain/time.ts';
 import type { ContextSource, SourceReply, SourceRequest } from '../broker/ports/context-source.ts';
@@ -113,7 +113,9 @@ function hasContext(body: JsonValue): boolean {
 function read(bytes: Buffer): { body?: JsonValue; invalid?: string } {
   if (bytes.length === 0) return {};
   try {
-    return { body: JSON.parse(bytes.toString('utf8')) as JsonValue };
+    const text = bytes.toString('utf8');
+    // Only where there may be an integer that a number cannot hold is it worth looking closely.
+    return { body: (/\d{16}/.test(text) ? parseExact(text) : JSON.parse(text)) as JsonValue };
   } catch {
     return { invalid: 'the reply is not JSON' };
   }

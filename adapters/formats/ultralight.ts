@@ -1,6 +1,16 @@
 import type { JsonValue } from '../../broker/ports/ingest.ts';
 import { deviceTime } from '../device-time.ts';
-import { checkCount, checkDepth, isValue, LIMITS, type Measure, type Parsed, PayloadError, type Reading } from '../reading.ts';
+import {
+  checkCount,
+  checkDepth,
+  exactJson,
+  isValue,
+  LIMITS,
+  type Measure,
+  type Parsed,
+  PayloadError,
+  type Reading,
+} from '../reading.ts';
 
 /**
  * Reads an UltraLight 2.0 message: `key|value` pairs joined by `|`, groups joined by `#`, an ISO 8601 time as the first field of a group.
@@ -48,7 +58,7 @@ function group(text: string, zone: string | undefined, warnings: string[]): Meas
 export function ultraLightValue(raw: string): JsonValue {
   let value: JsonValue;
   try {
-    value = JSON.parse(raw);
+    value = exactJson(raw);
   } catch {
     return raw;
   }

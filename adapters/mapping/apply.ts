@@ -35,7 +35,7 @@ export function applyMapping(mapping: Mapping, measure: Measure, caller: Caller,
   const known: Record<string, JsonValue> = Object.assign(Object.create(null), mapping.document.constants);
   for (const reading of measure.readings) {
     byAddress.set(reading.address, reading);
-    known[reading.address] = reading.value;
+    known[reading.address] = calculable(reading.value);
   }
   const found: Record<Iri, AttributeInstance[]>[] = mapping.targets.map(() => ({}));
   const newest: (Instant | undefined)[] = [];
@@ -44,7 +44,7 @@ export function applyMapping(mapping: Mapping, measure: Measure, caller: Caller,
     const reading = attribute.address === undefined ? undefined : byAddress.get(attribute.address);
     const value = resultOf(attribute, reading, known);
     if (value === undefined) continue;
-    known[attribute.document.name] = value;
+    known[attribute.document.name] = calculable(value);
     add(attribute, value, reading);
   }
   const kept = keeps(mapping, known);
@@ -124,8 +124,14 @@ function resultOf(
   if (value === undefined || value === null) return undefined;
   if (document.skipValue !== undefined && same(value, document.skipValue)) return undefined;
   if (document.invalid?.some((item) => same(item, value))) return undefined;
+  // What is only passed on stays exact; what is calculated with is a number.
+  if (typeof value === 'bigint')
+    return document.factor === undefined && document.offset === undefined ? value : scaled(Number(value), document);
   return typeof value === 'number' ? scaled(value, document) : value;
 }
+
+/** Expressions calculate with numbers. */
+const calculable = (value: JsonValue): JsonValue => (typeof value === 'bigint' ? Number(value) : value);
 
 /** Which readings without an attribute of their own become one; undefined: none. */
 function keeps(mapping: Mapping, known: Readonly<Record<string, JsonValue>>): ((address: string) => boolean) | undefined {

@@ -95,6 +95,7 @@ function castValue(cast: Cast, raw: JsonValue): JsonValue | undefined {
     if (raw === 'true' || raw === 1 || raw === '1') return true;
     return raw === 'false' || raw === 0 || raw === '0' ? false : undefined;
   }
+  if (typeof raw === 'bigint') return raw;
   const number = typeof raw === 'number' ? raw : typeof raw === 'string' && raw.trim() !== '' ? Number(raw) : Number.NaN;
   if (!Number.isFinite(number)) return undefined;
   return cast === 'integer' ? Math.trunc(number) : number;

@@ -78,6 +78,16 @@ describe('Distributed reads (4.3.6)', () => {
     expect(await get(near, '?type=Car&q=speed>5;doors==5&splitEntities=true')).toEqual([]);
   });
 
+  it('integers that a number cannot hold stay what they are on the way from a source, and to it', async () => {
+    await using two = await pair();
+    const { near, far, register } = two;
+    const text = `{"id":"${CAR}","type":"Car","serial":{"type":"Property","value":9007199254740993}}`;
+    await register({ mode: 'redirect' });
+    expect((await near.request('POST', ENTITIES, text)).statusCode).toBe(201);
+    for (const broker of [far, near])
+      expect((await broker.request('GET', `${ENTITIES}/${CAR}`)).body).toContain('9007199254740993');
+  });
+
   it('what ends only at one place, ends attribute by attribute (4.5.5.2)', async () => {
     await using two = await pair();
     const { near, far, register } = two;

@@ -7,7 +7,7 @@ import type { MappingDocument } from '../../../adapters/mapping/mapping.ts';
 import { provisionedMapping } from '../../../adapters/mapping/provisioned.ts';
 import { CATALOGUE_ID, smartCitizenMapping } from '../../../adapters/mapping/smart-citizen.ts';
 import type { Measure } from '../../../adapters/reading.ts';
-import { PayloadError } from '../../../adapters/reading.ts';
+import { exactJson, PayloadError } from '../../../adapters/reading.ts';
 import type { Caller, Device, Instant, Iri, JsonValue, ServiceGroup, TenantId } from '../../../broker/ports/ingest.ts';
 
 const NOW = '2026-03-01T12:00:00Z' as Instant;
@@ -35,6 +35,32 @@ function device(settings: Partial<Device>, values: Record<string, JsonValue>, gr
     Object.entries(fragments[0]?.attributes ?? {}).map(([name, list]) => [name.replace('https://ex.org/', ''), list[0]]),
   ) as unknown as Record<string, Record<string, unknown>>;
 }
+
+describe('integers that a number cannot hold', () => {
+  const settings: Partial<Device> = {
+    attributes: [
+      { name: 'counter', type: 'Integer' },
+      { name: 'next', type: 'Number', expression: 'counter + 1' },
+    ],
+  };
+
+  it('are passed on as they are, and calculated with as numbers', () => {
+    const values = { counter: exactJson('9007199254740993'), plain: exactJson('{"n": 12345678901234567890}') };
+    const made = device(settings, values);
+    expect(made['counter']?.['value']).toBe(9007199254740993n);
+    expect(made['next']?.['value']).toBe(9007199254740992 + 1);
+    expect(JSON.stringify(made['plain']?.['value'])).toBe('{"n":12345678901234567890}');
+  });
+
+  it('are no others: what a number holds is a number, and a text stays a text', () => {
+    expect(exactJson('[1, 9007199254740991, 1.5e300, "9007199254740993"]')).toEqual([
+      1,
+      9007199254740991,
+      1.5e300,
+      '9007199254740993',
+    ]);
+  });
+});
 
 describe('provisioned devices', () => {
   const BIN: Partial<Device> = {
