@@ -107,6 +107,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   sourceReplyBytes: 'federation/distributed.test.ts',
   sourceFanOut: 'federation/distributed.test.ts',
   waitingWrites: 'contract/entity-store.contract.ts',
+  waitingNotifications: 'federation/subscriptions-durable.test.ts',
   notificationMs: 'egress/notifiers.test.ts',
   mqttConnections: 'transport/mqtt.test.ts',
   mqttPacketBytes: 'transport/mqtt.test.ts',
