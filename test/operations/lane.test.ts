@@ -237,6 +237,41 @@ describe('a lane to one endpoint', () => {
     expect(deliveries.rows.size).toBe(0);
   });
 
+  it('deliveries that are given back while others are being drained go out too, and none twice', async () => {
+    let open = () => {};
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const deliveries = memoryDeliveries();
+    const parked = (position: number): ParkedDelivery => ({
+      tenant: DEFAULT_TENANT,
+      subscription: subscriber.id,
+      position,
+      endpoint: 'http://endpoint/',
+      attempts: 0,
+      reason: '',
+      dead: false,
+    });
+    await deliveries.park([parked(1), parked(2)]);
+    let asked = 0;
+    const { lane, sent, until } = trial(
+      async () => {
+        asked++;
+        await gate;
+        return OK;
+      },
+      { backlog: true, deliveries },
+    );
+    await until(() => asked > 0);
+    await deliveries.park([parked(3)]);
+    lane.resume();
+    // Long enough for a second look at the disk, if there were one.
+    await new Promise((wake) => setTimeout(wake, 20));
+    open();
+    await until(() => lane.idle && deliveries.rows.size === 0);
+    expect([...sent].sort()).toEqual([1, 2, 3]);
+  });
+
   it('what was parked before a restart goes out before what is new', async () => {
     const before = trial(() => ({ delivered: false, reason: 'down' }));
     [1, 6, 11].forEach(before.push);

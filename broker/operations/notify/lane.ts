@@ -79,6 +79,9 @@ export class Lane<S extends Subscriber, C extends Sendable = Change> {
   #flushing = false;
   #toPark: { readonly delivery: Delivery<S, C>; readonly attempts: number; readonly reason: string }[] = [];
   #timer: NodeJS.Timeout | undefined;
+  #draining = false;
+  /** Deliveries were given back while others were being drained. */
+  #drainAgain = false;
   #closed = false;
 
   /** @param backlog parked deliveries are waiting from before a restart */
@@ -251,12 +254,22 @@ export class Lane<S extends Subscriber, C extends Sendable = Change> {
   #retryIn(ms: number): void {
     if (this.#closed) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#drain().catch((error: unknown) => {
-        this.#with.onError(error);
-        this.#retryIn(1000);
-      });
-    }, ms);
+    this.#timer = setTimeout(() => void this.#drainAlone(), ms);
+  }
+
+  /** Two at once would send the same deliveries. */
+  async #drainAlone(): Promise<void> {
+    this.#drainAgain = this.#draining;
+    if (this.#draining) return;
+    this.#draining = true;
+    try {
+      await this.#drain();
+    } catch (error) {
+      this.#with.onError(error);
+      this.#retryIn(1000);
+    }
+    this.#draining = false;
+    if (this.#drainAgain) this.#retryIn(0);
   }
 
   /** Sends parked deliveries, in order per entity, until one fails (then waits again) or none is left (then the lane is live). */
