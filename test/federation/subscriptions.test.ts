@@ -283,6 +283,52 @@ describe('Distributed subscriptions (5.8.1.4)', () => {
     expect(valuesOf(subscriber, 'speed').sort()).toEqual([1, 2]);
   });
 
+  it('goes on from a source to its sources, once each, and stops where a registration says so (4.3.6.4, 5.2.34)', async () => {
+    await using all = await trio();
+    await using farthest = await listeningBroker('farthest');
+    const { near, far, subscriber } = all;
+    await far.do('POST', 'csourceRegistrations', registration(farthest.url, { id: 'urn:r:farthest' }));
+    await farthest.do(
+      'POST',
+      'csourceRegistrations',
+      registration(near.url, { id: 'urn:r:round', contextSourceAlias: 'near' }),
+    );
+    await near.do('POST', 'subscriptions', subscription(subscriber.url));
+    await until('the last one has a copy', async () => (await copiesAt(farthest)).length === 1);
+    await settled(far);
+    await settled(farthest);
+    // What came from there does not go back there, also when registered later.
+    expect(await copiesAt(near)).toHaveLength(1);
+    await farthest.do('POST', 'entities', car({ speed: property(7) }));
+    await received(subscriber, 1);
+    expect(subscriber.notifications()).toMatchObject([{ subscriptionId: 'urn:s:1', data: [{ id: CAR, speed: { value: 7 } }] }]);
+    await near.do('PATCH', 'csourceRegistrations/urn:r:far', { management: { localOnly: true } });
+    await until('the chain is cut', async () => (await copiesAt(farthest)).length === 0);
+    expect(await copiesAt(far)).toMatchObject([{ localOnly: true }]);
+    await farthest.do('PATCH', `entities/${CAR}/attrs`, { speed: property(8) });
+    await far.do('POST', 'entities', car({ speed: property(9) }, 'urn:ngsi-ld:Car:9'));
+    await received(subscriber, 2);
+    expect(valuesOf(subscriber, 'speed')).toEqual([7, 9]);
+    await near.do('DELETE', 'subscriptions/urn:s:1');
+    await until('all is gone', async () => (await copiesAt(far)).length === 0);
+  });
+
+  it('a context source filter chooses the sources (csf); an auxiliary one has none of it', async () => {
+    await using all = await trio({ registrationName: 'far away', owner: 'city' });
+    const { near, far, subscriber } = all;
+    const auxiliary = registration(far.url, { id: 'urn:r:aux', mode: 'auxiliary', tenant: 'aux' });
+    await near.do('POST', 'csourceRegistrations', auxiliary);
+    await near.do('POST', 'subscriptions', subscription(subscriber.url, { csf: 'owner=="state"' }));
+    await near.do(
+      'POST',
+      'subscriptions',
+      subscription(subscriber.url, { id: 'urn:s:2', csf: 'owner=="city"', isActive: false }),
+    );
+    await settled(near);
+    expect(await copiesAt(far)).toMatchObject([{ status: 'paused' }]);
+    expect(await copiesAt(far, { 'ngsild-tenant': 'aux' })).toEqual([]);
+  });
+
   it('comes with a subscription to registrations that is shown, and cannot be changed by itself', async () => {
     await using all = await trio();
     const { near, subscriber } = all;
