@@ -54,7 +54,7 @@ export function compileQuery(query: EntityQuery, tenant: number, sources: Source
     // Where a walk over so many entities and the order of so many candidates cost the same.
     const most = Math.max(2_000, Math.sqrt((page.limit * all) / ORDER_COST));
     const found = geo.candidates(tenant, place, Math.ceil(lookup ? Math.min(most, lookup.rows) : most));
-    if (found) return byKeys(found, tenant, sources);
+    if (found) return byKeys(found, tenant, query, sources);
   }
   if (lookup && isWorthIt(lookup, page)) return byValue(lookup, query, indexes);
   const selection = query.types ?? typesOfAny(query.anyOf);
@@ -140,7 +140,7 @@ const LISTED =
   'SELECT key FROM entity WHERE tenant = ? AND id IN (SELECT value FROM json_each(?)) AND shape IS NOT NULL AND id > ? ORDER BY id LIMIT ?';
 
 /** Entities by their keys; those of other tenants, and those that are no more, are not among them. */
-function byKeys(keys: Iterable<number>, tenant: number, { cache, database }: Sources): Access {
+function byKeys(keys: Iterable<number>, tenant: number, query: EntityQuery, { cache, database, dictionary }: Sources): Access {
   const found: [number, Iri][] = [];
   const unknown: number[] = [];
   for (const key of keys) {
@@ -149,7 +149,11 @@ function byKeys(keys: Iterable<number>, tenant: number, { cache, database }: Sou
     else if (row.tenant === tenant && row.text !== undefined) found.push([key, row.id]);
   }
   if (unknown.length > 0) {
-    for (const row of database.all(BY_KEYS, JSON.stringify(unknown), tenant)) found.push(row as [number, Iri]);
+    const type = query.types?.kind === 'type' ? dictionary.findName(query.types.type) : undefined;
+    const wanted = JSON.stringify(unknown);
+    const rows =
+      type === undefined ? database.all(BY_KEYS, wanted, tenant) : database.all(OF_TYPE_BY_KEYS, wanted, tenant, type);
+    for (const row of rows) found.push(row as [number, Iri]);
   }
   const ordered = inOrderOfId(found, ([, id]) => id);
   return {
@@ -174,6 +178,10 @@ function firstBehind(ordered: readonly [number, Iri][], after: string): number {
 
 const BY_KEYS =
   'SELECT e.key, e.id FROM json_each(?) AS wanted CROSS JOIN entity AS e ON e.key = wanted.value WHERE e.tenant = ? AND e.shape IS NOT NULL';
+
+// The index of types is small beside the table of entities, and has the ids, too.
+const OF_TYPE_BY_KEYS =
+  'SELECT t.entity, t.id FROM json_each(?) AS wanted CROSS JOIN entity_type AS t INDEXED BY entity_type_by_key ON t.tenant = ? AND t.type = ? AND t.entity = wanted.value';
 
 /** Several types: each index range is in order, so their first `limit` rows hold the first `limit` of all. */
 function ofTypes(database: Database, tenant: number, types: readonly number[], after: string, limit: number): number[] {

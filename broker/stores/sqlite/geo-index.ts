@@ -15,6 +15,8 @@ const SELECT =
   'SELECT id FROM geo WHERE west <= ? AND east >= ? AND south <= ? AND north >= ? AND layer_from <= ? AND layer_to >= ? LIMIT ?';
 /** An entity with more GeoProperties than {@link BOXES} is found through this layer, whatever the place. */
 const EVERYWHERE = 0;
+/** Half of what a layer has, see schema.ts. */
+const THICKNESS = 0.25;
 const WORLD: BoundingBox = { west: -180, south: -90, east: 180, north: 90 };
 
 interface LayerBox {
@@ -28,9 +30,13 @@ export class GeoIndex {
   readonly #database: Database;
   readonly #dictionary: Dictionary;
 
+  /** There may be entities in {@link EVERYWHERE}. */
+  #everywhere: boolean;
+
   constructor(database: Database, dictionary: Dictionary) {
     this.#database = database;
     this.#dictionary = dictionary;
+    this.#everywhere = database.get('SELECT 1 FROM geo WHERE layer_from <= ? LIMIT 1', EVERYWHERE) !== undefined;
   }
 
   /** Inside a transaction: replaces the boxes of one entity, if they differ. */
@@ -41,7 +47,17 @@ export class GeoIndex {
     for (let at = 0; at < old.length; at++) this.#database.run('DELETE FROM geo WHERE id = ?', entity * BOXES + at);
     for (const [at, { name, box }] of now.entries()) {
       const layer = name === undefined ? EVERYWHERE : this.#dictionary.layer(tenant, this.#dictionary.name(name));
-      this.#database.run(INSERT, entity * BOXES + at, box.west, box.east, box.south, box.north, layer, layer);
+      this.#database.run(
+        INSERT,
+        entity * BOXES + at,
+        box.west,
+        box.east,
+        box.south,
+        box.north,
+        layer - THICKNESS,
+        layer + THICKNESS,
+      );
+      if (layer === EVERYWHERE) this.#everywhere = true;
     }
   }
 
@@ -55,8 +71,9 @@ export class GeoIndex {
     const found = new Set<number>();
     const name = this.#dictionary.findName(condition.property);
     const layer = name === undefined ? undefined : this.#dictionary.findLayer(tenant, name);
-    for (const of of layer === undefined ? [EVERYWHERE] : [EVERYWHERE, layer]) {
-      const rows = this.#database.all(SELECT, box.east, box.west, box.north, box.south, of, of, limit + 1);
+    for (const each of [EVERYWHERE, layer]) {
+      if (each === undefined || (each === EVERYWHERE && !this.#everywhere)) continue;
+      const rows = this.#database.all(SELECT, box.east, box.west, box.north, box.south, each, each, limit + 1);
       for (const [id] of rows) found.add(Math.floor((id as number) / BOXES));
       if (rows.length > limit) return undefined;
     }
