@@ -4,9 +4,9 @@ import type { PageRequest } from '../../ports/entity-store.ts';
 import { type AttributeIndexes, conjuncts, isPoint, type Lookup } from './attribute-indexes.ts';
 import type { Database } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
-import type { EntityCache } from './entity-cache.ts';
 import type { GeoIndex } from './geo-index.ts';
-import { inOrderOfId } from './id-order.ts';
+import type { IdCache, KnownId } from './id-cache.ts';
+import { compareIds } from './id-order.ts';
 import type { ShapeCounts } from './shape-counts.ts';
 
 /** How to find the entities that a query may mean, in ascending id. What is found must still pass what is `left` of the query. */
@@ -26,7 +26,7 @@ export interface Sources {
   readonly geo: GeoIndex;
   readonly indexes: AttributeIndexes;
   readonly shapes: ShapeCounts;
-  readonly cache: EntityCache;
+  readonly ids: IdCache;
 }
 
 /** So few candidates of an index are put in order sooner than anything else could be found out. */
@@ -139,38 +139,39 @@ function listed(ids: readonly Iri[], tenant: number, database: Database, query: 
 const LISTED =
   'SELECT key FROM entity WHERE tenant = ? AND id IN (SELECT value FROM json_each(?)) AND shape IS NOT NULL AND id > ? ORDER BY id LIMIT ?';
 
-/** Entities by their keys; those of other tenants, and those that are no more, are not among them. */
-function byKeys(keys: Iterable<number>, tenant: number, query: EntityQuery, { cache, database, dictionary }: Sources): Access {
-  const found: [number, Iri][] = [];
+/** Entities by their keys; those of other tenants are not among them. */
+function byKeys(keys: Iterable<number>, tenant: number, query: EntityQuery, { ids, database, dictionary }: Sources): Access {
+  const found: KnownId[] = [];
   const unknown: number[] = [];
   for (const key of keys) {
-    const row = cache.byKey(key);
-    if (row === undefined) unknown.push(key);
-    else if (row.tenant === tenant && row.text !== undefined) found.push([key, row.id]);
+    const known = ids.get(key);
+    if (known === undefined) unknown.push(key);
+    else if (known.tenant === tenant) found.push(known);
   }
   if (unknown.length > 0) {
     const type = query.types?.kind === 'type' ? dictionary.findName(query.types.type) : undefined;
     const wanted = JSON.stringify(unknown);
     const rows =
       type === undefined ? database.all(BY_KEYS, wanted, tenant) : database.all(OF_TYPE_BY_KEYS, wanted, tenant, type);
-    for (const row of rows) found.push(row as [number, Iri]);
+    for (const [key, id] of rows) found.push(ids.set(key as number, tenant, id as Iri));
   }
-  const ordered = inOrderOfId(found, ([, id]) => id);
+  const plain = found.every((known) => known.plain);
+  found.sort(plain ? (a, b) => (a.id < b.id ? -1 : 1) : (a, b) => compareIds(a.id, b.id));
   return {
     next(after, limit) {
-      const start = after === '' ? 0 : firstBehind(ordered, after);
-      return ordered.slice(start, start + limit).map(([key]) => key);
+      const start = after === '' ? 0 : firstBehind(found, after);
+      return found.slice(start, start + limit).map(({ key }) => key);
     },
     left: 'everything',
   };
 }
 
 /** Where in a list in order of ids those behind an id begin. */
-function firstBehind(ordered: readonly [number, Iri][], after: string): number {
+function firstBehind(ordered: readonly KnownId[], after: string): number {
   let low = 0;
   for (let high = ordered.length; low < high; ) {
     const middle = (low + high) >> 1;
-    if (inOrderOfId.compare(ordered[middle]?.[1] ?? '', after) > 0) high = middle;
+    if (compareIds(ordered[middle]?.id ?? '', after) > 0) high = middle;
     else low = middle + 1;
   }
   return low;

@@ -12,6 +12,7 @@ import { type EntityCache, EntityRow } from './entity-cache.ts';
 import type { GeoIndex } from './geo-index.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { HistoryRows } from './history-rows.ts';
+import type { IdCache } from './id-cache.ts';
 import type { ShapeCounts } from './shape-counts.ts';
 
 const COLUMNS = 'key, tenant, id, version, expires, evolution, shape, past, state';
@@ -39,6 +40,7 @@ export interface Parts {
   readonly commits: GroupCommit;
   readonly codec: Codec;
   readonly cache: EntityCache;
+  readonly ids: IdCache;
   readonly geo: GeoIndex;
   readonly indexes: AttributeIndexes;
   readonly history: HistoryRows;

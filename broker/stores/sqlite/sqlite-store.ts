@@ -22,6 +22,7 @@ import { GeoIndex } from './geo-index.ts';
 import { GroupCommit } from './group-commit.ts';
 import { HistoryRows } from './history-rows.ts';
 import { SqliteHistoryStore } from './history-store.ts';
+import { IdCache } from './id-cache.ts';
 import { IndexDemand } from './index-demand.ts';
 import { type IndexDirectory, indexDirectory } from './index-directory.ts';
 import { type IndexSettings, indexRules } from './index-rules.ts';
@@ -83,14 +84,16 @@ export function openSqliteStore(settings: SqliteSettings): SqliteStore {
   const commits = new GroupCommit(database, settings.maxWaitingWrites ?? 20_000, settings.transactionWrites ?? 2_000);
   const dictionary = new Dictionary(database, commits);
   const codec = new Codec(dictionary);
-  const cache = new EntityCache(settings.cacheBytes ?? DEFAULT_CACHE_BYTES);
+  const cacheBytes = settings.cacheBytes ?? DEFAULT_CACHE_BYTES;
+  const cache = new EntityCache(cacheBytes);
+  const ids = new IdCache(cacheBytes / 8);
   const log = new ChangeLog(database, dictionary, commits, codec, settings.recentChanges ?? 5_000);
   const shapes = new ShapeCounts(database, dictionary, commits);
   const history = new HistoryRows(database, dictionary, commits);
   const indexes = new AttributeIndexes(database, commits);
   const geo = new GeoIndex(database, dictionary);
-  const pages = new AnsweredPages((settings.cacheBytes ?? DEFAULT_CACHE_BYTES) / 4);
-  const parts = { database, dictionary, commits, codec, cache, log, history, geo, indexes, pages, shapes };
+  const pages = new AnsweredPages(cacheBytes / 4);
+  const parts = { database, dictionary, commits, codec, cache, ids, log, history, geo, indexes, pages, shapes };
   const rows = new EntityRows(parts);
   const demand = new IndexDemand({
     database,
