@@ -101,7 +101,15 @@ export class Codec {
     };
   }
 
+  /** @param coded becomes the instance, if nothing has to be taken out of it: copying objects is most of what reading costs */
   decodeInstance(coded: CodedInstance, base: Base): AttributeInstance {
+    if (coded.h === undefined && coded.createdAt === undefined && coded.modifiedAt === undefined) {
+      const instance = coded as { -readonly [K in keyof CodedInstance]: unknown };
+      instance.createdAt = base.createdAt;
+      instance.modifiedAt = base.modifiedAt;
+      instance.stamp = base.stamp;
+      return instance as AttributeInstance;
+    }
     const { h, createdAt, modifiedAt, ...rest } = coded;
     const instance = rest as Record<string, unknown>;
     if (createdAt !== 0) instance['createdAt'] = createdAt ?? base.createdAt;

@@ -18,6 +18,7 @@ import type { ShapeCounts } from './shape-counts.ts';
 const COLUMNS = 'key, tenant, id, version, expires, evolution, shape, past, state';
 const BY_ID = `SELECT ${COLUMNS} FROM entity WHERE tenant = ? AND id = ?`;
 const BY_KEY = `SELECT ${COLUMNS} FROM entity WHERE key = ?`;
+const BY_KEYS = `SELECT e.${COLUMNS.replaceAll(', ', ', e.')} FROM json_each(?) AS wanted CROSS JOIN entity AS e ON e.key = wanted.value`;
 const INSERT =
   'INSERT INTO entity (key, tenant, id, version, expires, shape, evolution, past, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)';
 // Two statements, because an index on a column that is set to its own value is looked at nevertheless.
@@ -75,6 +76,24 @@ export class EntityRows {
     if (row && asked) this.#parts.cache.set(row);
     else if (row) this.#parts.cache.offer(row);
     return row;
+  }
+
+  /** {@link byKey} for several: what is not in memory comes with one look at the file. */
+  byKeys(keys: readonly number[], asked = true): readonly (EntityRow | undefined)[] {
+    const { cache, database } = this.#parts;
+    const rows = keys.map((key) => cache.byKey(key));
+    const missing = keys.filter((_, at) => rows[at] === undefined);
+    if (missing.length === 0) return rows;
+    const found = database.all(BY_KEYS, JSON.stringify(missing));
+    // They come in the order of the keys.
+    for (let at = 0, next = 0; at < keys.length && next < found.length; at++) {
+      if (rows[at] !== undefined || found[next]?.[0] !== keys[at]) continue;
+      const row = this.#parse(found[next++]) as EntityRow;
+      rows[at] = row;
+      if (asked) cache.set(row);
+      else cache.offer(row);
+    }
+    return rows;
   }
 
   #parse(columns: readonly unknown[] | undefined): EntityRow | undefined {

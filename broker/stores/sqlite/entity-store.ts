@@ -233,9 +233,9 @@ export class SqliteEntityStore implements EntityStore {
     let rested = false;
     for (let from = after; ; ) {
       const candidates = access.next(from, step);
-      for (const key of candidates) {
+      for (const stored of this.#rows.byKeys(candidates, test === undefined)) {
         looked++;
-        const row = this.#current(this.#rows.byKey(key, test === undefined));
+        const row = this.#current(stored);
         if (!row || (test && !test(row, rested))) continue;
         if (!visit(row)) return looked;
       }

@@ -53,6 +53,8 @@ export interface SqliteSettings {
 }
 
 const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
+/** Ids are small, and what they spare is much: some tens of thousands are remembered whatever the setting. */
+const LEAST_ID_BYTES = 16 * 1024 * 1024;
 
 /** The store ports on one SQLite file. */
 export interface SqliteStore {
@@ -86,7 +88,7 @@ export function openSqliteStore(settings: SqliteSettings): SqliteStore {
   const codec = new Codec(dictionary);
   const cacheBytes = settings.cacheBytes ?? DEFAULT_CACHE_BYTES;
   const cache = new EntityCache(cacheBytes);
-  const ids = new IdCache(cacheBytes / 8);
+  const ids = new IdCache(Math.max(cacheBytes / 8, LEAST_ID_BYTES));
   const log = new ChangeLog(database, dictionary, commits, codec, settings.recentChanges ?? 5_000);
   const shapes = new ShapeCounts(database, dictionary, commits);
   const history = new HistoryRows(database, dictionary, commits);
