@@ -31,6 +31,13 @@ export function freshNumbers(): number {
   return numbers;
 }
 
+let lastTime = 0;
+/** The time in milliseconds since 1970, different at every call: a value that tells when it was sent. */
+export function freshTime(): number {
+  lastTime = Math.max(lastTime + 0.001, Date.now());
+  return lastTime;
+}
+
 /** The median run of several. @throws if an answer was not 2xx */
 export async function measured({ runs, seconds }: Bench, base: string, work: Work): Promise<Load> {
   const results: Load[] = [];

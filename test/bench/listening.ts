@@ -11,6 +11,8 @@ export interface Heard {
   readonly sample: string;
   /** When the last one came, in milliseconds since 1970. */
   readonly lastMs: number;
+  /** From sending a change to hearing of it. */
+  readonly p99Ms: number;
 }
 
 /** A listener in a process of its own, on the core of the load. */

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Agent } from 'undici';
 import type { BrokerProcess } from '../support/broker-process.ts';
-import { type Bench, fill, freshNumbers, post, type Rows, withBroker } from './harness.ts';
+import { type Bench, fill, freshNumbers, freshTime, post, type Rows, withBroker } from './harness.ts';
 import { type Listening, listening } from './listening.ts';
 import { median, type Row } from './row.ts';
 import { residentBytes } from './start.ts';
@@ -62,14 +62,12 @@ function minute(bench: Bench, listener: Listening): Promise<Row[]> {
     await listener.forget();
     const agent = new Agent({ connections: 20 });
     const resident: number[] = [];
-    let number = freshNumbers();
     let written = 0;
     const began = performance.now();
     const under = new Set<Promise<void>>();
     for (let tick = 0; tick < seconds * 50; tick++) {
       for (let k = 0; k < WRITES_PER_SECOND / 50; k++) {
-        number++;
-        const write = update(agent, broker.url, ids[written % 100]!, number).finally(() => under.delete(write));
+        const write = update(agent, broker.url, ids[written % 100]!, freshTime()).finally(() => under.delete(write));
         under.add(write);
         written++;
       }
@@ -96,6 +94,7 @@ function minute(bench: Bench, listener: Listening): Promise<Row[]> {
         unit: '% delivered',
         ratio: good / expected,
         goal: 1,
+        p99Ms: heard.p99Ms,
         note: `${expected} notifications in ${took.toFixed(1)} s, ${heard.disordered} out of order, ${heard.repeated} twice; last one ${Math.max(0, heard.lastMs - (performance.timeOrigin + began) - took * 1000).toFixed(0)} ms after the last write`,
       },
       {
