@@ -3,7 +3,8 @@
  * bytes, a bare transaction of the same rows, a bare MQTT library, bare undici POSTs, each in the same run. docs/performance.md says how each row is
  * measured.
  *
- * Options: --json (an array of {name, value, unit, ratio, goal} on standard output), --quick (one short run of each), --only PART-OF-A-NAME.
+ * Options: --json (an array of {name, value, unit, ratio, goal} on standard output), --quick (one short run of each), --only PART-OF-A-NAME,
+ * --save (keeps the figures for docs/performance.md).
  */
 import { startBareServer } from './bare.ts';
 import type { Bench, Rows } from './harness.ts';
@@ -14,6 +15,7 @@ import { notifications } from './notifications.ts';
 import { randomQueries } from './random-queries.ts';
 import { reads } from './reads.ts';
 import { option, type Row, rowText } from './row.ts';
+import { saveRun } from './save.ts';
 import { start } from './start.ts';
 import { subscriptions } from './subscriptions.ts';
 import { writes } from './writes.ts';
@@ -52,4 +54,5 @@ try {
   bench.bare.stop();
 }
 say(`${rows.length} rows in ${Math.round((performance.now() - began) / 1000)} s`);
+if (process.argv.includes('--save')) saveRun(rows);
 if (json) console.log(JSON.stringify(rows, null, 1));

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { configurationTable } from '../../broker/config.ts';
 import { conformancePage } from './conformance-page.ts';
+import { performancePage } from './performance-page.ts';
 
 const page = `# Configuration
 
@@ -13,3 +14,4 @@ ${configurationTable()}
 `;
 writeFileSync(join(import.meta.dirname, '../../docs/configuration.md'), page);
 writeFileSync(join(import.meta.dirname, '../../docs/conformance.md'), await conformancePage());
+writeFileSync(join(import.meta.dirname, '../../docs/performance.md'), performancePage());
