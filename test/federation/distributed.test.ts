@@ -206,7 +206,7 @@ describe('Distributed discovery (5.7.5 to 5.7.10)', () => {
     expect((await near.request('GET', '/ngsi-ld/v1/attributes/doors?local=true')).statusCode).toBe(404);
   });
 
-  it('a broker says who it is, one name for each tenant (5.15)', async () => {
+  it('a broker says who it is, one name for each tenant (5.15.1)', async () => {
     await using near = await inMemoryBroker({ config: { brokerId: 'near', mqtt: false } });
     const ask = async (headers = {}) =>
       (await near.request('GET', '/ngsi-ld/v1/info/sourceIdentity', undefined, headers)).json();

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { OPERATIONS } from '../../broker/api/http/clauses.ts';
-import type { NotFollowed, SuiteResult } from '../conformance/suite-result.ts';
+import { isAmong, type NotFollowed, type SuiteResult } from '../conformance/suite-result.ts';
 import { inMemoryBroker } from '../support/broker.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -19,45 +19,65 @@ export async function conformancePage(): Promise<string> {
   const clauses = [...new Set([...routes.keys(), ...tests.keys(), ...(suite?.cases.flatMap((one) => one.clauses) ?? [])])].sort(
     byNumber,
   );
+  const titles = read<Record<string, string>>('clause-titles.json') ?? {};
   return [
     '# Conformance to ETSI GS CIM 009 V1.9.1',
     '',
     'Written by `npm run docs` (see test/conformance/README.md). A clause beats a test, and a test beats an opinion.',
     '',
-    ...(suite ? suiteSection(suite) : ['The official suite has not been run yet.']),
+    ...(suite ? suiteSection(suite, notFollowed) : ['The official suite has not been run yet.']),
     '',
     '## Cases we do not follow',
     '',
+    'Each contradicts the sentence that is quoted.',
+    '',
     '| case | clause | what we do | why |',
     '|---|---|---|---|',
-    ...notFollowed.map((one) => `| ${one.case} | ${one.clause} | ${one.weDo} | ${one.because} |`),
+    ...notFollowed.map((one) => `| ${one.cases.join(', ')} | ${one.clause} | ${one.weDo} | ${one.because} |`),
     '',
     '## Clause by clause',
     '',
-    'Own tests: how many of our test files name the clause. Suite: cases tagged with the clause that pass, of all.',
+    'Own tests: the files of our own tests that name the clause. Suite: cases tagged with the clause that pass, of all; in parentheses how many are among those that we do not follow.',
     '',
-    '| clause | operation | routes | own tests | suite |',
+    '| clause | title | routes | own tests | suite |',
     '|---|---|---|---|---|',
     ...clauses.map((clause) => {
       const cases = suite?.cases.filter((one) => one.clauses.includes(clause)) ?? [];
-      const result = cases.length === 0 ? '' : `${cases.filter((one) => one.passed).length} of ${cases.length}`;
-      return `| ${clause} | ${OPERATIONS[clause]?.name ?? ''} | ${(routes.get(clause) ?? []).join('<br>')} | ${tests.get(clause)?.size ?? ''} | ${result} |`;
+      const title = OPERATIONS[clause]?.name ?? titles[clause] ?? '';
+      return `| ${clause} | ${title} | ${(routes.get(clause) ?? []).join('<br>')} | ${testLinks(tests.get(clause))} | ${share(cases, notFollowed)} |`;
     }),
     '',
   ].join('\n');
 }
 
-function suiteSection({ commit, date, cases }: SuiteResult): string[] {
+/** "12 of 14 (2)": passed, all, and not followed. */
+function share(cases: SuiteResult['cases'], notFollowed: readonly NotFollowed[]): string {
+  if (cases.length === 0) return '';
+  const failed = cases.filter((one) => !one.passed);
+  const justified = failed.filter(({ name }) => notFollowed.some((one) => isAmong(one, name))).length;
+  return `${cases.length - failed.length} of ${cases.length}${justified > 0 ? ` (${justified})` : ''}`;
+}
+
+/** Links to three of them, the most particular first: those that name the fewest clauses would be, but the shortest name is a good guess. */
+function testLinks(files: ReadonlySet<string> | undefined): string {
+  const all = [...(files ?? [])].sort((x, y) => x.length - y.length || (x < y ? -1 : 1));
+  const links = all.slice(0, SHOWN).map((file) => `[${basename(file).replace(/\.(test|contract)\.ts$/, '')}](../test/${file})`);
+  return `${links.join(', ')}${all.length > SHOWN ? ` and ${all.length - SHOWN} more` : ''}`;
+}
+const SHOWN = 3;
+
+function suiteSection({ commit, date, cases }: SuiteResult, notFollowed: readonly NotFollowed[]): string[] {
   const folders = [...new Set(cases.map((one) => one.folder))].sort();
   const row = (name: string, of: SuiteResult['cases']) => {
-    const share = (part: SuiteResult['cases']) => `${part.filter((one) => one.passed).length} of ${part.length}`;
-    return `| ${name} | ${share(of.filter((one) => one.base))} | ${share(of.filter((one) => !one.base))} | ${share(of)} |`;
+    const part = (some: SuiteResult['cases']) => share(some, notFollowed) || '–';
+    return `| ${name} | ${part(of.filter((one) => one.base))} | ${part(of.filter((one) => !one.base))} | ${part(of)} |`;
   };
-  const failed = cases.filter((one) => !one.passed);
+  const open = cases.filter(({ passed, name }) => !passed && !notFollowed.some((one) => isAmong(one, name)));
   return [
     '## The official suite',
     '',
     `The maintained fork of ETSI's suite at commit ${commit}, run on ${date}. Base: files of ETSI's own; added: by the author of another broker.`,
+    'Passed, of all; in parentheses how many of the others contradict a clause, and are not followed.',
     '',
     '| folder | base | added | together |',
     '|---|---|---|---|',
@@ -69,9 +89,9 @@ function suiteSection({ commit, date, cases }: SuiteResult): string[] {
     ),
     row('**all that was run**', cases),
     '',
-    '### Cases that fail',
+    '### Cases that fail and should not',
     '',
-    ...(failed.length === 0 ? ['None.'] : failed.map((one) => `- ${one.name}${one.base ? ' (base)' : ''}`)),
+    ...(open.length === 0 ? ['None.'] : open.map((one) => `- ${one.name}${one.base ? ' (base)' : ''}`)),
   ];
 }
 
@@ -96,8 +116,13 @@ function testsByClause(): Map<string, Set<string>> {
   for (const entry of readdirSync(join(ROOT, 'test'), { recursive: true, withFileTypes: true })) {
     if (!/\.(test|contract)\.ts$/.test(entry.name)) continue;
     const path = join(entry.parentPath, entry.name);
-    for (const [, clause] of readFileSync(path, 'utf8').matchAll(/\b([4-7]\.\d{1,2}(?:\.\d{1,2}){0,3})\b/g)) {
-      found.set(clause!, (found.get(clause!) ?? new Set()).add(path));
+    const file = relative(join(ROOT, 'test'), path);
+    const add = (clause: string) => found.set(clause, (found.get(clause) ?? new Set()).add(file));
+    const text = readFileSync(path, 'utf8');
+    for (const [, clause] of text.matchAll(/\b([4-7]\.\d{1,2}(?:\.\d{1,2}){0,3})\b/g)) add(clause!);
+    // "5.6.11 to 5.6.16" names what is between as well.
+    for (const [, parent, first, last] of text.matchAll(/\b([4-7](?:\.\d{1,2}){1,2})\.(\d{1,2}) to \1\.(\d{1,2})\b/g)) {
+      for (let at = Number(first); at <= Number(last); at++) add(`${parent}.${at}`);
     }
   }
   // Numbers such as coordinates look like clauses of two parts; those that no route or title knows are left out.
