@@ -65,26 +65,46 @@ export class SubscriptionIndex<S extends { readonly tenant: TenantId; readonly s
     if (drawer.byId.size === 0 && drawer.byType.size === 0) this.#drawers.delete(entry.tenant);
   }
 
-  /** Each candidate once, in no particular order. */
+  /** Each candidate once, in no particular order. What is answered may change with the index: look at it at once. */
   candidates(change: Change): Iterable<S> {
     const drawer = this.#drawers.get(change.tenant);
-    if (!drawer) return [];
-    const found = new Set<S>(drawer.byId.get(change.id));
+    if (!drawer) return NOBODY;
+    const found = new Found<S>();
+    found.add(drawer.byId.get(change.id));
     for (const type of change.types) collect(drawer.byType.get(type), change, found);
     collect(drawer.byType.get(ANY), change, found);
-    return found;
+    return found.all();
   }
 }
 
-function collect<S>(names: ReadonlyMap<string, ReadonlySet<S>> | undefined, change: Change, found: Set<S>): void {
+const NOBODY: readonly never[] = [];
+
+/** Puts buckets together. Most changes find one of them only, which then serves as it is. */
+class Found<S> {
+  #only: ReadonlySet<S> | undefined;
+  #several: Set<S> | undefined;
+
+  add(bucket: ReadonlySet<S> | undefined): void {
+    if (bucket === undefined || bucket === this.#only) return;
+    if (this.#only === undefined) {
+      this.#only = bucket;
+      return;
+    }
+    this.#several ??= new Set(this.#only);
+    for (const entry of bucket) this.#several.add(entry);
+  }
+
+  all(): Iterable<S> {
+    return this.#several ?? this.#only ?? NOBODY;
+  }
+}
+
+function collect<S>(names: ReadonlyMap<string, ReadonlySet<S>> | undefined, change: Change, found: Found<S>): void {
   if (!names) return;
-  const add = (name: string) => {
-    for (const entry of names.get(name) ?? []) found.add(entry);
-  };
-  add(ANY);
-  for (const { name } of change.attributes) add(name);
+  found.add(names.get(ANY));
+  for (const { name } of change.attributes) found.add(names.get(name));
   // Creating or deleting an entity concerns whoever watches any attribute it has.
-  if (change.kind !== 'updated') for (const name in change.entity.attributes) add(name);
+  if (change.kind !== 'updated') for (const name in change.entity.attributes) found.add(names.get(name));
 }
 
 function put<S>(map: Map<string, Set<S>>, key: string, entry: S): void {

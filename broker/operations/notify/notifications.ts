@@ -226,7 +226,12 @@ export function notifications(options: NotificationsOptions): Notifications {
         for (const change of changes) {
           const candidates = subscriptions.index.candidates(change);
           const follows = followsOf(candidates, change);
-          dispatch(candidates, change, follows && (await follows));
+          // After a wait the index may be another one.
+          if (follows === undefined) dispatch(candidates, change);
+          else {
+            const known = await follows;
+            dispatch(subscriptions.index.candidates(change), change, known);
+          }
           readTo = change.position;
         }
         if (changes.length > 0) wanted = true;
