@@ -63,7 +63,7 @@ import { sweepExpired } from './operations/expiry.ts';
 import { historyOperations } from './operations/history.ts';
 import { ingest } from './operations/ingest.ts';
 import { linkedReader } from './operations/linked.ts';
-import { backOff } from './operations/notify/back-off.ts';
+import { type BackOff, backOff } from './operations/notify/back-off.ts';
 import { messageNumbers } from './operations/notify/messages.ts';
 import { notifications } from './operations/notify/notifications.ts';
 import { periodicNotifications } from './operations/notify/periodic.ts';
@@ -102,6 +102,8 @@ export interface Broker {
 export interface Replacements {
   readonly clock?: Clock;
   readonly logger?: Logger;
+  /** Between attempts at context sources that do not take a copy of a subscription. */
+  readonly sourceBackOff?: BackOff;
 }
 
 const isAnyAddress = (host: string): boolean => host === '0.0.0.0' || host === '::';
@@ -238,6 +240,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     timeoutMs: config.notificationTimeoutMs,
     backOff: retries,
     mostWaiting: config.waitingNotifications,
+    ...(replacements.sourceBackOff ? { sourceBackOff: replacements.sourceBackOff } : {}),
     endpoint: () => (listeningAt === undefined ? undefined : `${listeningAt}${REMOTE_NOTIFICATIONS}`),
     onError,
   });

@@ -32,7 +32,6 @@ const TAKEN = ['notificationTrigger', 'expiresAt', 'isActive', 'timeInterval', '
 const MEMBERS = [
   ...CONDITIONS,
   ...TAKEN,
-  'description',
   'entities',
   'watchedAttributes',
   'notification',

@@ -191,6 +191,24 @@ describe('What sources make of copies', () => {
     expect(source.requests[1]?.body).toMatchObject({ q: 'speed>1', geoQ: 'urn:ngsi-ld:null', entities: [{ type: 'Car' }] });
   });
 
+  it('one that may have carried out a change, or not, is told everything, also if it is to be as it was', async () => {
+    await using near = await listeningBroker('near', { sourceTimeoutMs: 150 });
+    await using source = await endpoint();
+    await near.do('POST', 'csourceRegistrations', registration(source.url));
+    const changes = () => source.requests.filter(({ method }) => method === 'PATCH');
+    source.answer = ({ method }) => (method === 'POST' ? 201 : changes().length === 1 ? undefined : 204);
+    await near.do('POST', 'subscriptions', subscription('http://127.0.0.1:9', { q: 'speed>1' }));
+    const state = async () => (await near.do('GET', '/admin/subscription-copies'))[0].state;
+    await until('it is there', async () => (await state()) === 'there');
+    await near.do('PATCH', 'subscriptions/urn:s:1', { q: 'speed>2' });
+    await until('the source has it', () => changes().length === 1);
+    await near.do('PATCH', 'subscriptions/urn:s:1', { q: 'speed>1' });
+    await until('the source is told again', () => changes().length === 2);
+    expect(changes().map(({ body }) => body.q)).toEqual(['speed>2', 'speed>1']);
+    expect(changes()[1]?.body).toMatchObject({ entities: [{ type: 'Car' }] });
+    await until('it is settled', async () => (await state()) === 'there');
+  });
+
   it('one that has lost the copy gets it anew with the next change', async () => {
     await using all = await pair();
     const { near, source, subscriber, copies, asked } = all;

@@ -1,6 +1,7 @@
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import pino from 'pino';
 import { type Config, readConfig } from '../../broker/config.ts';
+import type { BackOff } from '../../broker/operations/notify/back-off.ts';
 import type { Clock } from '../../broker/ports/clock.ts';
 import { type Broker, buildBroker } from '../../broker/wiring.ts';
 
@@ -20,6 +21,7 @@ export interface TestBroker extends AsyncDisposable {
 export interface TestBrokerOptions {
   readonly config?: Partial<Config>;
   readonly clock?: Clock;
+  readonly sourceBackOff?: BackOff;
 }
 
 /** `await using broker = await inMemoryBroker()` gives a test its own broker. */
@@ -37,6 +39,7 @@ export async function inMemoryBroker(options: TestBrokerOptions = {}): Promise<T
   const broker = await buildBroker(config, {
     logger: pino({ level: 'silent' }),
     ...(options.clock ? { clock: options.clock } : {}),
+    ...(options.sourceBackOff ? { sourceBackOff: options.sourceBackOff } : {}),
   });
   return {
     app: broker.app,

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Config } from '../../broker/config.ts';
 import type { JsonObject } from '../../broker/domain/json.ts';
-import { inMemoryBroker, type TestBroker } from './broker.ts';
+import { inMemoryBroker, type TestBroker, type TestBrokerOptions } from './broker.ts';
 
 /** JSON of which a test knows what it is. */
 export type Json = ReturnType<typeof JSON.parse>;
@@ -19,8 +19,12 @@ export interface ListeningBroker extends TestBroker {
   ): Promise<Json>;
 }
 
-export async function listeningBroker(brokerId: string, config: Partial<Config> = {}): Promise<ListeningBroker> {
-  const broker = await inMemoryBroker({ config: { brokerId, mqtt: false, ...config } });
+export async function listeningBroker(
+  brokerId: string,
+  config: Partial<Config> = {},
+  more: Omit<TestBrokerOptions, 'config'> = {},
+): Promise<ListeningBroker> {
+  const broker = await inMemoryBroker({ config: { brokerId, mqtt: false, ...config }, ...more });
   const { url } = await broker.broker.listen();
   return {
     ...broker,

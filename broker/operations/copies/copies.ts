@@ -178,9 +178,13 @@ export function subscriptionCopies(dependencies: {
       plans.set(record.id, planned);
       // An expired one is left as it is: it expired there as well, and is revived by a new expiresAt.
       if (statusOf(subscription, clock.micros()) === 'expired') return;
-      const now = { ...record, source: registration, context: context.source, attempts: 0 };
-      if (!jsonEquals(now, record)) await records.put(now);
-      return wake(now);
+      const now = await records.change(record.id, (one) => ({
+        ...one,
+        source: registration,
+        context: context.source,
+        attempts: 0,
+      }));
+      return now && wake(now);
     }
     if (record !== undefined) await dismantle(record);
     if (statusOf(subscription, clock.micros()) === 'expired') return;
@@ -208,10 +212,9 @@ export function subscriptionCopies(dependencies: {
     told = true;
   }
 
-  async function dismantle(record: CopyRecord): Promise<void> {
-    const ending = { ...record, wanted: false, attempts: 0 };
-    await records.put(ending);
-    wake(ending);
+  async function dismantle({ id }: CopyRecord): Promise<void> {
+    const ending = await records.change(id, (one) => ({ ...one, wanted: false, attempts: 0 }));
+    if (ending) wake(ending);
   }
 
   /** Brings one copy to what it is to be. */
@@ -229,37 +232,37 @@ export function subscriptionCopies(dependencies: {
       }
       // Not planned yet, as at a start: planning wakes it.
       if (planned === undefined) return 'done';
-      const { body, context, asked } = planned;
-      const { accepted } = record;
-      if (accepted !== undefined && jsonEquals(accepted, body)) return 'done';
+      const { body } = planned;
+      const { accepted, uncertain } = record;
+      if (accepted !== undefined && !uncertain && jsonEquals(accepted, body)) return 'done';
       const reply =
         accepted === undefined
-          ? await requests.create(record, context, asked, body)
-          : await updateAt(record, planned, copyFragment(accepted, body));
-      const now = records.get(id);
-      if (now === undefined) return 'done';
+          ? await createAt(record, planned)
+          : await updateAt(record, planned, copyFragment(uncertain ? undefined : accepted, body));
       if (reply === 'replaced') continue;
-      if (reply.kind === 'down' || reply.kind === 'refused') return failed(now, reply);
-      if (reply.kind === 'exists' && record.source.operations.includes('updateSubscription')) {
-        // Whatever it was told before, it is told all of it again.
-        const again = await requests.update(now, context, asked, copyFragment(undefined, body));
-        if (again.kind === 'down' || again.kind === 'refused') return failed(now, again);
-        if (again.kind !== 'done') return failed(now, { kind: 'refused', reason: 'has it already, and does not know it' });
-      }
-      if (reply.kind === 'absent') await records.put(withoutAccepted(now));
-      else {
-        const remote =
-          reply.kind === 'done' && reply.remoteId !== undefined && reply.remoteId !== id ? { remoteId: reply.remoteId } : {};
-        const { reason: _, failedAt: __, ...fine } = records.get(id) ?? now;
-        await records.put({ ...fine, ...remote, accepted: body, attempts: 0 });
-      }
+      if (reply.kind === 'down' || reply.kind === 'refused') return failed(record, reply);
+      await records.change(id, (one) => (reply.kind === 'absent' ? withoutAccepted(one) : withAccepted(one, body, reply)));
     }
+  }
+
+  async function createAt(record: CopyRecord, planned: Plan): Promise<CopyReply | 'replaced'> {
+    const { body, context, asked } = planned;
+    const reply = await requests.create(record, context, asked, body);
+    if (reply.kind !== 'exists') return reply;
+    // An earlier request arrived, and its answer did not: whatever the source was told then, it is told everything now.
+    const again = await updateAt(record, planned, copyFragment(undefined, body));
+    return again !== 'replaced' && again.kind === 'absent'
+      ? { kind: 'refused', reason: 'it is there already, and not known' }
+      : again;
   }
 
   /** A source that cannot change subscriptions gets a new copy in place of the old one. */
   async function updateAt(record: CopyRecord, { context, asked }: Plan, fragment: JsonObject): Promise<CopyReply | 'replaced'> {
     const { operations } = record.source;
-    if (operations.includes('updateSubscription')) return requests.update(record, context, asked, fragment);
+    if (operations.includes('updateSubscription')) {
+      await records.change(record.id, (one) => ({ ...one, uncertain: true }));
+      return requests.update(record, context, asked, fragment);
+    }
     if (!operations.includes('deleteSubscription'))
       return { kind: 'refused', reason: 'the source offers neither updateSubscription nor deleteSubscription' };
     await dismantle(record);
@@ -275,9 +278,8 @@ export function subscriptionCopies(dependencies: {
   }
 
   async function failed(record: CopyRecord, { kind, reason }: Extract<CopyReply, { reason: string }>): Promise<Outcome> {
-    const attempts = record.attempts + 1;
-    const now = records.get(record.id);
-    if (now !== undefined) await records.put({ ...now, attempts, reason, failedAt: clock.micros() });
+    const failing = (one: CopyRecord) => ({ ...one, attempts: one.attempts + 1, reason, failedAt: clock.micros() });
+    const attempts = (await records.change(record.id, failing))?.attempts ?? 1;
     if (kind === 'down') return 'down';
     return { againInMs: Math.min(REFUSED_MS.first * 2 ** Math.min(attempts - 1, 20), REFUSED_MS.longest) };
   }
@@ -325,7 +327,13 @@ const canBeQueried = ({ operations }: Registration): boolean =>
 const samePlace = (one: Registration, other: Registration): boolean =>
   one.endpoint === other.endpoint && one.tenant === other.tenant;
 
-function withoutAccepted({ accepted: _, ...rest }: CopyRecord): CopyRecord {
+function withAccepted(record: CopyRecord, accepted: JsonObject, reply: CopyReply): CopyRecord {
+  const { reason: _, failedAt: __, uncertain: ___, ...rest } = record;
+  const remoteId = reply.kind === 'done' ? reply.remoteId : undefined;
+  return { ...rest, accepted, attempts: 0, ...(remoteId === undefined || remoteId === record.id ? {} : { remoteId }) };
+}
+
+function withoutAccepted({ accepted: _, uncertain: __, ...rest }: CopyRecord): CopyRecord {
   return rest;
 }
 

@@ -84,19 +84,24 @@ export function inboundNotifications(options: {
       if (await isWanted(copy, to, change)) changes.push(change);
     }
     if (changes.length === 0) return;
-    // Of entities that may be spread it is settled when they are put together.
-    if (!split.splits(to)) {
-      const at = clock.micros();
-      if (isThrottled(to, at)) return;
-      to.lastMade = at;
-    }
     if (changes.length > 1) inBatches.add(copy.id);
+    const strand = inBatches.has(copy.id) ? copy.id : (changes[0] as NotifiedChange).id;
     const received: Received = { occasion: occasionOf(copy, body), notifiedAt, registration: copy.registration, changes };
-    await lanes.send(
-      to,
-      received as unknown as JsonObject,
-      inBatches.has(copy.id) ? copy.id : (changes[0] as NotifiedChange).id,
-    );
+    const keep = () => lanes.send(to, received as unknown as JsonObject, strand);
+    // Of entities that may be spread it is settled when they are put together.
+    if (split.splits(to)) return keep();
+    const at = clock.micros();
+    if (isThrottled(to, at)) return;
+    const { lastMade } = to;
+    to.lastMade = at;
+    try {
+      await keep();
+    } catch (error) {
+      // It comes again, and must not find itself throttled by itself.
+      if (lastMade === undefined) delete to.lastMade;
+      else to.lastMade = lastMade;
+      throw error;
+    }
   }
 
   /** What the source knows of the subscription is less than what the subscription says: the rest is looked at here. */

@@ -1,5 +1,5 @@
 import type { Iri, TenantId } from '../../domain/iri.ts';
-import type { JsonObject, JsonValue } from '../../domain/json.ts';
+import { type JsonObject, type JsonValue, jsonEquals } from '../../domain/json.ts';
 import type { Registration } from '../../domain/registration.ts';
 import type { Micros } from '../../domain/time.ts';
 import type { DocumentStore } from '../../ports/document-store.ts';
@@ -25,6 +25,8 @@ export interface CopyRecord {
   readonly wanted: boolean;
   /** The members that the source has accepted; absent: it has not accepted any yet. */
   readonly accepted?: JsonObject;
+  /** A change of it was sent, and it is not known whether it was carried out: it has to be told everything. */
+  readonly uncertain?: true;
   /** Attempts that failed since the last one that did not, and why. */
   readonly attempts: number;
   readonly reason?: string;
@@ -39,8 +41,13 @@ export interface CopyRecords {
   known(subscriptionId: string): CopyRecord | undefined;
   of(tenant: TenantId, subscription: string): readonly CopyRecord[];
   all(): Iterable<CopyRecord>;
-  /** Resolves when on disk. In memory it counts at once. */
+  /** A new one. Resolves when on disk; in memory it counts at once. */
   put(record: CopyRecord): Promise<void>;
+  /**
+   * Changes one, whatever it has become since it was looked at; if nothing changes, nothing is written. Resolves when on disk.
+   * @returns what it is now; undefined if it is gone
+   */
+  change(id: string, how: (now: CopyRecord) => CopyRecord): Promise<CopyRecord | undefined>;
   remove(record: CopyRecord): Promise<void>;
 }
 
@@ -72,6 +79,13 @@ export function copyRecords(documents: DocumentStore): CopyRecords {
     async put(record) {
       keep(record);
       await documents.put(KIND, record.tenant, record.id, record as unknown as JsonObject);
+    },
+    async change(id, how) {
+      const now = byId.get(id);
+      if (now === undefined) return undefined;
+      const changed = how(now);
+      if (!jsonEquals(changed, now)) await this.put(changed);
+      return changed;
     },
     async remove({ id, tenant, subscription, remoteId }) {
       byId.delete(id);
