@@ -89,6 +89,7 @@ describe('Distributed subscriptions (5.8.1.4)', () => {
     expect(subscriber.notifications()[0]?.['data']).toEqual([{ id: CAR, type: 'Car', speed: { value: 50, unitCode: 'KMH' } }]);
     expect(subscriber.requests[0]?.headers['x-key']).toBe('secret');
     // It counts as any other notification.
+    await near.broker.distributed.idle();
     expect((await near.do('GET', 'subscriptions/urn:s:1')).notification).toMatchObject({ timesSent: 1, status: 'ok' });
   });
 
