@@ -30,6 +30,7 @@ import { REGISTRATION_SUBSCRIPTIONS, SUBSCRIPTIONS, subscriptionRoutes } from '.
 import { temporalFilterOf } from './api/ngsi-ld/temporal-parameters.ts';
 import { temporalProvisionRoutes } from './api/ngsi-ld/temporal-provision.ts';
 import { temporalQueryRoutes } from './api/ngsi-ld/temporal-query.ts';
+import { type SensorThingsMqtt, sensorThingsMqtt } from './api/sta/mqtt.ts';
 import { sensorThingsRoots } from './api/sta/roots.ts';
 import type { Config } from './config.ts';
 import { allowEverything } from './domain/access.ts';
@@ -90,6 +91,7 @@ export interface Broker {
   readonly app: FastifyInstance;
   readonly store: SqliteStore;
   readonly notifications: ReturnType<typeof notifications>;
+  readonly sensorThings: SensorThingsMqtt;
   readonly distributed: DistributedSubscriptions;
   readonly logger: Logger;
   /** Begins to listen. @returns where */
@@ -331,6 +333,14 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     delivery.resume(endpoint);
   };
   const sta = sensorThings({ ...store, clock, access, maxPage: config.staPageLimit });
+  const staMqtt = sensorThingsMqtt(sta, feed, {
+    origin: () => config.publicUrl.replace(/\/$/, '') || addressOf(app, config) || '',
+    endpoint: () => mqtt && `mqtt://${config.host}:${mqtt.port}`,
+    jsonDepth: config.jsonDepth,
+    publish: async (topic, payload) => mqtt?.publish(topic, payload, 1),
+    onRefused: (topic, reason) => logger.warn({ topic, reason }, 'a publication to SensorThings was refused'),
+    onError,
+  });
   const app = await httpServer({
     logger,
     limits: { bodyLimitBytes: config.bodyLimitBytes, jsonDepth: config.jsonDepth, urlLimitChars: config.urlLimitChars },
@@ -368,7 +378,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         provisioningRoutes(devices, VERSION),
         measureRoutes(intake.http),
         deliveryRoutes(deliveryOperations({ stores: [deliveries, messages], resume, access })),
-        sensorThingsRoots(sta, config),
+        sensorThingsRoots(sta.operations, { ...config, conformance: staMqtt.conformance }),
         operatorRoutes({ health, indexes: store.indexes.list, ready: () => ready, metrics: figures.text }),
       ],
     },
@@ -389,6 +399,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     app,
     store,
     notifications: delivery,
+    sensorThings: staMqtt,
     distributed,
     logger,
     async listen() {
@@ -401,6 +412,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
           packetLimitBytes: config.mqttPacketLimitBytes,
           connectionLimit: config.mqttConnections,
           sharedPrefixes: ['notify/'],
+          topicSpace: staMqtt.topics,
           authenticate: devices.authenticate,
           maySubscribe: intake.maySubscribe,
           onMessages: intake.mqtt,
@@ -414,6 +426,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     },
     async close() {
       ready = false;
+      staMqtt.stop();
       snapshots.stop();
       stopTrimming();
       sweeping();
@@ -431,4 +444,10 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       await store.close();
     },
   };
+}
+
+/** Where it listens; undefined: not yet. */
+function addressOf(app: FastifyInstance, { host }: Config): string | undefined {
+  const address = app.server.address() as AddressInfo | null;
+  return address === null ? undefined : `http://${host}:${address.port}`;
 }

@@ -22,6 +22,8 @@ export interface MqttServerOptions {
   readonly anonymous?: boolean;
   /** Topics below these prefixes ("notify/") are for applications: anybody may publish and subscribe there, and nothing is stored. */
   readonly sharedPrefixes?: readonly string[];
+  /** Topics of an API: what is published there is its business, and so is who may listen. */
+  readonly topicSpace?: TopicSpace;
   /** Who connects with these credentials; undefined: nobody. */
   authenticate(username: string | undefined, password: string): DeviceSession | undefined;
   /** Whether a session may listen to a topic filter: its own commands and errors. */
@@ -31,6 +33,17 @@ export interface MqttServerOptions {
    * @throws if the store is unavailable; then none was stored, and the devices send them again
    */
   onMessages(batch: readonly MqttMessage[]): Promise<readonly DeviceOutcome[]>;
+}
+
+/** Topics that an API answers instead of devices' adapters. */
+export interface TopicSpace {
+  owns(topic: string): boolean;
+  maySubscribe(topic: string): boolean;
+  /** One more, or one less, listens. */
+  subscribed(topic: string): void;
+  unsubscribed(topic: string): void;
+  /** Resolves when what was published is stored or refused. @throws if the store is unavailable: the publication is not acknowledged */
+  publish(topic: string, payload: string): Promise<void>;
 }
 
 /** What happened so far; totals only grow. */
@@ -76,7 +89,7 @@ type Done = (error?: Error | null) => void;
  * live in memory.
  */
 export async function mqttServer(options: MqttServerOptions): Promise<MqttServer> {
-  const { logger, sharedPrefixes = [] } = options;
+  const { logger, sharedPrefixes = [], topicSpace } = options;
   const peers = new WeakMap<Client, Peer>();
   const counts = { connections: 0, refusedConnections: 0, oversize: 0 };
   const refusals: Record<string, number> = Object.create(null);
@@ -118,6 +131,7 @@ export async function mqttServer(options: MqttServerOptions): Promise<MqttServer
     authorizePublish(client, packet, done: Done) {
       if (packet.topic.startsWith('$')) done(new Error('topics that begin with $ are reserved'));
       else if (isShared(packet.topic)) done(null);
+      else if (topicSpace?.owns(packet.topic)) hand(topicSpace, packet, done);
       else take(client, packet, done);
     },
     authorizeSubscribe(client, subscription, done) {
@@ -146,11 +160,27 @@ export async function mqttServer(options: MqttServerOptions): Promise<MqttServer
     packet.topic = TAKEN;
   }
 
+  /** What is published to an API is not what its listeners get: they get what it makes of it. */
+  function hand(space: TopicSpace, packet: PublishPacket, done: Done): void {
+    const { topic, payload } = packet;
+    packet.retain = false;
+    if (closing) return;
+    packet.topic = TAKEN;
+    space.publish(topic, payload.toString()).then(
+      () => done(null),
+      (error: unknown) => {
+        logger.error({ err: error }, 'a publication could not be stored');
+        done(new Error('the store is not available'));
+      },
+    );
+  }
+
   function allowed(client: Client, { topic }: Subscription): boolean {
     const session = peers.get(client)?.session;
     // aedes has no shared subscriptions: it would accept them and deliver nothing.
     if (session === undefined || topic.startsWith('$')) return false;
     if (isShared(topic)) return true;
+    if (topicSpace?.owns(topic)) return topicSpace.maySubscribe(topic);
     return options.maySubscribe(session, topic);
   }
 
@@ -182,6 +212,7 @@ export async function mqttServer(options: MqttServerOptions): Promise<MqttServer
     return new Promise((resolve, reject) => aedes.publish(packet, (error) => (error ? reject(error) : resolve())));
   }
 
+  if (topicSpace !== undefined) listeners(aedes, topicSpace);
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
     sockets.add(socket);
@@ -243,6 +274,27 @@ function concerns(peer: Peer, session: DeviceSession): boolean {
   // A network server speaks for many devices: the end of one is not the end of its session.
   if (own.kind === 'group') return false;
   return own.kind === 'device' ? own.identity === session.identity : spokeFor.has(session.identity);
+}
+
+/** Tells a topic space who listens to it, as long as they are connected. */
+function listeners(aedes: Aedes, space: TopicSpace): void {
+  const topics = new WeakMap<Client, Set<string>>();
+  aedes.on('subscribe', (subscriptions: readonly Subscription[], client: Client) => {
+    const own = topics.get(client) ?? new Set<string>();
+    topics.set(client, own);
+    for (const { topic, qos } of subscriptions) {
+      if (qos > 2 || own.has(topic) || !space.owns(topic) || !space.maySubscribe(topic)) continue;
+      own.add(topic);
+      space.subscribed(topic);
+    }
+  });
+  aedes.on('unsubscribe', (unsubscribed: readonly string[], client: Client) => {
+    for (const topic of unsubscribed) if (topics.get(client)?.delete(topic)) space.unsubscribed(topic);
+  });
+  aedes.on('clientDisconnect', (client: Client) => {
+    for (const topic of topics.get(client) ?? []) space.unsubscribed(topic);
+    topics.delete(client);
+  });
 }
 
 /** The connected clients; aedes documents the table, its types leave it out. */

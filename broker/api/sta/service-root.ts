@@ -1,6 +1,6 @@
 import type { Model } from '../../domain/sta/model.ts';
 
-const REQUIREMENTS = 'http://www.opengis.net/spec/iot_sensing/1.1/req/';
+export const REQUIREMENTS = 'http://www.opengis.net/spec/iot_sensing/1.1/req/';
 
 /** Requirements of 18-088 that this service meets; a class or single requirements, as clients match them by their beginning. */
 const CONFORMANCE = [

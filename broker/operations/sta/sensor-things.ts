@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { AccessFunction } from '../../domain/access.ts';
+import type { ChangeFeed } from '../../ports/change-feed.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { DocumentStore } from '../../ports/document-store.ts';
 import type { EntityStore } from '../../ports/entity-store.ts';
@@ -9,8 +10,16 @@ import { STA_LIMITS } from './dependencies.ts';
 import { ExtentCache } from './extents.ts';
 import { type StaOperations, staOperations } from './operations.ts';
 import { seriesNames } from './series-names.ts';
+import { type Told, type Watcher, watcher } from './watch.ts';
 
-/** SensorThings over the stores, put together. */
+/** SensorThings over the stores. */
+export interface SensorThings {
+  readonly operations: StaOperations;
+  /** @param tell hears what happens to what is watched, in order */
+  watch(feed: ChangeFeed, tell: (key: string, told: Told) => Promise<void>, onError: (error: unknown) => void): Watcher;
+}
+
+/** Puts SensorThings together. */
 export function sensorThings(parts: {
   readonly entities: EntityStore;
   readonly history: HistoryStore;
@@ -22,9 +31,9 @@ export function sensorThings(parts: {
   readonly newId?: () => string;
   /** Entities in one page, at most. */
   readonly maxPage: number;
-}): StaOperations {
+}): SensorThings {
   const { entities, history, series, documents, clock, access, newId = randomUUID, maxPage } = parts;
-  return staOperations({
+  const dependencies = {
     entities,
     history,
     series,
@@ -34,5 +43,9 @@ export function sensorThings(parts: {
     names: seriesNames(documents),
     extents: new ExtentCache(series),
     limits: { ...STA_LIMITS, maxPage, page: Math.min(STA_LIMITS.page, maxPage) },
-  });
+  };
+  return {
+    operations: staOperations(dependencies),
+    watch: (feed, tell, onError) => watcher(dependencies, feed, tell, onError),
+  };
 }
