@@ -15,7 +15,7 @@ import { unitCodeOf } from '../../domain/sta/lens/units.ts';
 import { DATASTREAMS, FEATURE, localName, OBSERVED_PROPERTY, SENSOR, THING, term } from '../../domain/sta/lens/vocabulary.ts';
 import { parseMoment, toInstant } from '../../domain/sta/time.ts';
 import { planAmendments, seriesOfItem } from './amend.ts';
-import { Creation, checkLists, type Implied, isReference, type Ref, refOf, storedOf } from './create.ts';
+import { Creation, checkLists, type Implied, type Ref, refOf, storedOf } from './create.ts';
 import type { Item } from './item.ts';
 import { planLocations, planPlace } from './locations.ts';
 import type { Reader } from './reader.ts';
@@ -39,9 +39,9 @@ export function forgetExtents(reader: Reader, item: Item): void {
 }
 
 export async function planUpdate(creation: Creation, item: Item, body: JsonValue, mode: UpdateMode): Promise<void> {
-  const changed = mode === 'json-patch' ? patched(item, body) : body;
-  if (!isObject(changed)) throw badRequest(`A ${item.type.type} must be a JSON object`);
-  refuseInline(item, changed);
+  const given = mode === 'json-patch' ? patched(item, body) : body;
+  if (!isObject(given)) throw badRequest(`A ${item.type.type} must be a JSON object`);
+  const changed = withReferences(item, given);
   const properties = checkProperties(item.type, changed, mode === 'patch');
   const all: Record<string, JsonValue> = { ...properties };
   if (mode !== 'patch') {
@@ -64,19 +64,25 @@ function patched(item: Item, patch: JsonValue): JsonValue {
   return applyJsonPatch(shown, patch);
 }
 
-/** req/create-update-delete/update-entity: what is linked must exist. */
-function refuseInline(item: Item, body: JsonObject): void {
+/**
+ * req/create-update-delete/update-entity: what is linked must exist. Clients send back what they read: of a linked entity its id is what counts.
+ * @throws DomainError BadRequestData for one without an id
+ */
+function withReferences(item: Item, body: JsonObject): JsonObject {
+  const links: Record<string, JsonValue> = {};
   for (const { name, many } of item.type.links) {
     const given = body[name];
     if (given === undefined || given === null) continue;
     const values = many ? given : [given];
-    const fine = Array.isArray(values) && values.every((value) => isObject(value) && isReference(value));
-    if (!fine) {
+    if (!Array.isArray(values) || !values.every((value) => isObject(value) && value['@iot.id'] !== undefined)) {
       throw badRequest(
         `"${name}" of ${item.type.type} may only name entities that exist, by "@iot.id": new ones cannot be created by an update`,
       );
     }
+    const references = (values as readonly JsonObject[]).map((value) => ({ '@iot.id': value['@iot.id'] as JsonValue }));
+    links[name] = many ? references : (references[0] as JsonObject);
   }
+  return { ...body, ...links };
 }
 
 async function updateEntity(creation: Creation, item: Item, body: JsonObject, properties: JsonObject): Promise<void> {
