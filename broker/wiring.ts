@@ -30,8 +30,7 @@ import { REGISTRATION_SUBSCRIPTIONS, SUBSCRIPTIONS, subscriptionRoutes } from '.
 import { temporalFilterOf } from './api/ngsi-ld/temporal-parameters.ts';
 import { temporalProvisionRoutes } from './api/ngsi-ld/temporal-provision.ts';
 import { temporalQueryRoutes } from './api/ngsi-ld/temporal-query.ts';
-import { type SensorThingsMqtt, sensorThingsMqtt } from './api/sta/mqtt.ts';
-import { sensorThingsRoots } from './api/sta/roots.ts';
+import { type SensorThingsWindow, sensorThingsWindow } from './api/sta/window.ts';
 import type { Config } from './config.ts';
 import { allowEverything } from './domain/access.ts';
 import { ENTITY_MAP_LIMITS } from './domain/entity-map.ts';
@@ -73,7 +72,6 @@ import { subscriptionsInForce } from './operations/notify/subscriptions-in-force
 import { queryOperations } from './operations/query.ts';
 import { contextSourceRegistry } from './operations/registry.ts';
 import { snapshotOperations } from './operations/snapshots.ts';
-import { sensorThings } from './operations/sta/sensor-things.ts';
 import { subscriptionOperations } from './operations/subscriptions.ts';
 import { requireTenant } from './operations/tenants.ts';
 import type { Clock } from './ports/clock.ts';
@@ -91,7 +89,7 @@ export interface Broker {
   readonly app: FastifyInstance;
   readonly store: SqliteStore;
   readonly notifications: ReturnType<typeof notifications>;
-  readonly sensorThings: SensorThingsMqtt;
+  readonly sensorThings: SensorThingsWindow;
   readonly distributed: DistributedSubscriptions;
   readonly logger: Logger;
   /** Begins to listen. @returns where */
@@ -332,15 +330,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     distributed.resume(endpoint);
     delivery.resume(endpoint);
   };
-  const sta = sensorThings({ ...store, clock, access, maxPage: config.staPageLimit });
-  const staMqtt = sensorThingsMqtt(sta, feed, {
-    origin: () => config.publicUrl.replace(/\/$/, '') || addressOf(app, config) || '',
-    endpoint: () => mqtt && `mqtt://${config.host}:${mqtt.port}`,
-    jsonDepth: config.jsonDepth,
-    publish: async (topic, payload) => mqtt?.publish(topic, payload, 1),
-    onRefused: (topic, reason) => logger.warn({ topic, reason }, 'a publication to SensorThings was refused'),
-    onError,
-  });
+  const sta = sensorThingsWindow({ ...store, clock, access }, config, (reason, details) => logger.warn(details, reason));
   const app = await httpServer({
     logger,
     limits: { bodyLimitBytes: config.bodyLimitBytes, jsonDepth: config.jsonDepth, urlLimitChars: config.urlLimitChars },
@@ -378,7 +368,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         provisioningRoutes(devices, VERSION),
         measureRoutes(intake.http),
         deliveryRoutes(deliveryOperations({ stores: [deliveries, messages], resume, access })),
-        sensorThingsRoots(sta.operations, { ...config, conformance: staMqtt.conformance }),
+        sta.routes,
         operatorRoutes({ health, indexes: store.indexes.list, ready: () => ready, metrics: figures.text }),
       ],
     },
@@ -399,7 +389,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     app,
     store,
     notifications: delivery,
-    sensorThings: staMqtt,
+    sensorThings: sta,
     distributed,
     logger,
     async listen() {
@@ -412,7 +402,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
           packetLimitBytes: config.mqttPacketLimitBytes,
           connectionLimit: config.mqttConnections,
           sharedPrefixes: ['notify/'],
-          topicSpace: staMqtt.topics,
+          topicSpace: sta.topics,
           authenticate: devices.authenticate,
           maySubscribe: intake.maySubscribe,
           onMessages: intake.mqtt,
@@ -420,13 +410,14 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       }
       ready = true;
       const { port } = app.server.address() as AddressInfo;
+      if (mqtt) sta.connect({ ...mqtt, url: `mqtt://${config.host}:${mqtt.port}` }, `http://${config.host}:${port}`);
       listeningAt ??= isAnyAddress(config.host) ? undefined : `http://${config.host}:${port}`;
       await distributed.start();
       return { url: `http://${config.host}:${port}`, mqttUrl: mqtt && `mqtt://${config.host}:${mqtt.port}` };
     },
     async close() {
       ready = false;
-      staMqtt.stop();
+      sta.stop();
       snapshots.stop();
       stopTrimming();
       sweeping();
@@ -444,10 +435,4 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       await store.close();
     },
   };
-}
-
-/** Where it listens; undefined: not yet. */
-function addressOf(app: FastifyInstance, { host }: Config): string | undefined {
-  const address = app.server.address() as AddressInfo | null;
-  return address === null ? undefined : `http://${host}:${address.port}`;
 }

@@ -16,22 +16,25 @@ import { type Told, type Watcher, watcher } from './watch.ts';
 export interface SensorThings {
   readonly operations: StaOperations;
   /** @param tell hears what happens to what is watched, in order */
-  watch(feed: ChangeFeed, tell: (key: string, told: Told) => Promise<void>, onError: (error: unknown) => void): Watcher;
+  watch(tell: (key: string, told: Told) => Promise<void>, onError: (error: unknown) => void): Watcher;
 }
 
-/** Puts SensorThings together. */
-export function sensorThings(parts: {
+export interface SensorThingsParts {
   readonly entities: EntityStore;
   readonly history: HistoryStore;
   readonly series: SeriesStore;
   readonly documents: DocumentStore;
+  readonly feed: ChangeFeed;
   readonly clock: Clock;
   readonly access: AccessFunction;
   /** Makes the last part of the ids of new entities. */
   readonly newId?: () => string;
   /** Entities in one page, at most. */
   readonly maxPage: number;
-}): SensorThings {
+}
+
+/** Puts SensorThings together. */
+export function sensorThings(parts: SensorThingsParts): SensorThings {
   const { entities, history, series, documents, clock, access, newId = randomUUID, maxPage } = parts;
   const dependencies = {
     entities,
@@ -46,6 +49,6 @@ export function sensorThings(parts: {
   };
   return {
     operations: staOperations(dependencies),
-    watch: (feed, tell, onError) => watcher(dependencies, feed, tell, onError),
+    watch: (tell, onError) => watcher(dependencies, parts.feed, tell, onError),
   };
 }
