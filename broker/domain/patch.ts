@@ -11,6 +11,6 @@ export {
 } from './patch/attributes.ts';
 export { asksForDeletion, type Moment, type Patched, sameInstance, type UpdateResult } from './patch/edit.ts';
 export { createEntity, createOrReplaceEntity, deleteEntity, replaceEntity } from './patch/entity.ts';
-export { expire, nextExpiry, type Remainder, withoutExpired } from './patch/expiry.ts';
+export { expire, nextExpiry, type Remainder, withoutExpired, withoutExpiredMembers } from './patch/expiry.ts';
 export { ingestFragment, type Measured } from './patch/ingest.ts';
 export { type MergeOptions, mergeEntity } from './patch/merge.ts';

@@ -243,6 +243,31 @@ export function historyStoreContract(name: string, open: OpenStores): void {
       expect(await history.deleteExpired(10)).toBe(0);
     });
 
+    it('4.22: what is said about an instance expires for itself, and takes nothing with it', async () => {
+      await using store = await open();
+      const { history, clock } = store;
+      const QUALITY = iri('quality');
+      const noted = {
+        attributes: {
+          [QUALITY]: [property('good', { expiresAt: at('2026-03-01T07:00:30Z') }), property('kept', { datasetId: iri('d') })],
+        },
+      };
+      await history.append(
+        DEFAULT_TENANT,
+        A,
+        { types: [CAR], attributes: { [SPEED]: [property(1, { observedAt: minute(1), ...noted })] } },
+        clock.now(),
+      );
+      const qualities = async () =>
+        (await history.evolution(DEFAULT_TENANT, A, select('observedAt')))?.attributes[SPEED]?.map((one) =>
+          values(one.attributes?.[QUALITY]),
+        );
+      expect(await qualities()).toEqual([['good', 'kept']]);
+      clock.advance(30);
+      expect(await qualities()).toEqual([['kept']]);
+      expect(values((await history.evolution(DEFAULT_TENANT, A, select('observedAt')))?.attributes[SPEED])).toEqual([1]);
+    });
+
     it('4.22: the evolution of an entity outlives its end', async () => {
       await using store = await open();
       const { entities, history, clock } = store;

@@ -55,6 +55,14 @@ function liveAttributes(attributes: Attributes, now: Micros): { readonly attribu
   return gone === 0 ? { attributes, gone } : { attributes: live, gone };
 }
 
+/** An instance without what has expired inside it; its own end is for others to look at. */
+export function withoutExpiredMembers(instance: AttributeInstance, now: Micros): AttributeInstance {
+  const { expiresAt, ...rest } = instance;
+  const left = liveInstance(rest as AttributeInstance, now);
+  if (left.gone === 0) return instance;
+  return { ...left.instance, ...(expiresAt === undefined ? {} : { expiresAt }) } as AttributeInstance;
+}
+
 function liveInstance(
   instance: AttributeInstance,
   now: Micros,

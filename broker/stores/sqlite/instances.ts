@@ -2,6 +2,7 @@ import { type AttributeInstance, instanceValue } from '../../domain/attribute.ts
 import type { HistorySelection, TemporalFilter } from '../../domain/history.ts';
 import type { Iri } from '../../domain/iri.ts';
 import { fromStoredText, storedText } from '../../domain/json.ts';
+import { withoutExpiredMembers } from '../../domain/patch.ts';
 import { fromMicros, type Instant, type Micros, toMicros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Database, Value } from './database.ts';
@@ -208,7 +209,11 @@ export class Instances {
     instance['modifiedAt'] = this.#instant(modified);
     if (deleted !== null) instance['deletedAt'] = this.#instant(deleted);
     instance['instanceId'] = this.#rows.instanceId(seq);
-    return instance as unknown as AttributeInstance;
+    const found = instance as unknown as AttributeInstance;
+    // 4.22: what is said about an instance ends too, and few are told to.
+    return found.attributes !== undefined && text.includes('"expiresAt"')
+      ? withoutExpiredMembers(found, this.#clock.micros())
+      : found;
   }
 
   /** Of the instances of an evolution many share their times, and writing one costs as much as reading a row. */
