@@ -204,6 +204,23 @@ describe('Distributed discovery (5.7.5 to 5.7.10)', () => {
     expect(await ask('attributes/doors')).toMatchObject({ attributeCount: 1, typeNames: ['Car'] });
     expect((await ask('types?local=true&details=true'))[0].attributeNames).toEqual(['speed']);
     expect((await near.request('GET', '/ngsi-ld/v1/attributes/doors?local=true')).statusCode).toBe(404);
+    // What the source has beyond what it is registered for is not told by any of them (4.3.6.1).
+    expect((await ask('attributes')).attributeList).not.toContain('plan');
+    for (const path of ['attributes/plan', 'types/Secret'])
+      expect((await near.request('GET', `/ngsi-ld/v1/${path}`)).statusCode, path).toBe(404);
+  });
+
+  it('a source that is registered for some attributes is not believed about others', async () => {
+    await using two = await pair();
+    const { near, far, register } = two;
+    await create(far, car({ doors: property(4), owner: property('x') }));
+    await register({ information: [{ entities: [{ type: 'Car' }], propertyNames: ['doors'] }], operations: ['federationOps'] });
+    const ask = async (path: string) => (await near.request('GET', `/ngsi-ld/v1/${path}`)).json();
+    expect((await ask('attributes')).attributeList).toEqual(['doors']);
+    expect((await ask('types/Car')).attributeDetails.map((one: { attributeName: string }) => one.attributeName)).toEqual([
+      'doors',
+    ]);
+    expect((await near.request('GET', '/ngsi-ld/v1/attributes/owner')).statusCode).toBe(404);
   });
 
   it('a broker says who it is, one name for each tenant (5.15.1)', async () => {

@@ -14,15 +14,28 @@ type AttributeOfType = TypeCount['attributes'][number];
  * counted at each. A source that fails is left out: discovery tells what is known.
  */
 export function distributedDiscovery(local: DiscoveryOperations, sources: Sources): DiscoveryOperations {
-  /** The answers of all sources that offer one of the operations. */
-  async function ask(caller: Caller, operations: readonly string[], path: string, details: string | undefined) {
+  /** The answers of all sources that offer one of the operations, and are registered for what is asked about (4.3.6.1). */
+  async function ask(
+    caller: Caller,
+    operations: readonly string[],
+    path: string,
+    details: string | undefined,
+    concerned: (source: RegistrationInForce) => boolean = () => true,
+  ) {
     if (caller.onward === undefined || sources.isLoop(caller)) return [];
-    const asked = sources.inForce(caller, operations).map(async (source) => {
-      const withDetails = details !== undefined && source.registration.operations.includes(details);
-      const reply = await sources.ask(caller, source, { method: 'GET', path, query: withDetails ? [['details', 'true']] : [] });
-      if (reply.kind !== 'answered' || reply.status !== 200 || reply.body === undefined) return [];
-      return [{ source, body: reply.body, context: await sources.contextOf(caller, reply.body) }];
-    });
+    const asked = sources
+      .inForce(caller, operations)
+      .filter(concerned)
+      .map(async (source) => {
+        const withDetails = details !== undefined && source.registration.operations.includes(details);
+        const reply = await sources.ask(caller, source, {
+          method: 'GET',
+          path,
+          query: withDetails ? [['details', 'true']] : [],
+        });
+        if (reply.kind !== 'answered' || reply.status !== 200 || reply.body === undefined) return [];
+        return [{ source, body: reply.body, context: await sources.contextOf(caller, reply.body) }];
+      });
     return (await Promise.all(asked)).flat();
   }
 
@@ -51,7 +64,9 @@ export function distributedDiscovery(local: DiscoveryOperations, sources: Source
             ({ name, given }): TypeCount => ({
               type: name,
               entities: 0,
-              attributes: names(given['attributeNames'], context).map((one) => ({ name: one, kinds: [], entities: 0 })),
+              attributes: names(given['attributeNames'], context)
+                .filter((one) => isRegisteredAttribute(source, one, [name]))
+                .map((one) => ({ name: one, kinds: [], entities: 0 })),
             }),
           ),
       );
@@ -62,14 +77,22 @@ export function distributedDiscovery(local: DiscoveryOperations, sources: Source
       if (caller.onward === undefined) return local.availableType(caller, type);
       const [here, there] = await Promise.all([
         orNothing<TypeCount | undefined>(local.availableType(caller, type), undefined),
-        ask(caller, ['retrieveEntityTypeInfo'], `types/${encodeURIComponent(caller.onward.context.compact(type))}`, undefined),
+        ask(
+          caller,
+          ['retrieveEntityTypeInfo'],
+          `types/${encodeURIComponent(caller.onward.context.compact(type))}`,
+          undefined,
+          (source) => isRegistered(source, type),
+        ),
       ]);
-      const found = there.flatMap(({ body, context }): readonly TypeCount[] => {
+      const found = there.flatMap(({ source, body, context }): readonly TypeCount[] => {
         if (!isObject(body)) return [];
         const details = Array.isArray(body['attributeDetails']) ? body['attributeDetails'].filter(isObject) : [];
         const attributes = details.flatMap((one): readonly AttributeOfType[] => {
           const name = nameOf(one, 'attributeName', context);
-          return name ? [{ name, kinds: texts(one['attributeTypes']), entities: 0 }] : [];
+          return name && isRegisteredAttribute(source, name, [type])
+            ? [{ name, kinds: texts(one['attributeTypes']), entities: 0 }]
+            : [];
         });
         return [{ type, entities: count(body['entityCount']), attributes }];
       });
@@ -84,10 +107,11 @@ export function distributedDiscovery(local: DiscoveryOperations, sources: Source
         orNothing(local.availableAttributes(caller), []),
         ask(caller, ['retrieveAttrTypes', 'retrieveAttrTypeDetails'], 'attributes', 'retrieveAttrTypeDetails'),
       ]);
-      const found = there.flatMap(({ body, context }) =>
-        namedIn(body, 'attributeList', 'attributeName', context).map(
-          ({ name, given }): KnownAttribute => ({ name, kinds: [], entities: 0, types: names(given['typeNames'], context) }),
-        ),
+      const found = there.flatMap(({ source, body, context }) =>
+        namedIn(body, 'attributeList', 'attributeName', context).flatMap(({ name, given }): readonly KnownAttribute[] => {
+          const types = names(given['typeNames'], context);
+          return isRegisteredAttribute(source, name, types) ? [{ name, kinds: [], entities: 0, types }] : [];
+        }),
       );
       return mergeAttributes([...here, ...found]);
     },
@@ -101,20 +125,16 @@ export function distributedDiscovery(local: DiscoveryOperations, sources: Source
           ['retrieveAttrTypeInfo'],
           `attributes/${encodeURIComponent(caller.onward.context.compact(name))}`,
           undefined,
+          (source) => isRegisteredAttribute(source, name, []),
         ),
       ]);
-      const found = there.flatMap(({ body, context }): readonly KnownAttribute[] =>
-        isObject(body)
-          ? [
-              {
-                name,
-                kinds: texts(body['attributeTypes']),
-                entities: count(body['attributeCount']),
-                types: names(body['typeNames'], context),
-              },
-            ]
-          : [],
-      );
+      const found = there.flatMap(({ source, body, context }): readonly KnownAttribute[] => {
+        if (!isObject(body)) return [];
+        const types = names(body['typeNames'], context).filter((type) => isRegisteredAttribute(source, name, [type]));
+        // What it is of types that are not registered is not told.
+        if (types.length === 0 && texts(body['typeNames']).length > 0) return [];
+        return [{ name, kinds: texts(body['attributeTypes']), entities: count(body['attributeCount']), types }];
+      });
       const merged = mergeAttributes([...(here ? [here] : []), ...found])[0];
       if (merged === undefined) throw notFound(`There is no entity with an attribute ${name}`);
       return merged;
@@ -126,6 +146,15 @@ export function distributedDiscovery(local: DiscoveryOperations, sources: Source
 function isRegistered({ registration }: RegistrationInForce, type: Iri): boolean {
   return registration.information.some(
     ({ entities }) => entities?.every(({ types }) => types && !types.includes(type)) !== true,
+  );
+}
+
+/** @param types those that have it, as far as the source tells */
+function isRegisteredAttribute({ registration }: RegistrationInForce, name: Iri, types: readonly Iri[]): boolean {
+  return registration.information.some(
+    ({ entities, attributes }) =>
+      attributes?.includes(name) !== false &&
+      (types.length === 0 || entities?.every((one) => one.types && !one.types.some((type) => types.includes(type))) !== true),
   );
 }
 
