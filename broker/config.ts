@@ -270,7 +270,7 @@ export const SETTINGS = {
   splitEntities: flag(
     'MIZAR_SPLIT_ENTITIES',
     false,
-    'Whether single entities are taken to be spread over several brokers where a subscription does not say (splitEntities)',
+    'Whether single entities are taken to be spread over several brokers where a query or a subscription does not say (splitEntities)',
   ),
   sourceFanOut: whole(
     'MIZAR_SOURCE_FAN_OUT',

@@ -186,7 +186,12 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     temporalFilter: temporalFilterOf,
   });
   const { sources } = registry;
-  const readLimits = { entities: config.sourceEntities, pages: 100, sources: config.sourceFanOut };
+  const readLimits = {
+    entities: config.sourceEntities,
+    pages: 100,
+    sources: config.sourceFanOut,
+    splitByDefault: config.splitEntities,
+  };
   const everywhere = distributedReads({ entities, sources, clock, access, limits: readLimits });
   const split = splitEntities({
     reads: everywhere,

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import type { Config } from '../../broker/config.ts';
 import { inMemoryBroker, type TestBroker } from '../support/broker.ts';
 
 const ENTITIES = '/ngsi-ld/v1/entities';
@@ -9,8 +10,8 @@ const property = (value: unknown, more: object = {}) => ({ type: 'Property', val
 const car = (attributes: Record<string, unknown>, id = CAR) => ({ id, type: 'Car', ...attributes });
 
 /** Two brokers, of which the second really listens. */
-async function pair() {
-  const near = await inMemoryBroker({ config: { brokerId: 'near', mqtt: false } });
+async function pair(config: Partial<Config> = {}) {
+  const near = await inMemoryBroker({ config: { brokerId: 'near', mqtt: false, ...config } });
   const far = await inMemoryBroker({ config: { brokerId: 'far', mqtt: false } });
   const { url } = await far.broker.listen();
   const register = async (more: Record<string, unknown> = {}) => {
@@ -86,6 +87,21 @@ describe('Distributed reads (4.3.6)', () => {
     expect((await near.request('POST', ENTITIES, text)).statusCode).toBe(201);
     for (const broker of [far, near])
       expect((await broker.request('GET', `${ENTITIES}/${CAR}`)).body).toContain('9007199254740993');
+  });
+
+  it('the deployment says whether entities may be split, unless the request does (5.7.2.4)', async () => {
+    await using two = await pair({ splitEntities: true });
+    const { near, far, register } = two;
+    await create(near, car({ speed: property(10) }));
+    await create(far, car({ doors: property(4) }));
+    await register();
+    expect(await get(near, '?type=Car&q=speed>5;doors==4')).toHaveLength(1);
+    expect(await get(near, '?type=Car&q=speed>5;doors==4&splitEntities=false')).toEqual([]);
+    const body = { type: 'Query', entities: [{ type: 'Car' }], q: 'speed>5;doors==4' };
+    const post = async (more: object) =>
+      (await near.request('POST', '/ngsi-ld/v1/entityOperations/query', { ...body, ...more })).json();
+    expect(await post({})).toHaveLength(1);
+    expect(await post({ splitEntities: false })).toEqual([]);
   });
 
   it('what ends only at one place, ends attribute by attribute (4.5.5.2)', async () => {

@@ -87,7 +87,7 @@ export function candidates({
     refuseTooWide(query, local);
     refuseTooDeep(query.where, joinLevel);
     demand(access, caller, { operation: 'queryEntities', effect: 'read', ...concernedOf(query) });
-    const split = isSplit(onward);
+    const split = isSplit(onward, limits);
     const looping = sources.isLoop(caller);
     const all = (looping ? [] : concerned).flatMap(({ source, information }) => {
       const question = queryFor(onward, source.registration, information, wanted, split);

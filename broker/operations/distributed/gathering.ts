@@ -34,6 +34,8 @@ export interface ReadLimits {
   readonly pages: number;
   /** Sources asked for one answer. */
   readonly sources: number;
+  /** Where a request does not say whether entities may be split. */
+  readonly splitByDefault: boolean;
 }
 
 /** Which sources take part in a read of entities, and what they send. */
@@ -137,8 +139,10 @@ export const tooMany = (left: readonly { readonly source: RegistrationInForce }[
   left.map(({ source }) => `199 ${source.id} "was not asked: too many sources are concerned"`);
 
 /** 5.7.2.4: entities may be spread over several brokers, so that filters wait until they are put together. */
-export const isSplit = ({ query, body }: Onward): boolean =>
-  query['splitEntities'] === 'true' || (isObject(body) && body['splitEntities'] === true);
+export function isSplit({ query, body }: Onward, { splitByDefault }: Pick<ReadLimits, 'splitByDefault'>): boolean {
+  const said = query['splitEntities'] ?? (isObject(body) ? body['splitEntities'] : undefined);
+  return said === undefined ? splitByDefault : said === true || said === 'true';
+}
 
 /** The question with the EntityMap that the source keeps itself. */
 export const throughLinked = (question: Question, { entityMap }: { readonly entityMap?: Iri } = {}): Question =>

@@ -194,7 +194,7 @@ export function distributedHistory(dependencies: {
     const { onward } = caller;
     const { query, page } = request;
     if (onward === undefined || request.local) return undefined;
-    const split = isSplit(onward);
+    const split = isSplit(onward, limits);
     const asked = questions(caller, 'queryTemporal', query, request.selection, { split, whole });
     if (asked.length === 0) return undefined;
     const { limit, offset = 0, count, ...rest } = page;

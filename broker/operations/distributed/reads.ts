@@ -154,7 +154,7 @@ export function distributedReads(dependencies: {
       demand(access, caller, { operation: 'queryEntities', effect: 'read', ...concernedOf(query) });
       if (page.order !== undefined)
         throw badRequest('An order needs local=true, because other context sources take part (5.7.2.4)');
-      const split = isSplit(onward);
+      const split = isSplit(onward, limits);
       const looping = sources.isLoop(caller);
       const all = (looping ? [] : concerned).flatMap(({ source, information }) => {
         const mapped = throughMap(onward, source.id);
