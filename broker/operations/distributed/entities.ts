@@ -57,7 +57,7 @@ export function distributedEntities(local: EntityOperations, sources: Sources): 
     const localWrite: LocalWrite = async (rest) => (await here(caller, rest)) ?? undefined;
     if (caller.onward !== undefined)
       return distributeWrite(sources, caller, operation, { id, attributes, ...(types ? { types } : {}) }, localWrite);
-    return localWrite(attributes).then((result) =>
+    return localWrite(undefined).then((result) =>
       result === undefined || result.notUpdated.length === 0 ? undefined : partialOf(id, result),
     );
   }

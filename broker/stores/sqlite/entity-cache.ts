@@ -99,8 +99,8 @@ export class EntityCache {
   readonly #generationBytes: number;
   #young = new Map<number, EntityRow>();
   #old = new Map<number, EntityRow>();
-  #youngKeys = new Map<string, number>();
-  #oldKeys = new Map<string, number>();
+  #youngKeys: Keys = new Map();
+  #oldKeys: Keys = new Map();
   #bytes = 0;
 
   constructor(limitBytes: number) {
@@ -116,8 +116,7 @@ export class EntityCache {
   }
 
   byId(tenant: number, id: Iri): EntityRow | undefined {
-    const name = `${tenant} ${id}`;
-    const key = this.#youngKeys.get(name) ?? this.#oldKeys.get(name);
+    const key = this.#youngKeys.get(tenant)?.get(id) ?? this.#oldKeys.get(tenant)?.get(id);
     return key === undefined ? undefined : this.byKey(key);
   }
 
@@ -140,20 +139,31 @@ export class EntityCache {
       this.#bytes = 0;
     }
     // The older generation must not answer with an older state when the younger is dropped.
-    if (this.#old.delete(row.key)) this.#oldKeys.delete(`${row.tenant} ${row.id}`);
+    if (this.#old.delete(row.key)) this.#oldKeys.get(row.tenant)?.delete(row.id);
     const known = this.#young.get(row.key);
     if (known) this.#bytes -= known.weight;
-    else this.#youngKeys.set(`${row.tenant} ${row.id}`, row.key);
+    else keysOf(this.#youngKeys, row.tenant).set(row.id, row.key);
     this.#young.set(row.key, row);
     this.#bytes += row.weight;
   }
 
   /** Forgets a row: the next reader takes it from the file. */
   drop(row: EntityRow): void {
-    const name = `${row.tenant} ${row.id}`;
     this.#young.delete(row.key);
     this.#old.delete(row.key);
-    this.#youngKeys.delete(name);
-    this.#oldKeys.delete(name);
+    this.#youngKeys.get(row.tenant)?.delete(row.id);
+    this.#oldKeys.get(row.tenant)?.delete(row.id);
   }
+}
+
+/** By tenant and id. One text for both would have to be made, and hashed, at every look. */
+type Keys = Map<number, Map<Iri, number>>;
+
+function keysOf(keys: Keys, tenant: number): Map<Iri, number> {
+  let ofTenant = keys.get(tenant);
+  if (!ofTenant) {
+    ofTenant = new Map();
+    keys.set(tenant, ofTenant);
+  }
+  return ofTenant;
 }

@@ -83,6 +83,7 @@ export function numbersAfter(
   if (before.numbers === undefined) return undefined;
   const numbers: number[] = [];
   let any = false;
+  let same = Array.isArray(before.numbers);
   for (const key in after.attributes) {
     const name = key as Iri;
     const old = before.entity.attributes[name];
@@ -91,8 +92,10 @@ export function numbersAfter(
       const place = old === undefined || attributes.some((change) => change.after === instance) ? -1 : placeOf(old, instance);
       const number = place < 0 ? 0 : numberAt(before.numbers, offset + place);
       if (number !== 0) any = true;
+      if (same && numberAt(before.numbers, numbers.length) !== number) same = false;
       numbers.push(number);
     }
   }
+  if (same && (before.numbers as readonly number[]).length === numbers.length) return before.numbers;
   return any ? numbers : undefined;
 }

@@ -1,3 +1,4 @@
+import type { AttributeInstance } from '../../domain/attribute.ts';
 import type { Entity } from '../../domain/entity.ts';
 import type { Iri } from '../../domain/iri.ts';
 import type { Database } from './database.ts';
@@ -22,6 +23,9 @@ export class ShapeCounts {
   readonly #commits: GroupCommit;
   readonly #counts = new Map<number, Map<number, number>>();
   readonly #shapes = new Map<number, Shape>();
+  /** Texts made before, by the words that they are made of, in the order in which an entity has them. */
+  #made: Words = { next: new Map() };
+  #words = 0;
 
   constructor(database: Database, dictionary: Dictionary, commits: GroupCommit) {
     this.#database = database;
@@ -31,7 +35,32 @@ export class ShapeCounts {
 
   /** Inside a transaction: the key of the entity's shape; null without an entity. */
   key(entity: Entity | undefined): number | null {
-    return entity ? this.#dictionary.shape(shapeOf(entity)) : null;
+    return entity ? this.#dictionary.shape(this.#text(entity)) : null;
+  }
+
+  #text(entity: Entity): string {
+    let at = this.#made;
+    for (const type of entity.types) at = this.#after(at, type);
+    for (const name in entity.attributes) {
+      const instances = entity.attributes[name as Iri] as readonly AttributeInstance[];
+      if (instances.length !== 1) return shapeOf(entity);
+      at = this.#after(this.#after(at, name), (instances[0] as AttributeInstance).type);
+    }
+    at.text ??= shapeOf(entity);
+    return at.text;
+  }
+
+  #after(at: Words, word: string): Words {
+    let next = at.next.get(word);
+    if (!next) {
+      if (this.#words++ > MOST_WORDS) {
+        this.#words = 0;
+        this.#made = { next: new Map() };
+      }
+      next = { next: new Map() };
+      at.next.set(word, next);
+    }
+    return next;
   }
 
   /** Inside a transaction: an entity has another shape now. null: it did not exist, or does not any more. */
@@ -91,6 +120,12 @@ export class ShapeCounts {
     return shape;
   }
 }
+
+interface Words {
+  readonly next: Map<string, Words>;
+  text?: string;
+}
+const MOST_WORDS = 10_000;
 
 function add(counts: Map<number, number>, shape: number | null, difference: number): void {
   if (shape !== null) counts.set(shape, (counts.get(shape) ?? 0) + difference);
