@@ -14,7 +14,7 @@ const KINDS = ['created', 'updated', 'deleted'] as const;
 const INSERT =
   'INSERT INTO change (position, entity, kind, at, stamp, origin, clock, state, types, attributes, late) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)';
 const SELECT =
-  'SELECT c.position, e.tenant, e.id, c.kind, c.at, c.stamp, c.origin, iif(length(c.state) = 0, e.state, c.state), c.types, c.attributes, c.late FROM change AS c CROSS JOIN entity AS e ON e.key = c.entity WHERE c.position > ? ORDER BY c.position LIMIT ?';
+  'SELECT c.position, e.tenant, e.id, c.kind, c.at, c.stamp, c.origin, iif(length(c.state) = 0, e.state, c.state), c.types, c.attributes, c.late FROM change AS c CROSS JOIN entity AS e ON e.key = c.entity WHERE c.position > ? AND c.position <= ? ORDER BY c.position LIMIT ?';
 const KEEP = "UPDATE change SET state = ? WHERE position = ? AND state = ''";
 const REMEMBER = 'INSERT INTO memory (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value';
 /** Changes that one transaction removes. Positions have no gaps, so a full portion means that there may be more. */
@@ -35,6 +35,8 @@ export class ChangeLog implements ChangeFeed {
   #fresh: Change[] = [];
   /** The last position given out; equals the head between transactions. */
   #position: Position;
+  /** The last position that is known to be on disk. */
+  #published: Position;
   #clock: Micros;
   readonly #cursors = new Map<string, Position>();
   readonly #moved = new Set<string>();
@@ -53,6 +55,7 @@ export class ChangeLog implements ChangeFeed {
     );
     const newest = database.get('SELECT position, clock FROM change ORDER BY position DESC LIMIT 1');
     this.#position = Math.max(remembered.get('position') ?? 0, Number(newest?.[0] ?? 0));
+    this.#published = this.#position;
     this.#clock = Math.max(remembered.get('clock') ?? 0, Number(newest?.[1] ?? 0));
     for (const [reader, position] of database.all('SELECT reader, position FROM cursor')) {
       this.#cursors.set(reader as string, position as number);
@@ -135,6 +138,7 @@ export class ChangeLog implements ChangeFeed {
 
   #publish(): void {
     if (this.#fresh.length === 0) return;
+    this.#published = this.#position;
     for (const change of this.#fresh) this.#recent.push(change);
     this.#fresh = [];
     // Cut in large steps: removing from the front moves everything.
@@ -151,8 +155,8 @@ export class ChangeLog implements ChangeFeed {
   async read(after: Position, limit: number): Promise<readonly Change[]> {
     const oldest = this.#recent[0]?.position;
     if (oldest !== undefined && after >= oldest - 1) return this.#recent.slice(after + 1 - oldest, after + 1 - oldest + limit);
-    if (after >= this.#position) return [];
-    return this.#database.all(SELECT, after, limit).map((columns) => this.#fromRow(columns));
+    if (after >= this.#published) return [];
+    return this.#database.all(SELECT, after, this.#published, limit).map((columns) => this.#fromRow(columns));
   }
 
   #fromRow(columns: readonly unknown[]): Change {
@@ -209,7 +213,7 @@ export class ChangeLog implements ChangeFeed {
   }
 
   async head(): Promise<Position> {
-    return this.#position;
+    return this.#published;
   }
 
   onCommit(wake: () => void): () => void {

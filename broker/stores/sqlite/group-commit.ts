@@ -13,7 +13,9 @@ interface Job {
 
 /**
  * Puts writes that arrive together into one transaction, so that they share its fsync. What arrived in this turn of the event loop is
- * committed at its end; nobody waits for company (waiting was slower at every concurrency that was measured, ADR-0002).
+ * committed at its end; nobody waits for company (waiting was slower at every concurrency that was measured, ADR-0002). While the disk
+ * works nobody is held up: requests are read, and what they write is the next transaction. Nobody is told of a transaction before it is
+ * on disk: neither those who wrote, nor readers, who ask {@link onDisk}.
  *
  * Everything runs synchronously between BEGIN and COMMIT, so nobody sees a half-done state. What a job changes in memory it registers
  * with {@link onRollback}; what may only be seen once it is on disk goes to {@link onCommit}.
@@ -26,6 +28,8 @@ export class GroupCommit {
   #waiting = 0;
   #scheduled = false;
   #closed = false;
+  #onDisk: Promise<void> | undefined;
+  #lost: Error | undefined;
   #undo: (() => void)[] = [];
   #after: (() => void)[] = [];
   /** Called at the start of each transaction: what is written along with others, and not worth a transaction of its own. */
@@ -36,6 +40,16 @@ export class GroupCommit {
     this.#database = database;
     this.#maxWaitingWrites = maxWaitingWrites;
     this.#transactionWrites = transactionWrites;
+  }
+
+  /** Resolves when the last transaction is on disk; undefined: it is. Rejects (Unavailable) if it will never be known to be. */
+  get onDisk(): Promise<void> | undefined {
+    return this.#onDisk;
+  }
+
+  /** False if the disk failed when it should have kept a transaction: only opening the file again tells what it has kept. */
+  get trustworthy(): boolean {
+    return this.#lost === undefined;
   }
 
   /** Writes that wait for their transaction. */
@@ -50,6 +64,7 @@ export class GroupCommit {
    */
   submit<T>(work: () => T, weight = 1, atomic = false): Promise<T> {
     if (this.#closed) return Promise.reject(new DomainError('Unavailable', 'The store is closed.'));
+    if (this.#lost) return Promise.reject(lost(this.#lost));
     if (this.#waiting > 0 && this.#waiting + weight > this.#maxWaitingWrites) {
       return Promise.reject(new DomainError('Unavailable', `${this.#waiting} writes are waiting already: try again later.`));
     }
@@ -71,13 +86,20 @@ export class GroupCommit {
   }
 
   /** Commits what is waiting, then refuses everything. */
-  close(): void {
+  async close(): Promise<void> {
     this.#closed = true;
-    while (this.#queue.length > 0) this.#flush();
+    for (;;) {
+      // What became of it is for those who wrote to hear.
+      if (this.#lost) return;
+      if (this.#onDisk) await this.#onDisk.catch(() => {});
+      else if (this.#queue.length > 0) this.#flush();
+      else return;
+    }
   }
 
   #schedule(): void {
-    if (this.#scheduled) return;
+    // The next transaction begins when the last one is on disk.
+    if (this.#scheduled || this.#onDisk) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
@@ -87,10 +109,11 @@ export class GroupCommit {
   }
 
   #flush(): void {
+    if (this.#onDisk) return;
     const jobs = this.#take();
     if (jobs.length === 0) return;
     try {
-      this.#settle(jobs, this.#transact(jobs, false));
+      this.#keep(jobs, this.#transact(jobs, false));
     } catch (error) {
       if (!isDiskFailure(error) && jobs.length > 1) this.#flushApart(jobs);
       else for (const job of jobs) job.reject(translate(error));
@@ -100,7 +123,7 @@ export class GroupCommit {
   /** One job broke (a mistake of ours, not the disk): each gets a savepoint, so that only the broken one fails. */
   #flushApart(jobs: readonly Job[]): void {
     try {
-      this.#settle(jobs, this.#transact(jobs, true));
+      this.#keep(jobs, this.#transact(jobs, true));
     } catch (error) {
       for (const job of jobs) job.reject(translate(error));
     }
@@ -123,7 +146,7 @@ export class GroupCommit {
     return this.#queue.splice(0, count);
   }
 
-  /** @returns per job what it returned, or the error it threw, once the transaction is on disk. @throws if nothing was committed */
+  /** @returns per job what it returned, or the error it threw. @throws if nothing was committed */
   #transact(jobs: readonly Job[], apart: boolean): Outcome[] {
     this.#undo = [];
     this.#after = [];
@@ -142,8 +165,45 @@ export class GroupCommit {
       }
       throw error;
     }
-    for (const action of this.#after) action();
     return outcomes;
+  }
+
+  /** Sees that a transaction gets on disk, and then tells everybody. */
+  #keep(jobs: readonly Job[], outcomes: readonly Outcome[]): void {
+    const after = this.#after;
+    const tell = (): void => {
+      for (const action of after) action();
+      this.#settle(jobs, outcomes);
+    };
+    if (!this.#database.sync) {
+      tell();
+      return;
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    // Mostly nobody reads meanwhile, and then nobody handles it.
+    promise.catch(() => {});
+    this.#onDisk = promise;
+    this.#database.sync((error) => {
+      if (error) {
+        this.#fail(error, jobs, reject);
+        return;
+      }
+      this.#onDisk = undefined;
+      tell();
+      resolve();
+      if (this.#queue.length > 0) this.#schedule();
+    });
+  }
+
+  /** The transaction can be seen in this process, and may be gone after a power cut: nobody may build on it. */
+  #fail(error: Error, jobs: readonly Job[], reject: (error: Error) => void): void {
+    this.#lost = error;
+    const waiting = this.#queue;
+    this.#queue = [];
+    this.#waiting = 0;
+    for (const job of [...jobs, ...waiting]) job.reject(lost(error));
+    // The promise stays: whoever reads from now on hears of it too.
+    reject(lost(error));
   }
 
   #savepoint(job: Job): Outcome {
@@ -178,6 +238,15 @@ export class GroupCommit {
 }
 
 type Outcome = { readonly result: unknown } | { readonly error: unknown };
+
+function lost(error: Error): DomainError {
+  const refused = new DomainError(
+    'Unavailable',
+    `The disk failed to keep what was written (${error.message}): the broker must be started again to see what is there.`,
+  );
+  refused.cause = error;
+  return refused;
+}
 
 function translate(error: unknown): unknown {
   if (!isDiskFailure(error)) return error;

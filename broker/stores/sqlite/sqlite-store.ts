@@ -109,25 +109,46 @@ export function openSqliteStore(settings: SqliteSettings): SqliteStore {
   });
   if (log.highestStamp > 0) clock.saw({ at: log.highestStamp, origin: '' });
   let open = true;
+  const entities = new SqliteEntityStore(parts, rows, clock, demand, settings.sortLimit ?? 20_000);
   return {
-    entities: new SqliteEntityStore(parts, rows, clock, demand, settings.sortLimit ?? 20_000),
-    history: new SqliteHistoryStore(parts, rows, clock),
-    series: new SqliteSeriesStore(parts, rows, clock),
+    entities: readingFromDisk(commits, entities, ['get', 'query', 'numbered', 'walk', 'typeCounts', 'expired']),
+    history: readingFromDisk(commits, new SqliteHistoryStore(parts, rows, clock), ['evolution', 'query', 'aggregate']),
+    series: readingFromDisk(commits, new SqliteSeriesStore(parts, rows, clock), [
+      'read',
+      'numbered',
+      'walk',
+      'count',
+      'extent',
+    ]),
     feed: log,
-    documents: new SqliteDocumentStore(database, dictionary, commits),
+    documents: readingFromDisk(commits, new SqliteDocumentStore(database, dictionary, commits), ['get', 'list']),
     deliveries: new SqliteDeliveryStore(database, dictionary, commits),
     messages: new SqliteMessageStore(database, dictionary, commits),
     indexes: indexDirectory(indexes, demand, dictionary, commits),
     highestStamp: () => log.highestStamp,
     waitingWrites: () => commits.waiting,
-    ready: () => open && database.get('SELECT 1') !== undefined,
+    ready: () => open && commits.trustworthy && database.get('SELECT 1') !== undefined,
     close: async () => {
       if (!open) return;
       open = false;
       log.close();
       demand.close();
-      commits.close();
+      await commits.close();
       database.close();
     },
   };
+}
+
+/** Lets these methods answer when all that they have seen is on disk: nobody is told what a power cut could take back. */
+function readingFromDisk<T extends object>(commits: GroupCommit, store: T, methods: readonly (keyof T & string)[]): T {
+  for (const name of methods) {
+    const read = store[name] as (...parameters: unknown[]) => Promise<unknown>;
+    const value = async (...parameters: unknown[]): Promise<unknown> => {
+      const answer = await read.apply(store, parameters);
+      if (commits.onDisk) await commits.onDisk;
+      return answer;
+    };
+    Object.defineProperty(store, name, { value });
+  }
+  return store;
 }
