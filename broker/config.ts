@@ -272,6 +272,13 @@ export const SETTINGS = {
     false,
     'Whether single entities are taken to be spread over several brokers where a query or a subscription does not say (splitEntities)',
   ),
+  copyCheckS: whole(
+    'MIZAR_COPY_CHECK_S',
+    3600,
+    [0, 2_000_000],
+    'How often it is looked whether context sources still have the copies of subscriptions; 0: never',
+    's',
+  ),
   sourceFanOut: whole(
     'MIZAR_SOURCE_FAN_OUT',
     100,

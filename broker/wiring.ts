@@ -245,6 +245,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     timeoutMs: config.notificationTimeoutMs,
     backOff: retries,
     mostWaiting: config.waitingNotifications,
+    lookEveryMs: config.copyCheckS * 1000,
     ...(replacements.sourceBackOff ? { sourceBackOff: replacements.sourceBackOff } : {}),
     endpoint: () => (listeningAt === undefined ? undefined : `${listeningAt}${REMOTE_NOTIFICATIONS}`),
     onError,

@@ -61,6 +61,8 @@ export function distributedSubscriptions(dependencies: {
   readonly mostWaiting: number;
   /** Between attempts at a source that does not answer. */
   readonly sourceBackOff?: BackOff;
+  /** How often it is looked whether sources still have their copies; 0: never. */
+  readonly lookEveryMs: number;
   /** Where sources reach this broker; undefined: nobody can. */
   readonly endpoint: () => string | undefined;
   readonly onError: (error: unknown) => void;

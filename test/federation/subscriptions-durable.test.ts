@@ -226,6 +226,22 @@ describe('What sources make of copies', () => {
     expect(source.requests[2]?.body).toMatchObject({ q: 'speed>2', entities: [{ type: 'Car' }] });
   });
 
+  it('one that has lost the copy without telling gets it anew when it is looked for', async () => {
+    await using near = await listeningBroker('near', { copyCheckS: 1 });
+    await using far = await listeningBroker('far');
+    await using subscriber = await endpoint();
+    await near.do('POST', 'csourceRegistrations', registration(far.url));
+    await near.do('POST', 'subscriptions', subscription(subscriber.url));
+    const copies = async (): Promise<Json[]> => far.do('GET', 'subscriptions');
+    await until('the copy is there', async () => (await copies()).length === 1);
+    await near.broker.distributed.idle();
+    await until('it is known to be', () => near.broker.distributed.outstanding() === 0);
+    await far.do('DELETE', `subscriptions/${(await copies())[0].id}`);
+    await until('it is there again', async () => (await copies()).length === 1);
+    await far.do('POST', 'entities', car(1));
+    await until('it is heard of', () => subscriber.notifications().length === 1);
+  });
+
   it('one that cannot change subscriptions gets a new copy in place of the old one', async () => {
     await using all = await pair({ operations: ['createSubscription', 'deleteSubscription'] });
     const { near, source, subscriber, copies, asked } = all;

@@ -1,23 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import type { Caller } from '../../domain/access.ts';
 import type { Onward } from '../../domain/distribution.ts';
 import type { Iri, TenantId } from '../../domain/iri.ts';
 import { type JsonObject, type JsonValue, jsonEquals } from '../../domain/json.ts';
 import type { Context } from '../../domain/jsonld/context.ts';
-import { hasExpired, type Registration, type RegistrationInfo } from '../../domain/registration.ts';
-import { isSnapshotTenant } from '../../domain/snapshot.ts';
+import type { Registration } from '../../domain/registration.ts';
 import { statusOf } from '../../domain/subscription.ts';
-import { copyFragment, copyOf } from '../../domain/subscription-copy.ts';
+import { copyFragment } from '../../domain/subscription-copy.ts';
 import type { SubscriptionDocument } from '../../domain/subscription-document.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Sources } from '../distributed/sources.ts';
 import type { BackOff } from '../notify/back-off.ts';
 import type { SubscriptionInForce, SubscriptionsInForce } from '../notify/subscriptions-in-force.ts';
-import { matchesOf } from '../registry/notify.ts';
-import type { RegistrationInForce, RegistrationsInForce } from '../registry/registrations-in-force.ts';
-import { selectedInformation } from '../registry/selection.ts';
+import type { RegistrationsInForce } from '../registry/registrations-in-force.ts';
+import { askedFor, type Concerned, copyPlanner, type Plan } from './planning.ts';
 import type { CopyRecord, CopyRecords } from './records.ts';
-import { type Asked, type CopyReply, copyRequests } from './requests.ts';
+import { type CopyReply, copyRequests } from './requests.ts';
 import { type Outcome, type SourceQueue, sourceQueue } from './source-queue.ts';
 
 /**
@@ -38,13 +35,6 @@ export interface SubscriptionCopies {
   planned(): Promise<void>;
 }
 
-/** What is worked out about a copy and need not be kept. */
-interface Plan {
-  readonly body: JsonObject;
-  readonly context: Context;
-  readonly asked: Asked;
-}
-
 /** How long until planning that failed is tried again. */
 const REPLAN_MS = 30_000;
 /** First and longest pause until a copy that its source refuses is offered again. */
@@ -58,19 +48,25 @@ export function subscriptionCopies(dependencies: {
   readonly resolveContext: (source: JsonValue) => Promise<Context> | Context;
   readonly clock: Clock;
   readonly backOff: BackOff;
+  /** How often it is looked whether sources still have their copies; 0: never. */
+  readonly lookEveryMs: number;
   /** Whether entities of a subscription may be spread over several brokers. */
   readonly splits: (document: SubscriptionDocument) => boolean;
   /** Where sources send their notifications; undefined: nobody could reach this broker. */
   readonly endpoint: () => string | undefined;
   readonly onError: (error: unknown) => void;
 }): SubscriptionCopies {
-  const { records, subscriptions, registrations, sources, resolveContext, clock, backOff, splits, endpoint, onError } =
+  const { records, subscriptions, registrations, sources, resolveContext, clock, backOff, lookEveryMs, endpoint, onError } =
     dependencies;
+  const planner = copyPlanner(dependencies);
   const requests = copyRequests({ sources, registrations });
   const queues = new Map<string, SourceQueue>();
   const plans = new Map<string, Plan>();
   /** Planning of one subscription happens in order. */
   const lines = new Map<string, Promise<void>>();
+  /** Copies of which it is to be looked whether they are still there. */
+  const due = new Set<string>();
+  let looking: NodeJS.Timeout | undefined;
   let started = false;
   let stopped = false;
 
@@ -88,7 +84,7 @@ export function subscriptionCopies(dependencies: {
     if (!stopped) queueOf(record.source).wake(record.id);
   };
 
-  function plan(tenant: TenantId, id: Iri, headers: Asked['headers'] = {}, only?: Iri): void {
+  function plan(tenant: TenantId, id: Iri, headers: Onward['headers'] = {}, only?: Iri): void {
     // A start plans everything, and by then it is known where sources can notify this broker.
     if (!started || stopped) return;
     if (!registrations.any(tenant) && records.of(tenant, id).length === 0) return;
@@ -108,93 +104,57 @@ export function subscriptionCopies(dependencies: {
   }
 
   /** @param only the one registration that is concerned; undefined: all */
-  async function replan(tenant: TenantId, id: Iri, headers: Asked['headers'], only: Iri | undefined): Promise<void> {
+  async function replan(tenant: TenantId, id: Iri, headers: Onward['headers'], only: Iri | undefined): Promise<void> {
     const entry = subscriptions.get(tenant, id);
-    const existing = records
-      .of(tenant, id)
-      .filter(({ wanted, registration }) => wanted && (only ?? registration) === registration);
-    const matching = entry === undefined ? [] : matchingOf(entry, only);
-    if (existing.length === 0 && matching.length === 0) return;
-    const left = new Map(existing.map((record) => [record.registration as string, record]));
-    for (const { source, information } of matching) {
-      const record = left.get(source.id);
-      left.delete(source.id);
-      await want(entry as SubscriptionInForce, source, information, headers, record);
-    }
-    for (const record of left.values()) await dismantle(record);
-  }
-
-  function matchingOf(entry: SubscriptionInForce, only: Iri | undefined) {
-    const { tenant, document, subscription } = entry;
-    if (document.members['localOnly'] === true || isSnapshotTenant(tenant)) return [];
-    const caller = callerOf(entry, {});
-    const selection = {
-      matches: matchesOf(document),
-      anySpace: true as const,
-      ...(subscription.where ? { where: subscription.where } : {}),
-      ...(subscription.scopes ? { scopes: subscription.scopes } : {}),
-      ...(document.filter ? { filter: document.filter } : {}),
-    };
-    return sources.inForce(caller, ['createSubscription']).flatMap((source) => {
-      const { registration } = source;
-      if (only !== undefined && source.id !== only) return [];
-      if (registration.mode === 'auxiliary' || hasExpired(registration, clock.micros())) return [];
-      // What can be queried is part of what this broker notifies every interval (5.8.6: all that match in one notification).
-      if (subscription.timeIntervalS !== undefined && canBeQueried(registration)) return [];
-      const information = selectedInformation(source, selection);
-      return information.length === 0 ? [] : [{ source, information }];
+    const left = new Map(
+      records
+        .of(tenant, id)
+        .filter(({ wanted, registration }) => wanted && (only ?? registration) === registration)
+        .map((record) => [record.registration, record]),
+    );
+    const concerned = entry === undefined ? [] : planner.sourcesOf(entry, only);
+    if (left.size === 0 && concerned.length === 0) return;
+    if (endpoint() === undefined) tellOnce();
+    const wanting = concerned.map((one) => {
+      const record = left.get(one.source.id);
+      left.delete(one.source.id);
+      return want(entry as SubscriptionInForce, one, headers, record);
     });
+    for (const record of left.values()) await dismantle(record, headers);
+    // An @context that one source wants and that cannot be had is no reason to leave out the others.
+    for (const one of await Promise.allSettled(wanting)) if (one.status === 'rejected') throw one.reason;
   }
 
   async function want(
     entry: SubscriptionInForce,
-    { id, registration }: RegistrationInForce,
-    information: readonly RegistrationInfo[],
-    headers: Asked['headers'],
+    concerned: Concerned,
+    headers: Onward['headers'],
     record: CopyRecord | undefined,
   ): Promise<void> {
-    const { document, tenant, subscription } = entry;
-    const url = endpoint();
-    if (url === undefined) tellOnce();
-    const named = registration.info.find(({ key }) => key === 'jsonldContext')?.value;
-    const names = await resolveContext(document.contexts?.['q'] ?? document.context);
-    const context = await resolveContext(named ?? document.context);
-    const body =
-      url === undefined
-        ? undefined
-        : copyOf(document, {
-            registration,
-            information,
-            context,
-            names,
-            endpoint: url,
-            split: splits(document),
-          });
-    if (body === undefined) return record && dismantle(record);
+    const { id, registration } = concerned.source;
     const given = plans.get(record?.id ?? '')?.asked.headers ?? {};
-    const asked = { via: document.via ?? [], headers: { ...given, ...askedFor(registration, headers) } };
-    const planned = { body, context, asked };
-    if (record !== undefined && samePlace(record.source, registration)) {
+    const planned = await planner.planFor(entry, concerned, { ...given, ...headers });
+    const hasEnded = statusOf(entry.subscription, clock.micros()) === 'expired';
+    const stays = planned !== undefined && record !== undefined && samePlace(record.source, registration);
+    if (record !== undefined && !stays) await dismantle(record, headers);
+    if (planned === undefined) return;
+    if (stays) {
       plans.set(record.id, planned);
       // An expired one is left as it is: it expired there as well, and is revived by a new expiresAt.
-      if (statusOf(subscription, clock.micros()) === 'expired') return;
-      const now = await records.change(record.id, (one) => ({
-        ...one,
-        source: registration,
-        context: context.source,
-        attempts: 0,
-      }));
-      return now && wake(now);
+      if (hasEnded) return;
+      const { source: context } = planned.context;
+      const now = await records.change(record.id, (one) => ({ ...one, source: registration, context, attempts: 0 }));
+      if (now) wake(now);
+      return;
     }
-    if (record !== undefined) await dismantle(record);
-    if (statusOf(subscription, clock.micros()) === 'expired') return;
+    if (hasEnded) return;
     const made: CopyRecord = {
       id: `urn:ngsi-ld:Subscription:distsub:${randomUUID()}` as Iri,
-      tenant,
+      tenant: entry.tenant,
       subscription: entry.id,
       registration: id,
       source: registration,
-      context: context.source,
+      context: planned.context.source,
       wanted: true,
       attempts: 0,
     };
@@ -205,14 +165,17 @@ export function subscriptionCopies(dependencies: {
 
   let told = false;
   function tellOnce(): void {
-    if (!told)
-      onError(
-        new Error('Context sources are not subscribed to: MIZAR_PUBLIC_URL does not say where they could notify this broker'),
-      );
+    const what = 'Context sources are not subscribed to: MIZAR_PUBLIC_URL does not say where they could notify this broker';
+    if (!told) onError(new Error(what));
     told = true;
   }
 
-  async function dismantle({ id }: CopyRecord): Promise<void> {
+  async function dismantle({ id, source }: CopyRecord, headers: Onward['headers']): Promise<void> {
+    const planned = plans.get(id);
+    if (planned) {
+      const asked = { ...planned.asked, headers: { ...planned.asked.headers, ...askedFor(source, headers) } };
+      plans.set(id, { ...planned, asked });
+    }
     const ending = await records.change(id, (one) => ({ ...one, wanted: false, attempts: 0 }));
     if (ending) wake(ending);
   }
@@ -227,6 +190,7 @@ export function subscriptionCopies(dependencies: {
         const reply = await removeAt(record, planned);
         if (reply.kind === 'down' || reply.kind === 'refused') return failed(record, reply);
         plans.delete(id);
+        due.delete(id);
         await records.remove(record);
         return 'done';
       }
@@ -234,7 +198,15 @@ export function subscriptionCopies(dependencies: {
       if (planned === undefined) return 'done';
       const { body } = planned;
       const { accepted, uncertain } = record;
-      if (accepted !== undefined && !uncertain && jsonEquals(accepted, body)) return 'done';
+      if (accepted !== undefined && !uncertain && jsonEquals(accepted, body)) {
+        if (!due.has(id)) return 'done';
+        const reply = await requests.look(record, planned.context, planned.asked);
+        if (reply.kind === 'down') return failed(record, reply);
+        due.delete(id);
+        if (reply.kind !== 'refused')
+          await records.change(id, (one) => (reply.kind === 'absent' ? withoutAccepted(one) : withAccepted(one, body, reply)));
+        continue;
+      }
       const reply =
         accepted === undefined
           ? await createAt(record, planned)
@@ -242,6 +214,15 @@ export function subscriptionCopies(dependencies: {
       if (reply === 'replaced') continue;
       if (reply.kind === 'down' || reply.kind === 'refused') return failed(record, reply);
       await records.change(id, (one) => (reply.kind === 'absent' ? withoutAccepted(one) : withAccepted(one, body, reply)));
+    }
+  }
+
+  function look(): void {
+    for (const record of records.all()) {
+      if (!record.wanted || record.accepted === undefined || !record.source.operations.includes('retrieveSubscription'))
+        continue;
+      due.add(record.id);
+      wake(record);
     }
   }
 
@@ -265,7 +246,7 @@ export function subscriptionCopies(dependencies: {
     }
     if (!operations.includes('deleteSubscription'))
       return { kind: 'refused', reason: 'the source offers neither updateSubscription nor deleteSubscription' };
-    await dismantle(record);
+    await dismantle(record, asked.headers);
     plan(record.tenant, record.subscription, asked.headers, record.registration);
     return 'replaced';
   }
@@ -284,11 +265,6 @@ export function subscriptionCopies(dependencies: {
     return { againInMs: Math.min(REFUSED_MS.first * 2 ** Math.min(attempts - 1, 20), REFUSED_MS.longest) };
   }
 
-  function callerOf({ tenant, document, context }: SubscriptionInForce, headers: Asked['headers']): Caller {
-    const onward = { context, via: document.via ?? [], headers, method: 'POST', path: 'subscriptions', query: {} };
-    return { tenant, principal: { kind: 'system' }, onward };
-  }
-
   return {
     async start() {
       started = true;
@@ -300,8 +276,10 @@ export function subscriptionCopies(dependencies: {
       }
       for (const { tenant, id } of subscriptions.all()) concerned.set(`${tenant} ${id}`, [tenant, id]);
       for (const [tenant, id] of concerned.values()) plan(tenant, id);
+      // A source can lose what it has, and would not tell.
+      if (lookEveryMs > 0) looking = setInterval(look, lookEveryMs).unref();
     },
-    subscriptionChanged: (tenant, id, headers) => plan(tenant, id, flat(headers)),
+    subscriptionChanged: (tenant, id, headers) => plan(tenant, id, headers),
     registrationChanged(tenant, registration) {
       const concerned = new Set<Iri>(subscriptions.of(tenant).map(({ id }) => id));
       for (const record of records.all())
@@ -311,6 +289,7 @@ export function subscriptionCopies(dependencies: {
     outstanding: () => [...queues.values()].reduce((sum, { outstanding }) => sum + outstanding, 0),
     async stop() {
       stopped = true;
+      clearInterval(looking);
       await Promise.all([...queues.values()].map((queue) => queue.close()));
       // What is just being noted is noted; an @context that is being waited for is not.
       await Promise.race([Promise.all(lines.values()), new Promise((wake) => setTimeout(wake, 200))]);
@@ -321,9 +300,6 @@ export function subscriptionCopies(dependencies: {
   };
 }
 
-const canBeQueried = ({ operations }: Registration): boolean =>
-  operations.includes('queryEntity') || operations.includes('queryBatch');
-
 const samePlace = (one: Registration, other: Registration): boolean =>
   one.endpoint === other.endpoint && one.tenant === other.tenant;
 
@@ -333,18 +309,6 @@ function withAccepted(record: CopyRecord, accepted: JsonObject, reply: CopyReply
   return { ...rest, accepted, attempts: 0, ...(remoteId === undefined || remoteId === record.id ? {} : { remoteId }) };
 }
 
-function withoutAccepted({ accepted: _, uncertain: __, ...rest }: CopyRecord): CopyRecord {
+function withoutAccepted({ accepted: _, uncertain: __, remoteId: ___, ...rest }: CopyRecord): CopyRecord {
   return rest;
-}
-
-/** The values of the request that this source is to be told (4.3.6.5). */
-function askedFor({ info }: Registration, headers: Asked['headers']): Asked['headers'] {
-  const names = info.filter(({ value }) => value === 'urn:ngsi-ld:request').map(({ key }) => key.toLowerCase());
-  return Object.fromEntries(names.flatMap((name) => (headers[name] === undefined ? [] : [[name, headers[name]]])));
-}
-
-function flat(headers: Onward['headers'] = {}): Asked['headers'] {
-  return Object.fromEntries(
-    Object.entries(headers).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
-  );
 }

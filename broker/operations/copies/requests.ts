@@ -19,11 +19,13 @@ export type CopyReply =
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'down'; readonly reason: string };
 
-/** Asks sources to create, change and delete copies of subscriptions (5.8.1.4, 5.8.2.4, 5.8.5.4). */
+/** Asks sources to create, change, delete and show copies of subscriptions (5.8.1.4, 5.8.2.4, 5.8.5.4, 5.8.3). */
 export interface CopyRequests {
   create(record: CopyRecord, context: Context, ask: Asked, body: JsonObject): Promise<CopyReply>;
   update(record: CopyRecord, context: Context, ask: Asked, fragment: JsonObject): Promise<CopyReply>;
   remove(record: CopyRecord, context: Context, ask: Asked): Promise<CopyReply>;
+  /** Whether it is still there. */
+  look(record: CopyRecord, context: Context, ask: Asked): Promise<CopyReply>;
 }
 
 /** What goes along with a request that the subscription caused. */
@@ -72,6 +74,7 @@ export function copyRequests({
       ask(record, context, asked, 'POST', { id: record.id, type: 'Subscription', ...body }),
     update: (record, context, asked, fragment) => ask(record, context, asked, 'PATCH', { type: 'Subscription', ...fragment }),
     remove: (record, context, asked) => ask(record, context, asked, 'DELETE'),
+    look: (record, context, asked) => ask(record, context, asked, 'GET'),
   };
 }
 
