@@ -142,6 +142,43 @@ describe('5.7.2.4, 5.14.4.4: an EntityMap in use alone says who is asked', () =>
   });
 });
 
+describe('5.14.5.4, 5.7.4.4: EntityMaps of evolutions', () => {
+  it('link the map that a source makes, and refer to it when its evolutions are asked for', async () => {
+    const speed = [{ type: 'Property', value: 30, observedAt: '2026-05-01T01:00:00Z' }];
+    await using there = await source(({ url }) =>
+      url.startsWith(`${BASE}/temporal/entityMaps`)
+        ? { status: 201, body: { id: 'urn:map:far', type: 'EntityMap', entityMap: { 'urn:x:Car:3': ['@none'] } } }
+        : { body: [{ id: 'urn:x:Car:3', type: 'Car', speed }] },
+    );
+    await using near = await inMemoryBroker({ config: { brokerId: 'near', mqtt: false } });
+    await near.request('POST', `${BASE}/temporal/entities`, { id: 'urn:x:Car:1', type: 'Car', speed });
+    await near.request('POST', `${BASE}/csourceRegistrations`, {
+      id: 'urn:r:far',
+      type: 'ContextSourceRegistration',
+      information: [{ entities: [{ type: 'Car' }] }],
+      operations: ['queryTemporal', 'createEntityMapQueryTemporal'],
+      endpoint: there.url,
+    });
+    const query = `type=Car&timerel=after&timeAt=2026-05-01T00:00:00Z`;
+    const made = await near.request('GET', `${BASE}/temporal/entityMaps?${query}`);
+    expect(made.json()).toMatchObject({
+      entityMap: { 'urn:x:Car:1': ['@none'], 'urn:x:Car:3': ['urn:r:far'] },
+      linkedMaps: { 'urn:r:far': 'urn:map:far' },
+    });
+    expect(there.heard.map(({ url }) => url.split('?')[0])).toEqual([`${BASE}/temporal/entityMaps`]);
+    const headers = { 'NGSILD-EntityMap': String(made.headers['ngsild-entitymap']) };
+    const page = async (offset: number) =>
+      ids(
+        (await near.request('GET', `${BASE}/temporal/entities?${query}&limit=1&offset=${offset}`, undefined, headers)).json(),
+      );
+    expect(await page(0)).toEqual(['1']);
+    // Car 1 is here alone, so nobody was asked for it.
+    expect(there.heard).toHaveLength(1);
+    expect(await page(1)).toEqual(['3']);
+    expect(there.heard[1]?.headers['ngsild-entitymap']).toContain('urn%3Amap%3Afar');
+  });
+});
+
 describe('5.16.1.4: Snapshots over several brokers', () => {
   it('hold what the sources had, also when they are gone', async () => {
     await using at = await neighbours();

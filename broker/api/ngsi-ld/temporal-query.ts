@@ -8,6 +8,7 @@ import type { Context } from '../../domain/jsonld/context.ts';
 import type { Representation } from '../../domain/representation.ts';
 import { aggregateWriter, evolutionWriter } from '../../domain/temporal-representation.ts';
 import { fromMicros, type Micros } from '../../domain/time.ts';
+import type { DistributedHistory } from '../../operations/distributed/history.ts';
 import type { EntityMapOperations, IdsAt } from '../../operations/entity-maps.ts';
 import type { EvolutionSelection, HistoryOperations, TemporalQuery } from '../../operations/history.ts';
 import { accepted, LD_JSON, type MediaType, sendBody, withContext } from '../http/negotiation.ts';
@@ -271,11 +272,13 @@ const EVOLUTIONS_AT_ONCE = 50;
 
 /** The ids of the entities whose evolution matches, a part at a time, as an EntityMap wants them (5.14.5). */
 export function evolutionIdsAt(
-  operations: HistoryOperations,
+  operations: HistoryOperations & Partial<Pick<DistributedHistory, 'candidates'>>,
   caller: Caller,
   { asked, descending }: Pick<ReturnType<typeof readTemporalQuery>, 'asked' | 'descending'>,
 ): IdsAt {
   return async (offset, limit) => {
+    const candidates = offset === 0 && !descending ? await operations.candidates?.(caller, asked) : undefined;
+    if (candidates !== undefined) return { ...candidates, more: false };
     const page = { limit: Math.min(limit, EVOLUTIONS_AT_ONCE), offset, ...(descending ? { descending } : {}) };
     const { evolutions, more } = await operations.queryTemporal(caller, { ...asked, page });
     const held = new Map(evolutions.map(({ id, heldBy }) => [id, heldBy]));

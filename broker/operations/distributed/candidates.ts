@@ -42,26 +42,9 @@ export function candidates({
   readonly limits: ReadLimits;
 }): FindCandidates {
   /** The ids that a source has for a question: from an EntityMap that it makes, if it can (5.14.4.4), else from the entities themselves. */
-  async function idsOf(
-    caller: Caller,
-    source: RegistrationInForce,
-    question: Question,
-  ): Promise<Gathered<readonly Iri[]> & { readonly linked?: Iri }> {
-    if (source.registration.operations.includes('createEntityMapQueryEntity')) {
-      const lifetime = caller.onward?.query['entityMapLifetime'];
-      const query = [
-        ...question.query.filter(([name]) => name !== 'options'),
-        ...(lifetime === undefined ? [] : [['entityMapLifetime', lifetime] as const]),
-      ];
-      const reply = await sources.ask(caller, source, { ...question, path: 'entityMaps', query });
-      const behind = reply.kind === 'answered' ? reply.warnings : [];
-      if (reply.kind === 'answered' && reply.status < 300 && isObject(reply.body) && isObject(reply.body['entityMap'])) {
-        const { id, entityMap } = reply.body;
-        return { found: Object.keys(entityMap).filter(isIri), warnings: behind, ...(isIri(id) ? { linked: id } : {}) };
-      }
-      // Whoever cannot make one says so by whatever error (5.5.14); whoever does not answer will not answer a query either.
-      if (reply.kind !== 'answered') return { found: [], warnings: [warningOf(reply, source) as string] };
-    }
+  async function idsOf(caller: Caller, source: RegistrationInForce, question: Question): Promise<IdsOfSource> {
+    const mapped = await askForMap(sources, caller, source, question, 'createEntityMapQueryEntity', 'entityMaps');
+    if (mapped !== undefined) return mapped;
     const { found, warnings } = await gather(caller, source, question);
     return { found: found.map(({ id }) => id), warnings };
   }
@@ -99,19 +82,12 @@ export function candidates({
       idsHere(caller, split ? broad : query),
       ...asked.map(({ source, question }) => idsOf(caller, source, question)),
     ]);
-    const held = new Map<Iri, string[]>(here.map((id) => [id, ['@none']]));
-    const linkedMaps: Record<Iri, Iri> = {};
-    for (const [at, { found, linked }] of there.entries()) {
-      const { id: registration } = asked[at]!.source;
-      if (linked !== undefined) linkedMaps[registration] = linked;
-      for (const id of new Set(found)) {
-        const known = held.get(id);
-        if (known === undefined) held.set(id, [registration]);
-        else known.push(registration);
-      }
-    }
     return {
-      found: { ids: [...held.keys()].sort(), heldBy: (id) => held.get(id) ?? [], linkedMaps },
+      found: assembled(
+        here,
+        asked.map(({ source }) => source.id),
+        there,
+      ),
       warnings: [
         ...(looping ? [loopWarning(caller)] : []),
         ...tooMany(all.slice(limits.sources)),
@@ -122,3 +98,45 @@ export function candidates({
 }
 
 const IDS_AT_ONCE = 1000;
+
+/** The ids that one source has, and the EntityMap that it keeps of them. */
+export type IdsOfSource = Gathered<readonly Iri[]> & { readonly linked?: Iri };
+
+/** Asks a source for an EntityMap of its own. @returns undefined if it makes none: then it is asked what is in it */
+export async function askForMap(
+  sources: Sources,
+  caller: Caller,
+  source: RegistrationInForce,
+  question: Question,
+  operation: string,
+  path: string,
+): Promise<IdsOfSource | undefined> {
+  if (!source.registration.operations.includes(operation)) return undefined;
+  const lifetime = caller.onward?.query['entityMapLifetime'];
+  const query = [
+    ...question.query.filter(([name]) => name !== 'options'),
+    ...(lifetime === undefined ? [] : [['entityMapLifetime', lifetime] as const]),
+  ];
+  const reply = await sources.ask(caller, source, { ...question, path, query });
+  // Whoever cannot make one says so by whatever error (5.5.14); whoever does not answer will not answer a query either.
+  if (reply.kind !== 'answered') return { found: [], warnings: [warningOf(reply, source) as string] };
+  if (reply.status >= 300 || !isObject(reply.body) || !isObject(reply.body['entityMap'])) return undefined;
+  const { id, entityMap } = reply.body;
+  return { found: Object.keys(entityMap).filter(isIri), warnings: reply.warnings, ...(isIri(id) ? { linked: id } : {}) };
+}
+
+/** @param asked the registrations whose sources sent the ids, in the same order */
+export function assembled(here: readonly Iri[], asked: readonly Iri[], there: readonly IdsOfSource[]): Candidates {
+  const held = new Map<Iri, string[]>(here.map((id) => [id, ['@none']]));
+  const linkedMaps: Record<Iri, Iri> = {};
+  for (const [at, { found, linked }] of there.entries()) {
+    const registration = asked[at] as Iri;
+    if (linked !== undefined) linkedMaps[registration] = linked;
+    for (const id of new Set(found)) {
+      const known = held.get(id);
+      if (known === undefined) held.set(id, [registration]);
+      else known.push(registration);
+    }
+  }
+  return { ids: [...held.keys()].sort(), heldBy: (id) => held.get(id) ?? [], linkedMaps };
+}

@@ -20,6 +20,7 @@ import {
 } from '../history.ts';
 import type { RegistrationInForce } from '../registry/registrations-in-force.ts';
 import { selectedInformation } from '../registry/selection.ts';
+import { askForMap, assembled, type Candidates, type IdsOfSource } from './candidates.ts';
 import { matchOf } from './entities.ts';
 import { isSplit, type ReadLimits } from './gathering.ts';
 import { continued, temporalQuestionFor, throughMap } from './question.ts';
@@ -34,6 +35,12 @@ interface Held extends EvolutionPart {
 /** 5.7.4 with all instances, whatever answers to clients are limited to. @returns undefined if no source takes part. @throws DomainError as queryTemporal */
 export type WholeEvolutions = (caller: Caller, request: TemporalQuery) => Promise<readonly TemporalEvolution[] | undefined>;
 
+export interface DistributedHistory extends HistoryOperations {
+  readonly wholeEvolutions: WholeEvolutions;
+  /** 5.14.5: which evolutions there are, here and elsewhere. @returns undefined if no source takes part. @throws DomainError as queryTemporal */
+  candidates(caller: Caller, request: Omit<TemporalQuery, 'page'>): Promise<Candidates | undefined>;
+}
+
 /**
  * Reading evolutions that are spread over several brokers (5.7.3, 5.7.4): the instances of all of them, each once, and what is aggregated is what was put
  * together. Writing them is in history-writes.ts.
@@ -47,7 +54,7 @@ export function distributedHistory(dependencies: {
   /** Instances of one attribute that are put together from several places where all of them are needed: to be aggregated, for a Snapshot. */
   readonly mostInstances: number;
   readonly limits: ReadLimits;
-}): HistoryOperations & { readonly wholeEvolutions: WholeEvolutions } {
+}): DistributedHistory {
   const { local, history, sources, access, instancesPerAttribute, mostInstances, limits } = dependencies;
 
   interface Asked {
@@ -58,7 +65,7 @@ export function distributedHistory(dependencies: {
   /** The sources that may have something, and what each is asked. */
   function questions(
     caller: Caller,
-    operation: string,
+    operations: readonly string[],
     query: EntityQuery,
     { filter, attributes, lastN }: EvolutionSelection,
     more: { readonly id?: Iri; readonly split: boolean; readonly whole: boolean },
@@ -82,7 +89,7 @@ export function distributedHistory(dependencies: {
       ...(query.scopes ? { scopes: query.scopes } : {}),
       ...(typeof csf === 'string' ? { filter: parseQ(csf, onward.context, { what: 'csf' }) } : {}),
     };
-    return sources.inForce(caller, [operation], true).flatMap((source) => {
+    return sources.inForce(caller, operations, true).flatMap((source) => {
       // Sources that say nothing about time may have any (5.9.1); the others what lies in their interval.
       const about = isTemporal(source.registration) ? { ...selection, temporal: filter } : selection;
       const information: readonly RegistrationInfo[] = selectedInformation(source, about);
@@ -140,6 +147,17 @@ export function distributedHistory(dependencies: {
     return { parts: whole ? joined(parts, filter) : parts, warnings };
   }
 
+  /** The ids of what matches here, a part at a time. */
+  async function idsHere(caller: Caller, query: EntityQuery, selection: EvolutionSelection): Promise<readonly Iri[]> {
+    const ids: Iri[] = [];
+    for (let after: Iri | undefined; ; after = ids.at(-1)) {
+      const page = { limit: IDS_AT_ONCE, ...(after === undefined ? {} : { after }) };
+      const found = await history.query(caller.tenant, query, { ...selection, limitPerAttribute: 1 }, page);
+      for (const { id } of found.evolutions) ids.push(id);
+      if (!found.more || found.evolutions.length === 0) return ids;
+    }
+  }
+
   async function gatherAll(
     caller: Caller,
     all: readonly Asked[],
@@ -174,7 +192,7 @@ export function distributedHistory(dependencies: {
 
   /** One evolution as a whole, to be aggregated. @returns undefined if no source has to do with it, or none has anything */
   async function wholeOf(caller: Caller, id: Iri, selection: EvolutionSelection): Promise<TemporalEvolution | undefined> {
-    const asked = questions(caller, 'retrieveTemporal', { ids: [id] }, selection, { id, split: false, whole: true });
+    const asked = questions(caller, ['retrieveTemporal'], { ids: [id] }, selection, { id, split: false, whole: true });
     if (asked.length === 0) return undefined;
     demand(access, caller, { operation: 'retrieveTemporal', effect: 'read', ids: [id] });
     const there = (await gatherAll(caller, asked, selection, true)).filter(({ evolution }) => evolution.id === id);
@@ -195,7 +213,7 @@ export function distributedHistory(dependencies: {
     const { query, page } = request;
     if (onward === undefined || request.local) return undefined;
     const split = isSplit(onward, limits);
-    const asked = questions(caller, 'queryTemporal', query, request.selection, { split, whole });
+    const asked = questions(caller, ['queryTemporal'], query, request.selection, { split, whole });
     if (asked.length === 0) return undefined;
     const { limit, offset = 0, count, ...rest } = page;
     const { where: _, scopes: __, anyAttribute: ___, ...broad } = query;
@@ -238,7 +256,7 @@ export function distributedHistory(dependencies: {
     ...local,
 
     async retrieveTemporal(caller, id, selection) {
-      const asked = questions(caller, 'retrieveTemporal', { ids: [id] }, selection, { id, split: false, whole: false });
+      const asked = questions(caller, ['retrieveTemporal'], { ids: [id] }, selection, { id, split: false, whole: false });
       if (asked.length === 0) return local.retrieveTemporal(caller, id, selection);
       const [here, found] = await Promise.all([
         orNothing(local.retrieveTemporal(caller, id, selection)),
@@ -263,6 +281,44 @@ export function distributedHistory(dependencies: {
         local.queryTemporal(caller, asked),
       );
       return found ?? local.queryTemporal(caller, request);
+    },
+
+    async candidates(caller, { query, selection, local: here }) {
+      const { onward } = caller;
+      if (onward === undefined || here) return undefined;
+      const split = isSplit(onward, limits);
+      const operations = ['queryTemporal', 'createEntityMapQueryTemporal'];
+      const all = questions(caller, operations, query, selection, { split, whole: false });
+      if (all.length === 0) return undefined;
+      // Refuses what may not be asked, and who may not ask.
+      await orNothing(local.queryTemporal(caller, { query, selection, local: false, page: { limit: 0 } }));
+      const asked = all.slice(0, limits.sources);
+      const { where: _, scopes: __, anyAttribute: ___, ...broad } = query;
+      const { attributes: ____, ...broadSelection } = selection;
+      const [ours, ...there] = await Promise.all([
+        split ? idsHere(caller, broad, broadSelection) : idsHere(caller, query, selection),
+        ...asked.map(async (one): Promise<IdsOfSource> => {
+          const { source, question } = one;
+          const mapped = await askForMap(
+            sources,
+            caller,
+            source,
+            question,
+            'createEntityMapQueryTemporal',
+            'temporal/entityMaps',
+          );
+          if (mapped !== undefined) return mapped;
+          const { parts, warnings } = await gather(caller, one, selection, false);
+          return { found: parts.map(({ evolution }) => evolution.id), warnings };
+        }),
+      ]);
+      const warnings = there.flatMap((one) => one.warnings);
+      if (warnings.length > 0) onward.onWarnings?.(warnings);
+      return assembled(
+        ours,
+        asked.map(({ source }) => source.id),
+        there,
+      );
     },
 
     async wholeEvolutions(caller, request) {
@@ -305,6 +361,9 @@ export function distributedHistory(dependencies: {
     return heldBy ? { ...found, heldBy } : found;
   }
 }
+
+/** Evolutions that are looked at to learn their ids. */
+const IDS_AT_ONCE = 200;
 
 const NOTHING = { evolutions: [], more: false } as const;
 
