@@ -11,7 +11,8 @@ const REMEMBERED_CHANGES = 128;
 /** Entities with a longer text are not kept for this. */
 const TEXT_LIMIT = 50_000;
 
-interface EntityChange {
+/** One entity changed. Before and after may be found out when somebody asks. */
+export interface EntityChange {
   readonly tenant: TenantId;
   readonly id: Iri;
   /** `unknown`: too large to keep, so that every page may have changed. */
@@ -55,6 +56,16 @@ export class AnsweredPages {
     const known = textLength <= TEXT_LIMIT;
     const change: EntityChange = { tenant, id, before: known ? before : 'unknown', after: known ? after : 'unknown' };
     this.#recent[this.#changes++ % REMEMBERED_CHANGES] = change;
+  }
+
+  /** Like {@link changed}, for a change that another process has committed. */
+  heard(change: EntityChange): void {
+    this.#recent[this.#changes++ % REMEMBERED_CHANGES] = change;
+  }
+
+  /** More has changed than anybody could tell. */
+  forget(): void {
+    this.#changes += REMEMBERED_CHANGES + 1;
   }
 
   /** What {@link keep} must be told: taken before the query, which may rest, so that what changes meanwhile counts. */

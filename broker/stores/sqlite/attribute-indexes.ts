@@ -63,6 +63,11 @@ export class AttributeIndexes {
   constructor(database: Database, commits: GroupCommit) {
     this.#database = database;
     this.#commits = commits;
+    this.#read();
+  }
+
+  #read(): void {
+    const database = this.#database;
     for (const row of database.all('SELECT key, tenant, path, state, cursor, sample, used FROM value_index')) {
       const [key, tenant, path, state, cursor, sample, used] = row as [number, number, string, number, string, string, number];
       const index = this.#hold(key, tenant, JSON.parse(path) as IndexedPath, ValueSample.parse(sample), used);
@@ -72,6 +77,21 @@ export class AttributeIndexes {
         if (database.get(IN_SLOT, key * SLOTS + slot)) index.slots |= 1 << slot;
       }
     }
+  }
+
+  /**
+   * Another process keeps the indexes: takes over which there are now, if it is not what is known here.
+   * @param states key and state of each
+   */
+  follow(states: readonly (readonly [key: number, state: number])[]): void {
+    const known = this.list();
+    const same = (key: number, state: number) =>
+      known.some((index) => index.key === key && STATES.indexOf(index.state) === state);
+    if (known.length === states.length && states.every(([key, state]) => same(key, state))) return;
+    this.#byTenant.clear();
+    this.#read();
+    // What another process adds to a slot is not heard here: every slot may have rows.
+    for (const index of this.list()) index.slots = ALL_SLOTS;
   }
 
   #hold(key: number, tenant: number, path: IndexedPath, sample: ValueSample, lastUsed: Micros): AttributeIndex {
@@ -247,6 +267,7 @@ const MOST_SPANS = 100;
 /** Slots of values that are the only one of their entity. */
 const ONLY: ReadonlySet<number> = new Set([SLOT.number, SLOT.text, SLOT.moment, SLOT.time]);
 const STATES = ['building', 'ready', 'dropping'] as const;
+const ALL_SLOTS = -1;
 const NO_VALUES: readonly IndexedValue[] = [];
 const NO_INDEXES: readonly AttributeIndex[] = [];
 

@@ -4,6 +4,16 @@ import { APPLICATION_ID, MIGRATIONS } from './schema.ts';
 
 export type Value = string | number | null;
 
+/** What is open along with a connection. */
+interface Held {
+  /** Descriptor of the write-ahead log, if commits do not wait for the disk. */
+  readonly log?: number;
+  /** Other processes have the file open, too. */
+  readonly shared?: boolean;
+  /** Keeps other brokers from a file that several processes of one broker share. */
+  readonly lock?: DatabaseSync;
+}
+
 /** One open database file: prepared statements by their text, and the settings that make a commit durable and a read cheap. */
 export class Database {
   readonly #connection: DatabaseSync;
@@ -11,13 +21,69 @@ export class Database {
   readonly #log: number | undefined;
   /** Brings what was committed to the disk, without holding up anybody else. undefined: there is no disk, or a commit is on it already. */
   readonly sync: ((done: (error: Error | null) => void) => void) | undefined;
+  readonly #lock: DatabaseSync | undefined;
+  /** Other processes have the file open, too. */
+  readonly #shared: boolean;
+  /** The file is shared, and the next statement must open a snapshot first. */
+  #outside: boolean;
+  /** The file is shared, and a snapshot is open that ends with this turn of the event loop. */
+  #reading = false;
+  beforeSnapshot: () => void = () => {};
+  /** Called when a snapshot is opened, before anything else is read in it. */
+  onSnapshot: () => void = () => {};
 
-  /** @param log descriptor of the write-ahead log, if commits do not wait for the disk */
-  constructor(connection: DatabaseSync, log?: number) {
+  constructor(connection: DatabaseSync, { log, shared = false, lock }: Held = {}) {
     this.#connection = connection;
     this.#log = log;
     // All descriptors of a file share its pages, so this one brings to the disk what SQLite wrote through another.
     this.sync = log === undefined ? undefined : (done) => fdatasync(log, done);
+    this.#shared = shared;
+    this.#outside = shared;
+    this.#lock = lock;
+  }
+
+  /** True while a snapshot is open. */
+  get reading(): boolean {
+    return this.#reading;
+  }
+
+  /**
+   * What is read in one turn of the event loop is one state of the file, although other processes write to it, as it is in a broker of one process.
+   * It saves SQLite from looking for other writers before each statement, too. No longer than a turn: a snapshot holds up the checkpoint.
+   */
+  #look(): void {
+    this.beforeSnapshot();
+    this.#outside = false;
+    this.#reading = true;
+    this.prepare('BEGIN').run();
+    setImmediate(() => this.endSnapshot());
+    this.onSnapshot();
+  }
+
+  /** The next statement sees what is committed then. */
+  endSnapshot(): void {
+    if (!this.#reading) return;
+    this.#reading = false;
+    this.#outside = true;
+    this.prepare('COMMIT').run();
+  }
+
+  /** Begins a transaction that writes. */
+  begin(): void {
+    this.endSnapshot();
+    this.#connection.exec('BEGIN IMMEDIATE');
+    this.#outside = false;
+  }
+
+  /** When this returns, the transaction is on disk, unless {@link sync} is there to bring it. */
+  commit(): void {
+    this.#connection.exec('COMMIT');
+    this.#outside = this.#shared;
+  }
+
+  rollback(): void {
+    this.#outside = this.#shared;
+    this.#connection.exec('ROLLBACK');
   }
 
   /** The prepared statement for this text; made once. Rows come as arrays in the order of the columns: a tenth cheaper than objects. */
@@ -32,10 +98,12 @@ export class Database {
   }
 
   all(sql: string, ...values: Value[]): Value[][] {
+    if (this.#outside) this.#look();
     return this.prepare(sql).all(...values) as unknown as Value[][];
   }
 
   get(sql: string, ...values: Value[]): Value[] | undefined {
+    if (this.#outside) this.#look();
     return this.prepare(sql).get(...values) as unknown as Value[] | undefined;
   }
 
@@ -49,9 +117,12 @@ export class Database {
   }
 
   close(): void {
+    this.endSnapshot();
+    this.#outside = false;
     this.#statements.clear();
     if (this.#log !== undefined) closeSync(this.#log);
     this.#connection.close();
+    this.#lock?.close();
   }
 }
 
@@ -79,9 +150,13 @@ export function isDiskFailure(error: unknown): boolean {
   return code !== undefined && ENVIRONMENT.has(code);
 }
 
-interface OpenSettings {
+export interface OpenSettings {
   readonly waitMs?: number;
   readonly maxFileBytes?: number;
+  /** Other processes of this broker read the file, too. */
+  readonly shared?: boolean;
+  /** What is held as long as the file is open. */
+  readonly lock?: DatabaseSync;
 }
 
 /**
@@ -89,12 +164,15 @@ interface OpenSettings {
  * @param file a path, or ':memory:'
  * @throws Error with one line that says why this broker cannot use the file
  */
-export function openDatabase(file: string, { waitMs = 2_000, maxFileBytes }: OpenSettings = {}): Database {
+export function openDatabase(
+  file: string,
+  { waitMs = 2_000, maxFileBytes, shared = false, lock }: OpenSettings = {},
+): Database {
   let connection: DatabaseSync | undefined;
   try {
     connection = new DatabaseSync(file, { timeout: waitMs });
     // One process owns the file: the lock is taken once, and SQLite need not look for other writers before each read (a third cheaper).
-    connection.exec('PRAGMA locking_mode = EXCLUSIVE');
+    if (!shared) connection.exec('PRAGMA locking_mode = EXCLUSIVE');
     // Readers see the last commit, and a commit is one append and one fsync.
     connection.exec('PRAGMA journal_mode = WAL');
     // A migration survives a power cut when it returns. For the rest see logOf.
@@ -107,7 +185,9 @@ export function openDatabase(file: string, { waitMs = 2_000, maxFileBytes }: Ope
     connection.exec('PRAGMA temp_store = MEMORY');
     if (maxFileBytes !== undefined) connection.exec(`PRAGMA max_page_count = ${Math.ceil(maxFileBytes / 4096)}`);
     migrate(connection, file);
-    return new Database(connection, logOf(connection, file));
+    // Other processes see what is committed, and must not see what is not on disk: with them COMMIT waits for it.
+    const log = shared ? undefined : logOf(connection, file);
+    return new Database(connection, { ...(log !== undefined && { log }), shared, ...(lock && { lock }) });
   } catch (error) {
     connection?.close();
     throw refusal(error, file);
@@ -153,7 +233,8 @@ function migrate(connection: DatabaseSync, file: string): void {
   }
 }
 
-function refusal(error: unknown, file: string): Error {
+/** The one line that says why a file cannot be used. */
+export function refusal(error: unknown, file: string): Error {
   const known: Record<number, string> = {
     [BUSY]: `${file} is in use by another broker: stop that one, or set another data directory.`,
     [LOCKED]: `${file} is in use by another broker: stop that one, or set another data directory.`,

@@ -23,6 +23,16 @@ class Interned {
     this.#texts[key] = text;
   }
 
+  /** The largest key that is known. */
+  get last(): number {
+    return Math.max(0, this.#texts.length - 1);
+  }
+
+  /** Another process has added it. */
+  learn(key: number, text: string): void {
+    this.#remember(key, text);
+  }
+
   find(text: string): number | undefined {
     return this.#keys.get(text);
   }
@@ -68,6 +78,19 @@ export class Dictionary {
     for (const [key, tenant, name] of database.all('SELECT key, tenant, name FROM layer')) {
       this.#layers.set(`${tenant} ${name}`, key as number);
     }
+  }
+
+  /** The largest keys that are known: of tenants, names, shapes and layers. */
+  get last(): [tenant: number, name: number, shape: number, layer: number] {
+    return [this.#tenants.last, this.#names.last, this.#shapes.last, this.#layers.size];
+  }
+
+  /** Another process has added a text: of a layer, its tenant and name. */
+  learn(kind: 'tenant' | 'name' | 'shape' | 'layer', key: number, text: string): void {
+    if (kind === 'tenant') this.#tenants.learn(key, text);
+    else if (kind === 'name') this.#names.learn(key, text);
+    else if (kind === 'shape') this.#shapes.learn(key, text);
+    else this.#layers.set(text, key);
   }
 
   findTenant(tenant: TenantId): number | undefined {

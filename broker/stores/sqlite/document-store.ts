@@ -8,6 +8,14 @@ import type { GroupCommit } from './group-commit.ts';
 const PUT =
   'INSERT INTO document (kind, tenant, id, version, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT (kind, tenant, id) DO UPDATE SET version = excluded.version, body = excluded.body';
 
+/**
+ * Counts replaced and deleted @contexts: who keeps what they said must look again. Others need no such thing, because nobody keeps them who is not
+ * told otherwise.
+ */
+const CONTEXT_CHANGED =
+  "INSERT INTO memory (key, value) VALUES ('contexts', 1) ON CONFLICT (key) DO UPDATE SET value = value + 1";
+const isContext = (kind: DocumentKind): boolean => kind === 'context' || kind === 'context-cache';
+
 export class SqliteDocumentStore implements DocumentStore {
   readonly #database: Database;
   readonly #dictionary: Dictionary;
@@ -54,6 +62,7 @@ export class SqliteDocumentStore implements DocumentStore {
       const known = this.#dictionary.findTenant(tenant);
       const version = known === undefined ? 0 : this.#version(kind, known, id);
       if (expect !== undefined && expect !== version) return undefined;
+      if (version > 0 && isContext(kind)) this.#database.run(CONTEXT_CHANGED);
       this.#database.run(PUT, kind, known ?? this.#dictionary.tenant(tenant), id, version + 1, text);
       return version + 1;
     });
@@ -68,6 +77,7 @@ export class SqliteDocumentStore implements DocumentStore {
     return this.#commits.submit(() => {
       const key = this.#dictionary.findTenant(tenant);
       if (key === undefined) return false;
+      if (isContext(kind)) this.#database.run(CONTEXT_CHANGED);
       return this.#database.run('DELETE FROM document WHERE kind = ? AND tenant = ? AND id = ?', kind, key, id) > 0;
     });
   }

@@ -147,6 +147,15 @@ export class EntityCache {
     this.#bytes += row.weight;
   }
 
+  /** Forgets everything. */
+  clear(): void {
+    this.#young.clear();
+    this.#old.clear();
+    this.#youngKeys.clear();
+    this.#oldKeys.clear();
+    this.#bytes = 0;
+  }
+
   /** Forgets a row: the next reader takes it from the file. */
   drop(row: EntityRow): void {
     this.#young.delete(row.key);
@@ -166,4 +175,14 @@ function keysOf(keys: Keys, tenant: number): Map<Iri, number> {
     keys.set(tenant, ofTenant);
   }
   return ofTenant;
+}
+
+/** Keeps nothing: for those who need what no change of the log tells of. */
+export class NoEntityCache extends EntityCache {
+  constructor() {
+    super(0);
+  }
+  override set(): void {}
+  override offer(): void {}
+  override keep(): void {}
 }

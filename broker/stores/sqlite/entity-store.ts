@@ -41,10 +41,10 @@ export class SqliteEntityStore implements EntityStore {
   readonly #rows: EntityRows;
   readonly #clock: Clock;
   readonly #sortLimit: number;
-  readonly #demand: IndexDemand;
+  readonly #demand: Pick<IndexDemand, 'looked'>;
 
   /** @param sortLimit how many matches a query may have that asks for an order other than that of the id */
-  constructor(parts: Parts, rows: EntityRows, clock: Clock, demand: IndexDemand, sortLimit: number) {
+  constructor(parts: Parts, rows: EntityRows, clock: Clock, demand: Pick<IndexDemand, 'looked'>, sortLimit: number) {
     this.#parts = parts;
     this.#rows = rows;
     this.#clock = clock;

@@ -34,6 +34,8 @@ export class GroupCommit {
   #after: (() => void)[] = [];
   /** Called at the start of each transaction: what is written along with others, and not worth a transaction of its own. */
   beforeCommit: () => void = () => {};
+  /** Called at the end of each transaction: what is only worth writing once for all of it. */
+  beforeEnd: () => void = () => {};
 
   /** @param transactionWrites writes that one transaction takes: more would keep readers waiting longer than they gain */
   constructor(database: Database, maxWaitingWrites: number, transactionWrites: number) {
@@ -150,16 +152,17 @@ export class GroupCommit {
   #transact(jobs: readonly Job[], apart: boolean): Outcome[] {
     this.#undo = [];
     this.#after = [];
-    this.#database.exec('BEGIN IMMEDIATE');
+    this.#database.begin();
     let outcomes: Outcome[];
     try {
       this.beforeCommit();
       outcomes = jobs.map((job) => (apart || job.atomic ? this.#savepoint(job) : { result: job.run() }));
-      this.#database.exec('COMMIT');
+      this.beforeEnd();
+      this.#database.commit();
     } catch (error) {
       this.#rollBackTo(0);
       try {
-        this.#database.exec('ROLLBACK');
+        this.#database.rollback();
       } catch {
         // SQLite has rolled back by itself (disk full, I/O error)
       }

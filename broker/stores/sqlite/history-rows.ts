@@ -67,6 +67,11 @@ export class HistoryRows {
     this.#store = String(store);
   }
 
+  /** Another process may have written: when the next row that expires does so now. */
+  heard(nextExpiry: Micros | null): void {
+    this.#transient.heard(nextExpiry);
+  }
+
   instanceId(seq: number): Iri {
     return `urn:ngsi-ld:Instance:${this.#store}-${seq}` as Iri;
   }

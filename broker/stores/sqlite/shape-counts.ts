@@ -11,6 +11,9 @@ export interface Shape {
   readonly attributes: readonly { readonly name: Iri; readonly kinds: readonly string[] }[];
 }
 
+const COUNTED = 'SELECT shape, entities FROM shape_count WHERE tenant = ? AND entities > 0';
+const ADD =
+  'INSERT INTO shape_count (tenant, shape, entities) VALUES (?, ?, ?) ON CONFLICT (tenant, shape) DO UPDATE SET entities = entities + excluded.entities';
 const COUNTS = 'SELECT shape, count(*) FROM entity WHERE tenant = ? AND shape IS NOT NULL GROUP BY shape';
 // Named, because the planner would walk the index of shapes and look at every entity.
 const EXPIRED =
@@ -26,11 +29,35 @@ export class ShapeCounts {
   /** Texts made before, by the words that they are made of, in the order in which an entity has them. */
   #made: Words = { next: new Map() };
   #words = 0;
+  /** Where other processes find the counts: what this transaction adds to them, by tenant. undefined: the file is not shared. */
+  #told: Map<number, Map<number, number>> | undefined;
+  readonly #follows: boolean;
 
-  constructor(database: Database, dictionary: Dictionary, commits: GroupCommit) {
+  /** @param follows another process writes the file, and the counts with it */
+  constructor(database: Database, dictionary: Dictionary, commits: GroupCommit, follows = false) {
+    this.#follows = follows;
     this.#database = database;
     this.#dictionary = dictionary;
     this.#commits = commits;
+  }
+
+  /** From here on the counts are in the file as well, for processes that read it. */
+  share(): void {
+    this.#database.begin();
+    this.#database.exec(`
+      DROP TABLE IF EXISTS shape_count;
+      CREATE TABLE shape_count (tenant INTEGER NOT NULL, shape INTEGER NOT NULL, entities INTEGER NOT NULL, PRIMARY KEY (tenant, shape)) WITHOUT ROWID;
+      INSERT INTO shape_count SELECT tenant, shape, count(*) FROM entity WHERE shape IS NOT NULL GROUP BY tenant, shape;
+    `);
+    this.#database.commit();
+    this.#told = new Map();
+    // Once for all writes of a transaction.
+    this.#commits.beforeEnd = () => {
+      for (const [tenant, counts] of this.#told ?? []) {
+        for (const [shape, difference] of counts) if (difference !== 0) this.#database.run(ADD, tenant, shape, difference);
+      }
+      this.#told?.clear();
+    };
   }
 
   /** Inside a transaction: the key of the entity's shape; null without an entity. */
@@ -65,8 +92,19 @@ export class ShapeCounts {
 
   /** Inside a transaction: an entity has another shape now. null: it did not exist, or does not any more. */
   move(tenant: number, from: number | null, to: number | null): void {
+    if (from === to) return;
     const counts = this.#counts.get(tenant);
-    if (!counts || from === to) return;
+    if (counts) this.#add(counts, from, to);
+    if (!this.#told) return;
+    let told = this.#told.get(tenant);
+    if (!told) {
+      told = new Map();
+      this.#told.set(tenant, told);
+    }
+    this.#add(told, from, to);
+  }
+
+  #add(counts: Map<number, number>, from: number | null, to: number | null): void {
     add(counts, from, -1);
     add(counts, to, 1);
     this.#commits.onRollback(() => {
@@ -102,6 +140,7 @@ export class ShapeCounts {
   }
 
   #countsOf(tenant: number): Map<number, number> {
+    if (this.#follows) return new Map(this.#database.all(COUNTED, tenant) as [number, number][]);
     let counts = this.#counts.get(tenant);
     if (!counts) {
       counts = new Map(this.#database.all(COUNTS, tenant) as [number, number][]);

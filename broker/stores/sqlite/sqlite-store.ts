@@ -29,6 +29,8 @@ import { type IndexSettings, indexRules } from './index-rules.ts';
 import { SqliteMessageStore } from './message-store.ts';
 import { SqliteSeriesStore } from './series-store.ts';
 import { ShapeCounts } from './shape-counts.ts';
+import { keepLogShort, openSharedDatabase } from './shared-file.ts';
+import type { ReaderReport } from './sqlite-reader.ts';
 
 export interface SqliteSettings {
   /** A path whose directory exists, or ':memory:'. */
@@ -50,6 +52,8 @@ export interface SqliteSettings {
   readonly sortLimit?: number;
   /** Indexes of attribute values: how many of one tenant may be made on demand, and paths (index-rules.ts) that always or never have one. */
   readonly indexes?: IndexSettings;
+  /** Other processes of this broker read the file (sqlite-reader.ts). Default: nobody else may open it, which makes every read cheaper. */
+  readonly shared?: boolean;
 }
 
 const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
@@ -70,6 +74,8 @@ export interface SqliteStore {
   highestStamp(): Micros;
   /** Writes that wait for their transaction. */
   waitingWrites(): number;
+  /** What a process that reads the file has found out about queries and indexes. */
+  heard(told: ReaderReport): void;
   /** True while the file can be read. */
   ready(): boolean;
   /** Commits what is waiting and closes the file. Later calls are refused. */
@@ -82,7 +88,7 @@ export interface SqliteStore {
  */
 export function openSqliteStore(settings: SqliteSettings): SqliteStore {
   const { file, clock } = settings;
-  const database = openDatabase(file, settings);
+  const database = settings.shared ? openSharedDatabase(file, settings) : openDatabase(file, settings);
   const commits = new GroupCommit(database, settings.maxWaitingWrites ?? 20_000, settings.transactionWrites ?? 2_000);
   const dictionary = new Dictionary(database, commits);
   const codec = new Codec(dictionary);
@@ -91,6 +97,7 @@ export function openSqliteStore(settings: SqliteSettings): SqliteStore {
   const ids = new IdCache(Math.max(cacheBytes / 8, LEAST_ID_BYTES));
   const log = new ChangeLog(database, dictionary, commits, codec, settings.recentChanges ?? 5_000);
   const shapes = new ShapeCounts(database, dictionary, commits);
+  if (settings.shared) shapes.share();
   const history = new HistoryRows(database, dictionary, commits);
   const indexes = new AttributeIndexes(database, commits);
   const geo = new GeoIndex(database, dictionary);
@@ -110,6 +117,7 @@ export function openSqliteStore(settings: SqliteSettings): SqliteStore {
   if (log.highestStamp > 0) clock.saw({ at: log.highestStamp, origin: '' });
   let open = true;
   const entities = new SqliteEntityStore(parts, rows, clock, demand, settings.sortLimit ?? 20_000);
+  const stopWatching = settings.shared ? keepLogShort(database, file) : undefined;
   return {
     entities: readingFromDisk(commits, entities, ['get', 'query', 'numbered', 'walk', 'typeCounts', 'expired']),
     history: readingFromDisk(commits, new SqliteHistoryStore(parts, rows, clock), ['evolution', 'query', 'aggregate']),
@@ -127,10 +135,21 @@ export function openSqliteStore(settings: SqliteSettings): SqliteStore {
     indexes: indexDirectory(indexes, demand, dictionary, commits),
     highestStamp: () => log.highestStamp,
     waitingWrites: () => commits.waiting,
+    heard({ asked, used }) {
+      for (const { tenant, query, candidates, matches } of asked) demand.looked(tenant, query, candidates, matches);
+      for (const index of indexes.list()) {
+        const of = used.find(({ key }) => key === index.key);
+        if (!of) continue;
+        index.uses += of.uses;
+        index.saved += of.saved;
+        index.lastUsed = Math.max(index.lastUsed, of.lastUsed);
+      }
+    },
     ready: () => open && commits.trustworthy && database.get('SELECT 1') !== undefined,
     close: async () => {
       if (!open) return;
       open = false;
+      stopWatching?.();
       log.close();
       demand.close();
       await commits.close();

@@ -22,6 +22,11 @@ export class TransientRows {
     return this.#due;
   }
 
+  /** Another process may have written: when the next row expires now. */
+  heard(due: Micros | null): void {
+    this.#due = due ?? Number.POSITIVE_INFINITY;
+  }
+
   #next(): Micros {
     return (this.#database.get('SELECT min(expires) FROM transient')?.[0] as Micros | null) ?? Number.POSITIVE_INFINITY;
   }
