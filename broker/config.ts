@@ -90,6 +90,12 @@ export const SETTINGS = {
   mqtt: flag('MIZAR_MQTT', true, 'Whether the embedded MQTT broker runs'),
   open: flag('MIZAR_OPEN', false, 'Allow listening beyond this machine although nobody has to authenticate'),
   dataDir: text('MIZAR_DATA_DIR', './data', 'Folder of the embedded database, or ":memory:" to keep nothing'),
+  processes: whole(
+    'MIZAR_PROCESSES',
+    1,
+    [1, 64],
+    'Processes that share the HTTP port; beyond 1, all but the first read the database themselves and hand writes to the first (docs/operations.md)',
+  ),
   brokerId: text(
     'MIZAR_BROKER_ID',
     '',
@@ -413,4 +419,20 @@ export function configurationTable(): string {
     return `| \`${variable}\` | \`${name}\` | ${shown === '' ? '(empty)' : `\`${shown}\``} | ${unit ?? ''} | ${about} |`;
   });
   return ['| variable | in mizar.json | default | unit | effect |', '|---|---|---|---|---|', ...rows].join('\n');
+}
+
+/** Several processes share a file and a port, which not every installation has. */
+export function refuseLonelyProcesses(config: Config, platform: string): void {
+  if (config.processes === 1) return;
+  if (config.dataDir === ':memory:') {
+    throw new ConfigError(
+      `MIZAR_PROCESSES=${config.processes} needs a data folder: a database in memory belongs to one process`,
+    );
+  }
+  // Where Node can let several processes listen on one port, and the system spreads connections over them.
+  if (!['linux', 'freebsd', 'dragonfly', 'sunos', 'aix'].includes(platform)) {
+    throw new ConfigError(
+      `MIZAR_PROCESSES=${config.processes} is not possible on ${platform}: several processes cannot share a port there`,
+    );
+  }
 }

@@ -3,8 +3,31 @@ import type { Config } from './config.ts';
 import type { Limits } from './domain/limits.ts';
 import type { DistributedSubscriptions } from './operations/distributed-subscriptions.ts';
 import type { Notifications } from './operations/notify/notifications.ts';
+import type { Servers } from './processes/supervisor.ts';
 import type { SqliteStore } from './stores/sqlite/sqlite-store.ts';
 import type { MqttServer } from './transport/mqtt.ts';
+
+/** What /metrics tells about the processes beside the one that is asked. */
+export function addProcessFigures(figures: ReturnType<typeof metrics>, servers: Servers): void {
+  figures.add(
+    'servers',
+    async () => {
+      const all = await servers.figures();
+      return {
+        running: servers.running,
+        ended_total: servers.restarts,
+        resident_bytes: all.reduce((sum, { residentBytes }) => sum + residentBytes, 0),
+        cpu_seconds: all.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0),
+      };
+    },
+    {
+      running: 'Server processes that listen, beside the primary',
+      ended_total: 'Server processes that ended by themselves and were started again',
+      resident_bytes: 'Memory of all server processes; pages of the database that they share count in each',
+      cpu_seconds: 'Processor time of the server processes that run now',
+    },
+  );
+}
 
 /** What /metrics tells about the parts of a broker. */
 export function addFigures(

@@ -1,11 +1,17 @@
-import { type Config, refuseOpenWorld } from './config.ts';
-import { buildBroker, VERSION } from './wiring.ts';
+import pino from 'pino';
+import { type Config, refuseLonelyProcesses, refuseOpenWorld } from './config.ts';
+import type { InnerServer } from './processes/inner-server.ts';
+import type { Supervisor } from './processes/supervisor.ts';
+import { type Broker, buildBroker, VERSION } from './wiring.ts';
 
 /** Starts a broker for good: listens, says where, and answers with what stops it. */
 export async function startBroker(config: Config): Promise<{ stop(signal: string): Promise<void> }> {
   refuseOpenWorld(config);
-  const broker = await buildBroker(config);
+  refuseLonelyProcesses(config, process.platform);
+  const servers = config.processes > 1 ? await severalProcesses(config) : undefined;
+  const broker = await buildBroker(config, servers?.replacements);
   const { url, mqttUrl } = await broker.listen();
+  await servers?.start(broker, Number(new URL(url).port));
   if (process.stdout.isTTY) greet(config, url, mqttUrl);
   broker.logger.info(
     { version: VERSION, node: process.version, http: url, mqtt: mqttUrl, dataDir: config.dataDir },
@@ -18,9 +24,31 @@ export async function startBroker(config: Config): Promise<{ stop(signal: string
         broker.logger.warn('draining took too long; ending anyway, nothing acknowledged is lost');
         process.exit(1);
       }, config.drainTimeoutMs);
+      await servers?.stop();
       await broker.close();
       clearTimeout(late);
       broker.logger.info('stopped');
+    },
+  };
+}
+
+/** What a broker of several processes needs beyond one of a single process; loaded by those that have it only. */
+async function severalProcesses(config: Config) {
+  const { Supervisor } = await import('./processes/supervisor.ts');
+  const { innerServer, refuseTakenPort } = await import('./processes/inner-server.ts');
+  await refuseTakenPort(config.host, config.httpPort);
+  const logger = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  const servers: Supervisor = new Supervisor(config.processes - 1, logger, config.waitingWrites);
+  let inner: InnerServer | undefined;
+  return {
+    replacements: { logger, servers },
+    async start({ app, brokerId, offered }: Broker, httpPort: number): Promise<void> {
+      inner = await innerServer(app, 64 * 1024);
+      servers.start({ config: { ...config, httpPort }, socketPath: inner.socketPath, brokerId }, { ...offered });
+    },
+    async stop(): Promise<void> {
+      await servers.stop(config.drainTimeoutMs / 2);
+      await inner?.close();
     },
   };
 }

@@ -32,18 +32,14 @@ import { temporalProvisionRoutes } from './api/ngsi-ld/temporal-provision.ts';
 import { temporalQueryRoutes } from './api/ngsi-ld/temporal-query.ts';
 import { type SensorThingsWindow, sensorThingsWindow } from './api/sta/window.ts';
 import type { Config } from './config.ts';
-import { allowEverything } from './domain/access.ts';
 import { ENTITY_MAP_LIMITS } from './domain/entity-map.ts';
 import type { Iri, TenantId } from './domain/iri.ts';
-import { type Limits, setLimits } from './domain/limits.ts';
 import { SNAPSHOT_LIMITS } from './domain/snapshot.ts';
-import { contextLoader } from './egress/context-loader.ts';
-import { egressGuard } from './egress/guard.ts';
 import { httpNotifier, notifierByScheme } from './egress/http-notifier.ts';
 import { mqttNotifier } from './egress/mqtt-notifier.ts';
-import { addFigures, shownLimits } from './figures.ts';
+import { addFigures, addProcessFigures, shownLimits } from './figures.ts';
+import { databaseFile, foundations } from './foundations.ts';
 import { batchOperations } from './operations/batch.ts';
-import { contextOperations } from './operations/contexts/operations.ts';
 import { copyOperations } from './operations/copies/operator.ts';
 import { subscribedEntities } from './operations/copies/union.ts';
 import { deliveryOperations } from './operations/deliveries.ts';
@@ -75,9 +71,11 @@ import { snapshotOperations } from './operations/snapshots.ts';
 import { subscriptionOperations } from './operations/subscriptions.ts';
 import { requireTenant } from './operations/tenants.ts';
 import type { Clock } from './ports/clock.ts';
+import { byData, type OfferedToServers } from './processes/offered.ts';
+import type { Servers } from './processes/supervisor.ts';
 import { openSqliteStore, type SqliteStore } from './stores/sqlite/sqlite-store.ts';
 import { systemClock } from './stores/system-clock.ts';
-import { httpServer } from './transport/http.ts';
+import { httpServer, listenOn } from './transport/http.ts';
 import { type MqttServer, mqttServer } from './transport/mqtt.ts';
 import { rememberedId, sweepEvery, trimByAge } from './upkeep.ts';
 
@@ -92,6 +90,9 @@ export interface Broker {
   readonly sensorThings: SensorThingsWindow;
   readonly distributed: DistributedSubscriptions;
   readonly logger: Logger;
+  readonly brokerId: string;
+  /** What server processes have carried out here. */
+  readonly offered: OfferedToServers;
   /** Begins to listen. @returns where */
   listen(): Promise<{ readonly url: string; readonly mqttUrl: string | undefined }>;
   /** Drains and closes: requests under way are answered, deliveries get a moment, the place in the change log is remembered. */
@@ -104,6 +105,8 @@ export interface Replacements {
   readonly logger?: Logger;
   /** Between attempts at context sources that do not take a copy of a subscription. */
   readonly sourceBackOff?: BackOff;
+  /** The other processes that serve (processes/supervisor.ts). */
+  readonly servers?: Servers;
 }
 
 const isAnyAddress = (host: string): boolean => host === '0.0.0.0' || host === '::';
@@ -115,12 +118,12 @@ const reachable = ({ publicUrl }: Config): string | undefined => (publicUrl === 
 export async function buildBroker(config: Config, replacements: Replacements = {}): Promise<Broker> {
   const started = Date.now();
   const logger = replacements.logger ?? pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
-  const inMemory = config.dataDir === ':memory:';
-  if (!inMemory) mkdirSync(config.dataDir, { recursive: true });
+  if (config.dataDir !== ':memory:') mkdirSync(config.dataDir, { recursive: true });
   const brokerId = config.brokerId || rememberedId(config.dataDir);
   const clock = replacements.clock ?? systemClock(brokerId);
   const store = openSqliteStore({
-    file: inMemory ? ':memory:' : join(config.dataDir, 'mizar.db'),
+    file: databaseFile(config),
+    shared: config.processes > 1,
     clock,
     maxWaitingWrites: config.waitingWrites,
     transactionWrites: config.commitWrites,
@@ -128,33 +131,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     indexes: { limit: config.indexes, pinned: config.indexesPinned, forbidden: config.indexesForbidden },
   });
   const { entities, history, feed, documents, deliveries, messages } = store;
-  const access = allowEverything;
-  const limitsOfDomain: Limits = {
-    queryChars: config.queryChars,
-    queryTerms: config.queryTerms,
-    queryDepth: config.queryDepth,
-    orders: config.queryOrders,
-    patternChars: config.patternChars,
-    positions: config.geometryPositions,
-    contextDepth: config.contextDepth,
-  };
-  setLimits(limitsOfDomain);
-
-  const local = config.host === 'localhost' || config.host.startsWith('127.') || config.host === '::1';
-  const guard = egressGuard({
-    privateAddresses: config.egressPrivate === 'true' || (config.egressPrivate === 'auto' && local),
-    allow: config.egressAllow,
-  });
-  const loader = contextLoader({ guard, documents, timeoutMs: config.contextTimeoutMs, limitBytes: config.contextLimitBytes });
-  const contexts = await contextOperations({
-    loader,
-    documents,
-    clock,
-    access,
-    coreUrl: `https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-${config.coreContext}.jsonld`,
-    baseUrl: config.publicUrl.replace(/\/$/, '') || `http://${config.host}:${config.httpPort}`,
-    newId: () => `urn:ngsi-ld:Context:${randomUUID()}`,
-  });
+  const common = await foundations(config, documents, clock);
+  const { access, contexts, guard, limits: limitsOfDomain } = common;
   const resolveContext = contexts.resolve;
 
   const subscriptions = subscriptionsInForce({ documents, resolveContext, core: contexts.core });
@@ -255,7 +233,9 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   const renderings = renderingCache(config.cacheBytes);
   const paging = { ...PAGING_LIMITS, maxLimit: config.pageLimit };
   let mqtt: MqttServer | undefined;
-  const figures = metrics();
+  const { servers } = replacements;
+  const figures = metrics(async () => ((await servers?.figures()) ?? []).flatMap(({ requests }) => requests));
+  if (servers) addProcessFigures(figures, servers);
   addFigures(figures, { store, delivery, distributed, mqtt: () => mqtt?.figures() });
 
   async function health(): Promise<HealthReport> {
@@ -265,6 +245,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       version: VERSION,
       brokerId,
       uptimeS: Math.round((Date.now() - started) / 1000),
+      processes: { running: 1 + (servers?.running ?? 0), wanted: config.processes },
       checks: { store: { status: stored ? 'ok' : 'failing' } },
       limits: shownLimits(config, limitsOfDomain),
     };
@@ -279,6 +260,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   const demandTenant = (tenant: TenantId) => requireTenant(entities, tenant);
   const instancesPerAttribute = config.temporalLimit;
   const temporal = historyOperations({ history, clock, access, demandTenant, instancesPerAttribute });
+  const temporalProvision = distributedHistoryProvision(temporal, sources);
+  const batch = distributedBatch(batchOperations({ entities, clock, access }), sources);
   const temporalEverywhere = distributedHistory({
     local: temporal,
     history,
@@ -352,9 +335,9 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         entityMapRoutes(entityMaps, queries, temporalEverywhere, everywhere),
         entityRoutes(provisionEverywhere),
         attributeRoutes(provisionEverywhere),
-        batchRoutes(distributedBatch(batchOperations({ entities, clock, access }), sources), { batchLimit: config.batchLimit }),
+        batchRoutes(batch, { batchLimit: config.batchLimit }),
         discoveryRoutes(distributedDiscovery(discoveryOperations({ entities, access, demandTenant }), sources)),
-        temporalProvisionRoutes(distributedHistoryProvision(temporal, sources)),
+        temporalProvisionRoutes(temporalProvision),
         temporalQueryRoutes(temporalEverywhere, paging, entityMaps),
         snapshotRoutes(snapshots),
         contextRoutes(contexts),
@@ -398,8 +381,16 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     sensorThings: sta,
     distributed,
     logger,
+    brokerId,
+    offered: {
+      entities: byData(provisionEverywhere, resolveContext),
+      batch,
+      temporal: temporalProvision,
+      documents,
+      store: { heard: async (report) => store.heard(report) },
+    },
     async listen() {
-      await app.listen({ host: config.host, port: config.httpPort });
+      await app.listen(listenOn(config.host, config.httpPort, config.processes > 1));
       if (config.mqtt) {
         mqtt = await mqttServer({
           logger,
@@ -437,7 +428,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       await ended;
       await delivery.stop();
       await notifier.close();
-      await loader.close();
+      await common.close();
       await store.close();
     },
   };

@@ -173,6 +173,10 @@ export function contextLoader(options: ContextLoaderOptions): ContextLoader & { 
         .map(([url, { fetchedAtMs, goodUntilMs }]) => ({ url, fetchedAtMs, goodUntilMs }))
         .sort((a, b) => (a.url < b.url ? -1 : 1));
     },
+    recall() {
+      memory.clear();
+      failures.clear();
+    },
     async forget(url) {
       memory.delete(url);
       failures.delete(url);

@@ -20,6 +20,8 @@ export interface ContextLoader {
   reload(url: string): Promise<JsonValue>;
   /** What is cached, the bundled ones included, ascending by URL. */
   cached(): Promise<readonly CachedContext[]>;
+  /** Forgets what is in memory: what was stored is asked of the store again. */
+  recall(): void;
   /** Drops it from the cache. A bundled one stays. */
   forget(url: string): Promise<void>;
 }

@@ -2,7 +2,9 @@ import type { Socket } from 'node:net';
 import fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
+  type FastifyListenOptions,
   type FastifyPluginAsync,
+  type FastifyReply,
   type FastifyRequest,
   LogController,
 } from 'fastify';
@@ -51,6 +53,8 @@ export interface HttpServerOptions {
   readonly paging?: Partial<PagingLimits>;
   /** Who a caller is that names a Snapshot (6.3.22). Without it there are none, and the header means nothing. */
   readonly onSnapshot?: (request: FastifyRequest, snapshot: string) => Promise<Caller>;
+  /** Takes over a request before anything else looks at it, if it is for another process: @returns true if it did. */
+  readonly elsewhere?: (request: FastifyRequest, reply: FastifyReply) => boolean;
   /** Called before any route is added, for hooks that see every request: counting and timing. */
   readonly observe?: (app: FastifyInstance) => void;
   /** The broker's version, for the documentation. */
@@ -92,6 +96,7 @@ export async function httpServer(options: HttpServerOptions): Promise<FastifyIns
   acceptJson(app, limits);
 
   app.addHook('onRequest', (request, reply, done) => {
+    if (options.elsewhere?.(request, reply)) return;
     const tenant = request.headers['ngsild-tenant'];
     try {
       request.caller = callerOf(request.headers);
@@ -131,6 +136,11 @@ export async function httpServer(options: HttpServerOptions): Promise<FastifyIns
   }
   await app.ready();
   return app;
+}
+
+/** @param shared other processes listen on the port as well, and the system spreads connections over them */
+export function listenOn(host: string, port: number, shared: boolean): FastifyListenOptions & { readonly reusePort?: boolean } {
+  return { host, port, ...(shared && { reusePort: true }) };
 }
 
 /** The media types of 6.3.4, all parsed alike; what a route makes of an @context inside depends on the type. */

@@ -4,6 +4,10 @@ import { type Config, readConfig } from '../../broker/config.ts';
 import type { BackOff } from '../../broker/operations/notify/back-off.ts';
 import type { Clock } from '../../broker/ports/clock.ts';
 import { type Broker, buildBroker } from '../../broker/wiring.ts';
+import { pair } from './processes.ts';
+
+/** With MIZAR_TEST_PROCESSES=2 every test that asks a broker through this asks two processes of one in turn ("npm run test:processes"). */
+const SEVERAL = process.env['MIZAR_TEST_PROCESSES'] === '2';
 
 /** A whole broker whose store lives in memory; requests go through `inject`, no port is opened unless a test asks for it. */
 export interface TestBroker extends AsyncDisposable {
@@ -26,6 +30,7 @@ export interface TestBrokerOptions {
 
 /** `await using broker = await inMemoryBroker()` gives a test its own broker. */
 export async function inMemoryBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
+  if (SEVERAL) return twoProcesses(options);
   const config: Config = {
     ...readConfig({
       MIZAR_DATA_DIR: ':memory:',
@@ -55,5 +60,22 @@ export async function inMemoryBroker(options: TestBrokerOptions = {}): Promise<T
       });
     },
     [Symbol.asyncDispose]: () => broker.close(),
+  };
+}
+
+async function twoProcesses(options: TestBrokerOptions): Promise<TestBroker> {
+  const both = await pair(options);
+  let turn = 0;
+  return {
+    app: both.primary,
+    broker: both.broker,
+    request(method, url, body, headers = {}) {
+      const app = turn++ % 2 === 0 ? both.server : both.primary;
+      const sent = { ...(method ? { method } : {}), url };
+      if (body === undefined) return app.inject({ ...sent, headers });
+      const payload = typeof body === 'string' ? body : JSON.stringify(body);
+      return app.inject({ ...sent, payload, headers: { 'content-type': 'application/json', ...headers } });
+    },
+    [Symbol.asyncDispose]: () => both[Symbol.asyncDispose](),
   };
 }

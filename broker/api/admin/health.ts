@@ -6,6 +6,8 @@ export interface HealthReport {
   readonly version: string;
   readonly brokerId: string;
   readonly uptimeS: number;
+  /** That serve HTTP: how many there are, and how many there shall be (MIZAR_PROCESSES). */
+  readonly processes: { readonly running: number; readonly wanted: number };
   readonly checks: Readonly<Record<string, { readonly status: 'ok' | 'failing'; readonly detail?: string }>>;
   /** Limits in force, so that a client can find out why it was refused. */
   readonly limits: Readonly<Record<string, number>>;

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
-import { requestTimes } from './request-times.ts';
+import { type RequestSeries, requestTimes } from './request-times.ts';
 
 /** Figures that rooms of the broker keep themselves; read when Prometheus asks. Names end in what they count; totals only grow. */
 export type FigureSource = () => Promise<Readonly<Record<string, number>>> | Readonly<Record<string, number>>;
@@ -10,6 +10,8 @@ export interface Metrics {
   add(room: string, source: FigureSource, about: Readonly<Record<string, string>>): void;
   /** Counts and times the requests of a server, by route and status. */
   observe(app: FastifyInstance): void;
+  /** Of this process, to be added to those of the one that is asked. */
+  requests(): readonly RequestSeries[];
   text(): Promise<{ readonly contentType: string; readonly body: string }>;
 }
 
@@ -20,7 +22,8 @@ interface Figure {
   readonly source: FigureSource;
 }
 
-export function metrics(): Metrics {
+/** @param others requests that other processes of this broker have answered */
+export function metrics(others: () => Promise<readonly RequestSeries[]> = async () => []): Metrics {
   const figures: Figure[] = [];
   const times = requestTimes();
   // Loaded when it is first asked for: a tenth of the time that a start takes. What the process itself counts begins with that.
@@ -30,10 +33,11 @@ export function metrics(): Metrics {
       for (const [name, help] of Object.entries(about)) figures.push({ name, full: `mizar_${room}_${name}`, help, source });
     },
     observe: times.observe,
+    requests: times.series,
     async text() {
       loading ??= registryOf(figures);
       const registry = await loading;
-      return { contentType: registry.contentType, body: `${await registry.metrics()}\n${times.text()}` };
+      return { contentType: registry.contentType, body: `${await registry.metrics()}\n${times.text(await others())}` };
     },
   };
 }

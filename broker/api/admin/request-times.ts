@@ -1,10 +1,18 @@
 import type { FastifyInstance } from 'fastify';
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Another process of the broker answers it. */
+    passedOn?: boolean;
+  }
+}
+
 /** Upper bounds, in seconds. */
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const NAME = 'mizar_http_request_seconds';
 
-interface Series {
+/** Requests of one method, route and status. */
+export interface RequestSeries {
   readonly labels: string;
   /** Requests by the first bucket that holds them; the last is beyond all bounds. */
   readonly counts: Float64Array;
@@ -15,11 +23,22 @@ interface Series {
  * How long requests take, by method, route and status, as a Prometheus histogram. Every request passes here, so it is a few additions instead
  * of a metrics library's look-up of labels.
  */
-export function requestTimes(): { observe(app: FastifyInstance): void; text(): string } {
-  const series = new Map<string, Series>();
+export function requestTimes(): {
+  observe(app: FastifyInstance): void;
+  /** As they are now, to be added to those of another process. */
+  series(): readonly RequestSeries[];
+  /** @param others of other processes that serve, which count as one with this */
+  text(others?: readonly RequestSeries[]): string;
+} {
+  const series = new Map<string, RequestSeries>();
   return {
     observe(app) {
       app.addHook('onResponse', (request, reply, done) => {
+        // Another process answered, and counts it.
+        if (request.passedOn === true) {
+          done();
+          return;
+        }
         const route = request.routeOptions.url ?? 'unknown';
         const key = `${request.method}${reply.statusCode}${route}`;
         let found = series.get(key);
@@ -36,9 +55,10 @@ export function requestTimes(): { observe(app: FastifyInstance): void; text(): s
         done();
       });
     },
-    text() {
+    series: () => [...series.values()],
+    text(others = []) {
       const lines = [`# HELP ${NAME} Time from a request's arrival to the last byte of its answer`, `# TYPE ${NAME} histogram`];
-      for (const { labels, counts, sum } of series.values()) {
+      for (const { labels, counts, sum } of summed([...series.values(), ...others])) {
         let total = 0;
         for (const [at, bound] of BUCKETS.entries()) {
           total += counts[at]!;
@@ -54,4 +74,15 @@ export function requestTimes(): { observe(app: FastifyInstance): void; text(): s
       return `${lines.join('\n')}\n`;
     },
   };
+}
+
+function summed(all: readonly RequestSeries[]): Iterable<RequestSeries> {
+  const byLabels = new Map<string, RequestSeries>();
+  for (const one of all) {
+    const known = byLabels.get(one.labels);
+    const sum = (known?.sum ?? 0) + one.sum;
+    const counts = one.counts.map((count, at) => count + (known?.counts[at] ?? 0));
+    byLabels.set(one.labels, { labels: one.labels, counts, sum });
+  }
+  return byLabels.values();
 }

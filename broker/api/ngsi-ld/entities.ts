@@ -133,7 +133,7 @@ function mergeChoices(
   return {
     expand: { nulls: 'everywhere', partial: true, simplified },
     merge: {
-      expand: context.expand,
+      context,
       ...(lang !== undefined && { lang }),
       ...(observedAt !== undefined && { observedAt: instant(observedAt, 'The parameter observedAt') }),
     },

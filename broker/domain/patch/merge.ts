@@ -5,6 +5,7 @@ import { badRequest } from '../errors.ts';
 import { parseGeometry } from '../geometry.ts';
 import { type Iri, isIri, NGSILD_NULL } from '../iri.ts';
 import { isObject, type JsonObject, type JsonValue } from '../json.ts';
+import type { Context } from '../jsonld/context.ts';
 import type { Instant } from '../time.ts';
 import { asksForDeletion, EntityEdit, type Moment, withoutNulls } from './edit.ts';
 import { existing } from './entity.ts';
@@ -15,7 +16,7 @@ export interface MergeOptions {
   /** For merged instances that had an observedAt, and are not given another one. */
   readonly observedAt?: Instant;
   /** Expands the terms of a VocabProperty that is given as plain text. */
-  readonly expand?: (term: string) => Iri;
+  readonly context?: Pick<Context, 'expand' | 'source'>;
 }
 
 /**
@@ -128,7 +129,7 @@ function asKindOf(before: AttributeInstance, part: AttributeInstance, name: Iri,
   return { ...rest, [VALUE_MEMBER[before.type]]: suited } as unknown as AttributeInstance;
 }
 
-function suitedValue(type: AttributeType, value: JsonValue, name: Iri, { lang, expand }: MergeOptions): JsonValue {
+function suitedValue(type: AttributeType, value: JsonValue, name: Iri, { lang, context }: MergeOptions): JsonValue {
   const refuse = (wanted: string) => badRequest(`${name} is a ${type}, so its value must be ${wanted}`);
   switch (type) {
     case 'Relationship':
@@ -146,9 +147,9 @@ function suitedValue(type: AttributeType, value: JsonValue, name: Iri, { lang, e
       if (isObject(value)) return value;
       throw refuse('text');
     case 'VocabProperty':
-      if (typeof value === 'string') return expand?.(value) ?? value;
+      if (typeof value === 'string') return context?.expand(value) ?? value;
       if (Array.isArray(value) && value.every((item) => typeof item === 'string'))
-        return value.map((item) => expand?.(item) ?? item);
+        return value.map((item) => context?.expand(item) ?? item);
       throw refuse('a term or an array of terms');
     case 'ListProperty':
       if (Array.isArray(value)) return value;

@@ -133,6 +133,11 @@ export async function contextOperations(dependencies: {
   return {
     ...resolver,
 
+    forget() {
+      linked.clear();
+      resolver.forget();
+    },
+
     async addContext(caller, body) {
       demand(access, caller, { operation: 'addContext', effect: 'write' });
       const context = isObject(body) ? body['@context'] : undefined;
@@ -179,8 +184,8 @@ export async function contextOperations(dependencies: {
         await loader.forget(id);
       } else {
         await documents.delete('context', kind === 'ImplicitlyCreated' ? DEFAULT_TENANT : caller.tenant, id);
-        linked.clear();
       }
+      linked.clear();
       resolver.forget();
     },
   };

@@ -19,6 +19,7 @@ import { GeoIndex } from './geo-index.ts';
 import { GroupCommit } from './group-commit.ts';
 import { HistoryRows } from './history-rows.ts';
 import { SqliteHistoryStore } from './history-store.ts';
+import { IdCache } from './id-cache.ts';
 import { ShapeCounts } from './shape-counts.ts';
 import { openToRead } from './shared-file.ts';
 
@@ -77,9 +78,10 @@ export function openSqliteReader({ file, clock, cacheBytes, sortLimit = 20_000 }
   const shapes = new ShapeCounts(database, dictionary, commits, true);
   const history = new HistoryRows(database, dictionary, commits);
   const indexes = new AttributeIndexes(database, commits);
+  const ids = new IdCache(cacheBytes / 8);
   const geo = new GeoIndex(database, dictionary);
   const pages = new AnsweredPages(cacheBytes / 4);
-  const parts = { database, dictionary, commits, codec, cache, log, history, geo, indexes, pages, shapes };
+  const parts = { database, dictionary, commits, codec, cache, ids, log, history, geo, indexes, pages, shapes };
   // Temporal provision changes rows without a change in the log.
   const uncached = { ...parts, cache: new NoEntityCache() };
   const catchUp = new CatchUp(parts, watch);
@@ -131,15 +133,23 @@ export function openSqliteReader({ file, clock, cacheBytes, sortLimit = 20_000 }
   };
 }
 
-/** A document store that reads here and writes elsewhere. */
+/**
+ * A document store that reads here and writes elsewhere.
+ * @param onPut hears of everything that is on its way
+ */
 export function documentsWrittenBy(
   documents: Pick<DocumentStore, 'get' | 'list'>,
   writer: Pick<DocumentStore, 'put' | 'delete'>,
+  onPut: (put: Promise<unknown>) => void,
 ): DocumentStore {
   return {
     get: (...of) => documents.get(...of),
     list: (...of) => documents.list(...of),
-    put: (...of) => writer.put(...of),
+    put(...of) {
+      const put = writer.put(...of);
+      onPut(put);
+      return put;
+    },
     delete: (...of) => writer.delete(...of),
   };
 }
