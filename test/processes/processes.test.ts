@@ -73,9 +73,13 @@ async function start(environment: Record<string, string> = {}, dataDir = mkdtemp
   return { broker, dataDir };
 }
 
-/** The process ids of server processes that the log has told. */
-const serverPids = (broker: BrokerProcess): number[] =>
-  [...broker.output().matchAll(/"pid":(\d+),"msg":"a server process listens"/g)].map(([, pid]) => Number(pid));
+/** The process ids of server processes that the log has told; it may come later than what it tells. */
+async function serverPids(broker: BrokerProcess, count: number): Promise<number[]> {
+  const told = () =>
+    [...broker.output().matchAll(/"pid":(\d+),"msg":"a server process listens"/g)].map(([, pid]) => Number(pid));
+  await expect.poll(told).toHaveLength(count);
+  return told();
+}
 
 /** False also of one that has ended and whose new parent has not asked how. */
 function isAlive(pid: number): boolean {
@@ -236,7 +240,7 @@ describe('what happens to processes', () => {
         one.close();
       }
     });
-    const [victim] = serverPids(broker);
+    const [victim] = await serverPids(broker, 2);
     await expect.poll(() => acknowledged.length).toBeGreaterThan(50);
     process.kill(victim!, 'SIGKILL');
     const then = acknowledged.length;
@@ -245,7 +249,7 @@ describe('what happens to processes', () => {
     stop = true;
     await Promise.all(writers);
     expect(broker.output()).toContain('a server process has ended');
-    expect(serverPids(broker)).toHaveLength(3);
+    await serverPids(broker, 3);
     for (const id of acknowledged) expect((await fetch(`${broker.url}${API}/entities/${id}`)).status).toBe(200);
     expect(await broker.terminate()).toBe(0);
   });
@@ -253,8 +257,7 @@ describe('what happens to processes', () => {
   it('the death of the primary ends all, and the next broker finds what was acknowledged', async () => {
     const { broker, dataDir } = await start();
     onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
-    const pids = serverPids(broker);
-    expect(pids).toHaveLength(1);
+    const pids = await serverPids(broker, 1);
     expect((await connection(broker.url).ask('POST', `${API}/entities`, car('urn:ngsi-ld:Car:1', 1))).status).toBe(201);
     await broker.kill();
     await expect.poll(() => pids.some(isAlive)).toBe(false);
@@ -268,7 +271,7 @@ describe('what happens to processes', () => {
   it('SIGTERM lets all of them answer what is under way, and leaves no process behind', async () => {
     const { broker, dataDir } = await start();
     onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
-    const pids = serverPids(broker);
+    const pids = await serverPids(broker, 1);
     expect(await broker.terminate()).toBe(0);
     expect(pids.filter(isAlive)).toEqual([]);
     expect(broker.output()).toContain('"msg":"stopped"');
