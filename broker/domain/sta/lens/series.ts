@@ -34,8 +34,20 @@ export function isMeasured(name: Iri, instance: AttributeInstance): boolean {
   }
 }
 
+/** An entity never changes, and is asked for each of its Observations. */
+const known = new WeakMap<Entity, readonly ThingSeries[]>();
+
 /** The Datastreams of an entity: those that SensorThings made, and one for each other attribute that is measured. */
 export function seriesOf(entity: Entity): readonly ThingSeries[] {
+  let series = known.get(entity);
+  if (series === undefined) {
+    series = readSeries(entity);
+    known.set(entity, series);
+  }
+  return series;
+}
+
+function readSeries(entity: Entity): readonly ThingSeries[] {
   if (isCompanion(entity)) return [];
   const made = (entity.attributes[DATASTREAMS] ?? []).flatMap(madeSeries);
   const computed: ThingSeries[] = [];
@@ -43,7 +55,7 @@ export function seriesOf(entity: Entity): readonly ThingSeries[] {
     for (const instance of instances) {
       if (!isMeasured(name, instance)) continue;
       const { datasetId } = instance;
-      if (!made.some((known) => known.name === name && known.datasetId === datasetId)) computed.push({ name, datasetId });
+      if (!made.some((one) => one.name === name && one.datasetId === datasetId)) computed.push({ name, datasetId });
     }
   }
   return [...made, ...computed];

@@ -13,8 +13,13 @@ export const term = (name: string): Iri => (CORE[name] ?? DEFAULT + name) as Iri
 
 /** The last part of an IRI: what is behind the last "/", "#" or ":". */
 export function localName(iri: string): string {
-  return /[^/#:]*$/.exec(iri)?.[0] ?? iri;
+  for (let at = iri.length - 1; at >= 0; at--) {
+    const code = iri.charCodeAt(at);
+    if (code === SLASH || code === HASH || code === COLON) return iri.slice(at + 1);
+  }
+  return iri;
 }
+const [SLASH, HASH, COLON] = [0x2f, 0x23, 0x3a];
 
 /** Types of the entities that are made through SensorThings. */
 export const TYPE = {
