@@ -10,13 +10,21 @@ export interface TimeSpan {
 
 const INSTANT = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(Z|[+-]\d\d:?\d\d)$/i;
 
+const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+function daysOf(year: number, month: number): number {
+  const leap = month === 2 && year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
+  return leap ? 29 : (DAYS[month - 1] as number);
+}
+
 /** Reads ISO 8601 with a zone; digits beyond microseconds are cut. @returns undefined if it is no such moment */
 export function parseMoment(text: string): Micros | undefined {
   const found = INSTANT.exec(text);
   if (found === null) return undefined;
   const [, year, month, day, hour, minute, second = '00', fraction = '', zone] = found as unknown as string[];
-  const days = new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate();
-  if (Number(month) < 1 || Number(month) > 12 || Number(day) < 1 || Number(day) > days) return undefined;
+  if (Number(month) < 1 || Number(month) > 12 || Number(day) < 1 || Number(day) > daysOf(Number(year), Number(month))) {
+    return undefined;
+  }
   if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 59) return undefined;
   const millis = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second));
   let offset = 0;
@@ -49,6 +57,14 @@ export function requireSpan(value: unknown, name: string, kind: 'time' | 'instan
     throw badRequest(`${name} must be ${wanted} of ISO 8601 with a time zone, not ${JSON.stringify(value)?.slice(0, 100)}`);
   }
   return span as TimeSpan;
+}
+
+const WRITTEN = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+/** The text in the one form that is written; as it is, if it is in that form already. @throws DomainError BadRequestData that names the property */
+export function canonicalTime(value: unknown, name: string, kind: 'time' | 'instant' | 'interval'): string {
+  const span = requireSpan(value, name, kind);
+  return WRITTEN.test(value as string) ? (value as string) : writeSpan(span);
 }
 
 /** UTC with milliseconds, or microseconds if it has any. */

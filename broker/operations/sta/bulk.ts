@@ -21,12 +21,30 @@ export async function createObservations(reader: Reader, body: JsonValue): Promi
   const groups = (body as readonly JsonValue[]).map(readGroup);
   const rows = groups.reduce((sum, { data }) => sum + data.length, 0);
   if (rows > MOST_ROWS) throw badRequest(`CreateObservations takes at most ${MOST_ROWS} rows at once, not ${rows}`);
+  const planned = await plan(reader, groups);
+  try {
+    await planned.creation.plan.commit('createObservations');
+    return planned.results;
+  } catch (error) {
+    // A Datastream went at this very moment: the others are tried alone.
+    if (!(error instanceof DomainError) || error.type === 'Unavailable' || groups.length === 0) throw error;
+    if (groups.length === 1) return planned.results.map((one) => ('error' in one ? one : { error: error.message }));
+  }
   const results: BulkResult[] = [];
-  for (const group of groups) results.push(...(await createGroup(reader, group)));
+  for (const group of groups) results.push(...(await createObservations(reader, [group.sent])));
   return results;
 }
 
+/** All rows as one plan: those of one Datastream are one write, and a Location gets one feature. */
+async function plan(reader: Reader, groups: readonly Group[]): Promise<{ creation: Creation; results: readonly BulkResult[] }> {
+  const creation = new Creation(reader);
+  const results: BulkResult[] = [];
+  for (const group of groups) await planGroup(creation, group, results);
+  return { creation, results };
+}
+
 interface Group {
+  readonly sent: JsonValue;
   readonly set: 'Datastreams' | 'MultiDatastreams';
   readonly id: JsonValue;
   readonly components: readonly string[];
@@ -43,6 +61,7 @@ function readGroup(group: JsonValue, at: number): Group {
     throw badRequest(`${where} lacks "components"`);
   if (!Array.isArray(dataArray)) throw badRequest(`${where} lacks its "dataArray"`);
   return {
+    sent: group,
     set: single === undefined ? 'MultiDatastreams' : 'Datastreams',
     id: named['@iot.id'],
     components: components as string[],
@@ -50,28 +69,29 @@ function readGroup(group: JsonValue, at: number): Group {
   };
 }
 
-async function createGroup(reader: Reader, group: Group): Promise<readonly BulkResult[]> {
-  const creation = new Creation(reader);
-  const results: BulkResult[] = [];
+async function planGroup(creation: Creation, group: Group, results: BulkResult[]): Promise<void> {
+  const { reader } = creation;
   const refused = (error: unknown): BulkResult => {
     if (error instanceof DomainError) return { error: error.message };
     throw error;
   };
   let series: Ref['series'];
-  const features = new Map<string, Ref>();
   try {
-    const known = group.components.filter((name) => name !== 'FeatureOfInterest/id' && name !== 'FeatureOfInterest/@iot.id');
     const type = reader.model.of('Observations');
-    for (const name of known) {
-      if (!type.properties.some((property) => property.name === name))
-        throw badRequest(`Observation has no component "${name}"`);
+    for (const name of group.components) {
+      const known = type.properties.some((property) => property.name === name);
+      if (!known && !/^FeatureOfInterest\/(@iot\.)?id$/.test(name)) throw badRequest(`Observation has no component "${name}"`);
     }
     series = (await creation.reference(group.set, group.id, group.set)).series;
+    if (series === undefined) throw badRequest(`${group.set} take no Observations`);
   } catch (error) {
     const result = refused(error);
-    return group.data.map(() => result);
+    for (const _ of group.data) results.push(result);
+    return;
   }
-  if (series === undefined) return group.data.map(() => ({ error: `${group.set} take no Observations` }));
+  reader.dependencies.extents.forget(reader.tenant, { id: series.thing.iri, name: series.name, datasetId: series.datasetId });
+  const features = new Map<string, Ref>();
+  const block = Math.min(group.data.length, 10_000);
   for (const row of group.data) {
     try {
       const { properties, feature } = readRow(reader, group, row);
@@ -81,27 +101,13 @@ async function createGroup(reader: Reader, group: Group): Promise<readonly BulkR
           features.get(String(feature)) ?? (await creation.reference('FeaturesOfInterest', feature, 'FeatureOfInterest/id'));
         features.set(String(feature), given);
       }
-      const { number } = await observe(creation, series, properties, given, Math.min(group.data.length, 10_000));
+      const { number } = await observe(creation, series, properties, given, block);
       results.push({ number: number as number });
     } catch (error) {
       results.push(refused(error));
     }
   }
-  try {
-    await creation.plan.commit('createObservations');
-  } catch (error) {
-    const result = refused(error);
-    return results.map((one) => ('error' in one ? one : result));
-  }
-  reader.dependencies.extents.forget(reader.tenant, {
-    id: series.thing.iri,
-    name: seriesName(series),
-    datasetId: series.datasetId,
-  });
-  return results;
 }
-
-const seriesName = (series: NonNullable<Ref['series']>) => series.name;
 
 function readRow(
   reader: Reader,

@@ -64,12 +64,14 @@ export class Creation {
     return `urn:ngsi-ld:${type}:${this.reader.dependencies.newId()}` as Iri;
   }
 
-  async newNumber(block = 1): Promise<number> {
-    if (this.#next === this.#reserved) {
-      this.#next = await this.reader.dependencies.series.reserve(block);
-      this.#reserved = this.#next + block;
-    }
-    return this.#next++;
+  /** Not a promise while the block that was reserved lasts. */
+  newNumber(block = 1): number | Promise<number> {
+    if (this.#next < this.#reserved) return this.#next++;
+    return this.reader.dependencies.series.reserve(block).then((first) => {
+      this.#next = first + 1;
+      this.#reserved = first + block;
+      return first;
+    });
   }
 
   /**

@@ -41,13 +41,22 @@ export interface ObservedSeries {
 /** Features that this plan makes or has linked, by what they were made of; areas that Datastreams will have seen. */
 interface Made {
   readonly byLocation: Map<Iri, Iri>;
+  readonly bySeries: Map<ObservedSeries, Iri>;
   readonly linked: Set<string>;
   readonly areas: Map<Iri, JsonValue>;
+  /** Where Things are. */
+  readonly places: Map<Iri, readonly Located[]>;
 }
 const made = new WeakMap<Creation, Made>();
 
 function madeBy(creation: Creation): Made {
-  const known = made.get(creation) ?? { byLocation: new Map(), linked: new Set(), areas: new Map() };
+  const known = made.get(creation) ?? {
+    byLocation: new Map(),
+    bySeries: new Map(),
+    linked: new Set(),
+    areas: new Map(),
+    places: new Map(),
+  };
   made.set(creation, known);
   return known;
 }
@@ -84,11 +93,18 @@ export async function observe(
   if (results !== undefined && (!Array.isArray(result) || result.length !== results)) {
     throw badRequest(`"result" of an Observation of this MultiDatastream must be an array of ${results} elements`);
   }
-  const feature = await featureFor(creation, series, given);
-  const number = await creation.newNumber(block);
+  // What one Observation of a series gets, the next of the same request gets, too.
+  const { bySeries } = madeBy(creation);
+  let feature = given === undefined ? bySeries.get(series) : undefined;
+  if (feature === undefined) {
+    feature = await featureFor(creation, series, given);
+    if (given === undefined && feature !== undefined) bySeries.set(series, feature);
+  }
+  const reserved = creation.newNumber(block);
+  const number = typeof reserved === 'number' ? reserved : await reserved;
   // 18-088, 8.2.7: without a time the Observation is as of now.
-  const now = writeMoment(Math.floor(reader.dependencies.clock.micros() / 1000) * 1000);
-  const timed = properties['phenomenonTime'] == null ? { ...properties, phenomenonTime: now } : properties;
+  const now = () => writeMoment(Math.floor(reader.dependencies.clock.micros() / 1000) * 1000);
+  const timed = properties['phenomenonTime'] == null ? { ...properties, phenomenonTime: now() } : properties;
   const instance = {
     ...observationInstance(timed, { datasetId, unitCode, feature }),
     instanceId: reader.dependencies.series.instanceId(number),
@@ -116,24 +132,27 @@ async function featureFor(creation: Creation, series: ObservedSeries, given: Ref
     // A feature that is computed from an entity is what an Observation without one has.
     const stored = given.item?.origin.kind === 'entity' ? given.item.origin.stored : undefined;
     if (stored !== undefined && !stored.entity.types.includes(TYPE.FeaturesOfInterest)) return stored.id;
-    remember(creation, given.iri, series, stored);
-    see(creation, series, stored === undefined ? plannedFeature(creation, given.iri) : given.item?.property('feature'));
+    if (remember(creation, given.iri, series, stored)) {
+      see(creation, series, stored === undefined ? plannedFeature(creation, given.iri) : given.item?.property('feature'));
+    }
     return given.iri;
   }
-  const locations = plannedLocations(creation, series.thing.iri) ?? (await locationsOf(creation, series.thing.stored));
   const known = madeBy(creation);
+  const locations =
+    plannedLocations(creation, series.thing.iri) ??
+    known.places.get(series.thing.iri) ??
+    (await locationsOf(creation, series.thing.stored));
+  known.places.set(series.thing.iri, locations);
   for (const location of locations) {
     const own = known.byLocation.get(location.iri);
     if (own !== undefined) {
-      remember(creation, own, series, undefined);
-      see(creation, series, location.properties['location']);
+      if (remember(creation, own, series, undefined)) see(creation, series, location.properties['location']);
       return own;
     }
     const [feature] =
       location.feature === undefined ? [] : await reader.entitiesOf(targetsOf(location.feature.entity, FEATURE));
     if (feature !== undefined) {
-      remember(creation, feature.id, series, feature);
-      see(creation, series, location.properties['location']);
+      if (remember(creation, feature.id, series, feature)) see(creation, series, location.properties['location']);
       return feature.id;
     }
   }
@@ -154,14 +173,15 @@ async function featureFor(creation: Creation, series: ObservedSeries, given: Ref
   throw badRequest('Observation lacks a "FeatureOfInterest", and its Thing has no Location that one could be made of');
 }
 
-/** A feature knows the Datastreams that used it: so its Observations are found. */
-function remember(creation: Creation, feature: Iri, series: ObservedSeries, stored: StoredEntity | undefined): void {
+/** A feature knows the Datastreams that used it: so its Observations are found. @returns true if this one has not used it before */
+function remember(creation: Creation, feature: Iri, series: ObservedSeries, stored: StoredEntity | undefined): boolean {
   const datastream = series.features ?? ('companion' in series.to ? series.to.companion : series.thing.iri);
   const { linked } = madeBy(creation);
   const key = `${feature} ${datastream}`;
-  if (linked.has(key) || (stored !== undefined && targetsOf(stored.entity, DATASTREAMS).includes(datastream))) return;
+  if (linked.has(key) || (stored !== undefined && targetsOf(stored.entity, DATASTREAMS).includes(datastream))) return false;
   linked.add(key);
   creation.plan.link(feature, DATASTREAMS, [datastream]);
+  return true;
 }
 
 /** The area that a Datastream has observed grows by a feature. */

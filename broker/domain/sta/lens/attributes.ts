@@ -6,7 +6,7 @@ import type { Iri } from '../../iri.ts';
 import { isObject, type JsonObject, type JsonValue } from '../../json.ts';
 import { geometryIn } from '../filter/value.ts';
 import type { PropertyModel, TypeModel } from '../model.ts';
-import { requireSpan, writeSpan } from '../time.ts';
+import { canonicalTime } from '../time.ts';
 import { LOCATION, localName, term, VERBATIM_LOCATION } from './vocabulary.ts';
 
 /** The value of an attribute's default (else first) instance, whatever its kind. Of a languageMap: its text without a language, or its first. */
@@ -148,7 +148,7 @@ function checkedValue(type: string, name: string, kind: PropertyModel['kind'], v
     case 'instant':
     case 'time':
     case 'interval':
-      return writeSpan(requireSpan(value, `"${name}" of ${type}`, kind));
+      return canonicalTime(value, `"${name}" of ${type}`, kind);
     case 'geometry':
       return typeof value === 'object' || typeof value === 'string' ? value : wrong('a GeoJSON geometry, an object or a text');
     case 'json':

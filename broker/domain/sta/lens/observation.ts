@@ -2,8 +2,8 @@ import { type AttributeInstance, type Attributes, instanceValue } from '../../at
 import { badRequest } from '../../errors.ts';
 import type { Iri } from '../../iri.ts';
 import type { JsonObject, JsonValue } from '../../json.ts';
-import { toMicros } from '../../time.ts';
-import { parseMoment, parseSpan, toInstant, writeMoment } from '../time.ts';
+import { type Instant, toMicros } from '../../time.ts';
+import { parseMoment, writeMoment } from '../time.ts';
 import { plainValue } from './attributes.ts';
 import {
   FEATURE_OF_INTEREST,
@@ -78,10 +78,10 @@ export function observationInstance(
   let observedAt = before?.observedAt;
   const time = properties['phenomenonTime'];
   if (typeof time === 'string') {
-    const span = parseSpan(time);
-    if (span === undefined) throw badRequest(`"phenomenonTime" of Observation is not a time: ${time}`);
-    observedAt = toInstant(span.from);
-    put(PHENOMENON_END, span.to === undefined ? null : writeMoment(span.to));
+    // Checked before (lens/attributes.ts), and so in the form that is stored.
+    const slash = time.indexOf('/');
+    observedAt = (slash < 0 ? time : time.slice(0, slash)) as Instant;
+    put(PHENOMENON_END, slash < 0 ? null : time.slice(slash + 1));
   }
   put(RESULT_TIME, milliseconds(properties['resultTime']));
   put(RESULT_QUALITY, properties['resultQuality']);
@@ -101,7 +101,7 @@ export function observationInstance(
 
 /** Result times are compared as texts by stores, so all have the same number of digits. */
 function milliseconds(value: JsonValue | undefined): JsonValue | undefined {
-  if (typeof value !== 'string') return value;
+  if (typeof value !== 'string' || value.length === 24) return value;
   const at = parseMoment(value);
   return at === undefined ? value : writeMoment(Math.floor(at / 1000) * 1000);
 }
