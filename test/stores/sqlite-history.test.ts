@@ -147,9 +147,9 @@ describe('SQLite history', () => {
           await rm(directory, { recursive: true });
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
-  });
+  }, 120_000);
 
   it('finds an instance by its number, and changes and deletes it, before there is a row for it', async () => {
     const clock = testClock();
