@@ -1,6 +1,7 @@
 import type { metrics } from './api/admin/metrics.ts';
 import type { Config } from './config.ts';
 import type { Limits } from './domain/limits.ts';
+import type { NotifierFigures } from './egress/http-notifier.ts';
 import type { DistributedSubscriptions } from './operations/distributed-subscriptions.ts';
 import type { Notifications } from './operations/notify/notifications.ts';
 import type { Servers } from './processes/supervisor.ts';
@@ -36,11 +37,14 @@ export function addFigures(
     store,
     delivery,
     distributed,
+    notified,
     mqtt,
   }: {
     readonly store: SqliteStore;
     readonly delivery: Notifications;
     readonly distributed: DistributedSubscriptions;
+    /** What became of all notifications. */
+    readonly notified: () => NotifierFigures;
     readonly mqtt: () => ReturnType<MqttServer['figures']> | undefined;
   },
 ): void {
@@ -52,7 +56,8 @@ export function addFigures(
   figures.add(
     'notifications',
     async () => {
-      const { delivered, failed, waiting, lag } = await delivery.figures();
+      const { waiting, lag } = await delivery.figures();
+      const { delivered, failed } = notified();
       const queues = [...(await deliveries.endpoints()), ...(await messages.endpoints())];
       return {
         delivered_total: delivered,

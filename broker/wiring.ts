@@ -236,7 +236,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   const { servers } = replacements;
   const figures = metrics(async () => ((await servers?.figures()) ?? []).flatMap(({ requests }) => requests));
   if (servers) addProcessFigures(figures, servers);
-  addFigures(figures, { store, delivery, distributed, mqtt: () => mqtt?.figures() });
+  addFigures(figures, { store, delivery, distributed, notified: notifier.figures, mqtt: () => mqtt?.figures() });
 
   async function health(): Promise<HealthReport> {
     const stored = store.ready();

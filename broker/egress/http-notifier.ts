@@ -127,10 +127,24 @@ function reasonOf(error: unknown): string {
   return message || code || 'the connection failed';
 }
 
-/** Delivers by the scheme of the endpoint's URI. */
-export function notifierByScheme(http: Notifier, mqtt: Notifier): Notifier {
+/** What became of all notifications, whatever they were about. */
+export interface NotifierFigures {
+  readonly delivered: number;
+  readonly failed: number;
+}
+
+/** Delivers by the scheme of the endpoint's URI, and counts. */
+export function notifierByScheme(http: Notifier, mqtt: Notifier): Notifier & { figures(): NotifierFigures } {
+  let delivered = 0;
+  let failed = 0;
   return {
-    deliver: (notification) => (notification.uri.startsWith('mqtt') ? mqtt : http).deliver(notification),
+    async deliver(notification) {
+      const result = await (notification.uri.startsWith('mqtt') ? mqtt : http).deliver(notification);
+      if (result.delivered) delivered++;
+      else failed++;
+      return result;
+    },
+    figures: () => ({ delivered, failed }),
     close: async () => {
       await Promise.all([http.close(), mqtt.close()]);
     },

@@ -91,6 +91,7 @@ describe('Distributed subscriptions (5.8.1.4)', () => {
     // It counts as any other notification.
     await near.broker.distributed.idle();
     expect((await near.do('GET', 'subscriptions/urn:s:1')).notification).toMatchObject({ timesSent: 1, status: 'ok' });
+    expect((await near.request('GET', '/metrics')).body).toContain('mizar_notifications_delivered_total 1\n');
   });
 
   it('is reduced to what is registered; what concerns nothing there makes no copy', async () => {

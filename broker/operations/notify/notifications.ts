@@ -43,8 +43,6 @@ export interface NotificationsOptions {
 
 /** Figures for /metrics and /health. */
 export interface NotificationFigures {
-  readonly delivered: number;
-  readonly failed: number;
   /** In memory, on their way. */
   readonly waiting: number;
   /** Committed changes not looked at yet. */
@@ -76,8 +74,6 @@ export function notifications(options: NotificationsOptions): Notifications {
   let watermark = new Watermark(0);
   let readTo: Position = 0;
   let inMemory = 0;
-  let delivered = 0;
-  let failed = 0;
   let running = false;
   let stopped = false;
   let wanted = false;
@@ -109,10 +105,7 @@ export function notifications(options: NotificationsOptions): Notifications {
     }
     const result = await notifier.deliver(notification);
     noteAttempt(current, result, clock.micros());
-    if (result.delivered) {
-      delivered++;
-      throttled.done(current, `${change.position}`);
-    } else failed++;
+    if (result.delivered) throttled.done(current, `${change.position}`);
     return result;
   }
 
@@ -288,7 +281,7 @@ export function notifications(options: NotificationsOptions): Notifications {
       else laneOf(endpoint, true);
     },
     async figures() {
-      return { delivered, failed, waiting: inMemory, lag: (await feed.head()) - readTo };
+      return { waiting: inMemory, lag: (await feed.head()) - readTo };
     },
     async idle() {
       while (running || inMemory > 0 || (await feed.head()) > readTo) await new Promise((wake) => setTimeout(wake, 2));
