@@ -63,7 +63,7 @@ async function ofThing(reader: Reader, stored: StoredEntity, change: Change, fou
   else {
     const changed = new Set<string>();
     for (const { name, after, before } of change.attributes) {
-      if (measured(name, after ?? before) || isMeasured(name, (after ?? before) as AttributeInstance)) continue;
+      if (measured(name, after ?? before) || isMeasured(stored.entity, name, (after ?? before) as AttributeInstance)) continue;
       if (['name', 'description'].includes(localName(name))) changed.add(localName(name));
       else if (!OWN.has(name) || localName(name) === 'properties') changed.add('properties');
     }

@@ -32,6 +32,8 @@ export interface Page {
 
 /** Extents of Datastreams are asked for by these names. */
 const EXTENTS = /phenomenonTime|resultTime|observedArea/;
+/** How long one request works before it lets others have their turn. */
+const SLICE_MS = 10;
 /** Members that are looked at in one go. */
 const STEP = 200;
 
@@ -40,6 +42,7 @@ export class Work {
   readonly reader: Reader;
   readonly surroundings: Surroundings;
   #expandable: number;
+  #since = performance.now();
 
   constructor(reader: Reader) {
     this.reader = reader;
@@ -133,6 +136,7 @@ export class Work {
         test === undefined ? Math.min(wanted, 10_001) : Math.max(STEP, Math.min(wanted, 2000)),
         direction === 'desc',
       );
+      await this.#rest();
       for (const { item, cursor } of page.placed) {
         if (!(await this.#passes(item, test))) continue;
         if (skip > 0) {
@@ -163,8 +167,22 @@ export class Work {
     const compiled = keys.map(({ by }) => compileExpression(by, set, this.reader.model));
     const extents = keys.some(({ by }) => EXTENTS.test(JSON.stringify(by)));
     const compare = compareOrder(keys.map(({ descending }) => descending));
-    const rows: { readonly item: Item; readonly key: readonly Value[] }[] = [];
+    interface Keyed {
+      readonly item: Item;
+      readonly key: readonly Value[];
+    }
+    const order = (a: Keyed, b: Keyed) => compare(a.key, a.item.id, b.key, b.item.id);
+    const rows: Keyed[] = [];
+    const from = token === undefined ? (options.skip ?? 0) : 0;
+    const wanted = from + top + 1;
+    if (wanted > limits.sorted) {
+      throw new DomainError(
+        'TooComplexQuery',
+        `$skip and $top go beyond the ${limits.sorted} entities that can be put in the order of $orderby`,
+      );
+    }
     let count = 0;
+    let passed = false;
     for await (const item of this.#matches(source, test)) {
       count++;
       if (extents) await this.reader.complete([item]);
@@ -176,18 +194,17 @@ export class Work {
       const row = { item, key };
       if (token !== undefined && compare(row.key, item.id, token.key, token.id) <= 0) continue;
       rows.push(row);
-      if (rows.length > limits.sorted) {
-        throw new DomainError(
-          'TooComplexQuery',
-          `More than ${limits.sorted} entities match, too many to be put in the order of $orderby`,
-        );
+      // Only what can be on this page is kept, now and then.
+      if (rows.length > 2 * wanted + 1000) {
+        rows.sort(order);
+        rows.length = wanted;
+        passed = true;
       }
     }
-    rows.sort((a, b) => compare(a.key, a.item.id, b.key, b.item.id));
-    const from = token === undefined ? (options.skip ?? 0) : 0;
+    rows.sort(order);
     const page = rows.slice(from, from + top);
     const last = page.at(-1);
-    const more = last !== undefined && rows.length > from + top;
+    const more = last !== undefined && (passed || rows.length > from + top);
     return {
       items: page.map(({ item }) => item),
       count,
@@ -202,12 +219,20 @@ export class Work {
     return count;
   }
 
+  /** Lets others have their turn: what the store answers at once would keep the process to itself. */
+  async #rest(): Promise<void> {
+    if (performance.now() - this.#since < SLICE_MS) return;
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#since = performance.now();
+  }
+
   /** All that match, in whatever order. */
   async *#matches(source: Source, test: Test | undefined): AsyncGenerator<Item, void, undefined> {
     let after: Cursor | undefined;
     for (;;) {
-      const page = await source.page(after, 1000, false);
+      const page = await source.page(after, 500, false);
       for (const { item } of page.placed) if (await this.#passes(item, test)) yield item;
+      await this.#rest();
       if (page.next === undefined) return;
       after = page.next;
     }

@@ -125,11 +125,16 @@ async function observedAttributes(reader: Reader): Promise<readonly Item[]> {
   return Promise.all([...names].map((name) => reader.attributeItem(name)));
 }
 
+/** Instances that are looked at in one go for Observations: among them are those of names, places and links. */
+const STEP = 500;
+
 /** All Observations, in order of their numbers. */
 function instances(reader: Reader): Source {
   return {
     order: 'id',
-    async page(after, limit, descending) {
+    async page(after, wanted, descending) {
+      // Mostly there are as many Observations as instances; only who found none yet looks at more.
+      const limit = after === undefined ? Math.max(wanted, STEP) : wanted;
       const page = { limit, descending, ...(after === undefined ? {} : { after: after[0] as number }) };
       const found = await reader.dependencies.series.walk(reader.tenant, page);
       const placed = [];

@@ -110,8 +110,9 @@ export class Item implements Row {
   }
 }
 
-export function nameOf(stored: StoredEntity): string {
-  return textNamed(stored.entity, 'name') ?? (stored.id.split(':').at(-1) as string);
+/** Its name; of an entity that has none what its id says behind the type. */
+export function nameOf({ id, entity }: StoredEntity): string {
+  return textNamed(entity, 'name') ?? /^urn:ngsi-ld:[^:]+:(.+)$/.exec(id)?.[1] ?? (id.split(/[:/]/).at(-1) as string);
 }
 
 function entityProperties(type: TypeModel, stored: StoredEntity): JsonObject {
@@ -148,7 +149,7 @@ function thingMembers({ entity }: StoredEntity): JsonObject | undefined {
   const members: Record<string, JsonValue> = {};
   for (const [name, instances] of Object.entries(entity.attributes) as [Iri, readonly AttributeInstance[]][]) {
     const [first] = instances;
-    if (first === undefined || OWN.has(name) || instances.some((instance) => isMeasured(name, instance))) continue;
+    if (first === undefined || OWN.has(name) || instances.some((instance) => isMeasured(entity, name, instance))) continue;
     const short = localName(name);
     if (first.type !== 'GeoProperty' && short !== 'name' && short !== 'description') members[short] = plainValue(first);
   }

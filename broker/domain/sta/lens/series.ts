@@ -15,16 +15,29 @@ export interface ThingSeries {
 
 /** Attributes of Smart Data Models that carry a time or a unit and are no measurements. */
 const NO_MEASUREMENT = new Set(
-  'name description address category dateObserved dateObservedFrom dateObservedTo dateLastValueReported dateModified dateCreated dateIssued TimeInstant deviceState status mnc mcc'.split(
+  'name description address category dateObserved dateObservedFrom dateObservedTo dateLastValueReported dateModified dateCreated dateIssued TimeInstant deviceState status mnc mcc laneId'.split(
     ' ',
   ),
 );
 
+/** Attributes of Smart Data Models that are measured also where nobody says when or in which unit. */
+const MEASURED = new Set(
+  'availableSpotNumber occupiedSpotNumber availableBikeNumber freeSlotNumber outOfServiceSlotNumber fillingLevel batteryLevel occupancy occupied intensity averageVehicleSpeed averageHeadwayTime peopleCount rssi'.split(
+    ' ',
+  ),
+);
+
+/** Types of Smart Data Models whose numbers are measurements. */
+const OBSERVED = /(Observed|Measurement)$/;
+
 /** True if an attribute instance is something that was measured (ADR-0006). */
-export function isMeasured(name: Iri, instance: AttributeInstance): boolean {
-  if (OWN.has(name) || NO_MEASUREMENT.has(localName(name))) return false;
+export function isMeasured({ types }: Pick<Entity, 'types'>, name: Iri, instance: AttributeInstance): boolean {
+  const short = localName(name);
+  if (OWN.has(name) || NO_MEASUREMENT.has(short)) return false;
   switch (instance.type) {
     case 'Property':
+      if (instance.observedAt !== undefined || instance.unitCode !== undefined || MEASURED.has(short)) return true;
+      return typeof instance.value === 'number' && types.some((type) => OBSERVED.test(localName(type)));
     case 'ListProperty':
       return instance.observedAt !== undefined || instance.unitCode !== undefined;
     case 'JsonProperty':
@@ -53,7 +66,7 @@ function readSeries(entity: Entity): readonly ThingSeries[] {
   const computed: ThingSeries[] = [];
   for (const [name, instances] of Object.entries(entity.attributes) as [Iri, readonly AttributeInstance[]][]) {
     for (const instance of instances) {
-      if (!isMeasured(name, instance)) continue;
+      if (!isMeasured(entity, name, instance)) continue;
       const { datasetId } = instance;
       if (!made.some((one) => one.name === name && one.datasetId === datasetId)) computed.push({ name, datasetId });
     }
