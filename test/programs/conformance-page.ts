@@ -35,6 +35,7 @@ export async function conformancePage(): Promise<string> {
     '|---|---|---|---|',
     ...notFollowed.map((one) => `| ${one.cases.join(', ')} | ${one.clause} | ${one.weDo} | ${one.because} |`),
     '',
+    ...sensorThingsSection(),
     '## Clause by clause',
     '',
     'Own tests: the files of our own tests that name the clause. Suite: cases tagged with the clause that pass, of all; in parentheses how many are among those that we do not follow.',
@@ -48,6 +49,29 @@ export async function conformancePage(): Promise<string> {
     }),
     '',
   ].join('\n');
+}
+
+/** The suite of the OGC, run against /sta/v1.1 (test/conformance/sensorthings-result.json). */
+function sensorThingsSection(): string[] {
+  const result = read<SensorThingsResult>('sensorthings-result.json');
+  if (result === undefined) return [];
+  return [
+    '## OGC SensorThings 1.1 (18-088)',
+    '',
+    `${result.suite}, run on ${result.date}. ${result.note}`,
+    '',
+    '| conformance class | methods that pass | of |',
+    '|---|---|---|',
+    ...result.classes.map(({ name, passed, of }) => `| ${name} | ${passed} | ${of} |`),
+    '',
+  ];
+}
+
+interface SensorThingsResult {
+  readonly suite: string;
+  readonly date: string;
+  readonly note: string;
+  readonly classes: readonly { readonly name: string; readonly passed: number; readonly of: number }[];
 }
 
 /** "12 of 14 (2)": passed, all, and not followed. */
