@@ -408,7 +408,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       ready = true;
       const { port } = app.server.address() as AddressInfo;
       if (mqtt) sta.connect({ ...mqtt, url: `mqtt://${config.host}:${mqtt.port}` }, `http://${config.host}:${port}`);
-      listeningAt ??= isAnyAddress(config.host) ? undefined : `http://${config.host}:${port}`;
+      const host = config.host.includes(':') ? `[${config.host}]` : config.host;
+      listeningAt ??= isAnyAddress(config.host) ? undefined : `http://${host}:${port}`;
       await distributed.start();
       return { url: `http://${config.host}:${port}`, mqttUrl: mqtt && `mqtt://${config.host}:${mqtt.port}` };
     },
