@@ -16,6 +16,7 @@ import { randomQueries } from './random-queries.ts';
 import { reads } from './reads.ts';
 import { option, type Row, rowText } from './row.ts';
 import { saveRun } from './save.ts';
+import { sensorThings } from './sensor-things.ts';
 import { start } from './start.ts';
 import { subscriptions } from './subscriptions.ts';
 import { writes } from './writes.ts';
@@ -43,7 +44,7 @@ const rows: Row[] = [];
 const began = performance.now();
 say(`load from ${GENERATOR}, 50 connections, medians of ${bench.runs} runs; Node ${process.version}; "!": the goal is missed`);
 try {
-  for (const group of [reads, queries, writes, mqtt, notifications, subscriptions, history, start]) {
+  for (const group of [reads, queries, writes, mqtt, notifications, subscriptions, history, sensorThings, start]) {
     for await (const row of group(bench)) {
       bench.progress('');
       rows.push(row);

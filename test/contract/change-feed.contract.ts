@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import type { ChangeDraft } from '../../broker/domain/change.ts';
+import type { Entity } from '../../broker/domain/entity.ts';
 import { DEFAULT_TENANT, type TenantId } from '../../broker/domain/iri.ts';
-import { creation, deletion, iri, property, removal, setting, urn } from '../support/writes.ts';
+import { at, creation, deletion, iri, property, removal, setting, urn } from '../support/writes.ts';
 import type { OpenStores } from './stores.ts';
 
 const CAR = iri('Car');
@@ -70,6 +72,33 @@ export function changeFeedContract(name: string, open: OpenStores): void {
       expect(JSON.parse(JSON.stringify(await feed.read(0, 10)))).toEqual(
         JSON.parse(JSON.stringify(await whole.feed.read(0, 10))),
       );
+    });
+
+    it('does not keep in memory what one change holds too much of, and tells it nevertheless', async () => {
+      await using store = await open({ recentChanges: 5 });
+      const { entities, feed, clock } = store;
+      const late = Array.from({ length: 20 }, (_, n) => ({
+        name: SPEED,
+        instance: property(n, { observedAt: at(`2026-03-01T08:00:${String(n).padStart(2, '0')}Z`) }),
+      }));
+      await entities.commit([creation(clock, urn('a'), [CAR], { [SPEED]: [property(99)] })]);
+      const decide = (current: Entity | undefined): ChangeDraft | undefined =>
+        current && {
+          kind: 'updated',
+          before: current,
+          after: current,
+          attributes: [],
+          late,
+          at: clock.now(),
+          stamp: clock.stamp(),
+        };
+      await entities.commit([{ tenant: DEFAULT_TENANT, id: urn('a'), decide }]);
+      await entities.commit([setting(clock, urn('a'), SPEED, property(100))]);
+      for (const from of [0, 1, 2]) {
+        const changes = await feed.read(from, 10);
+        expect(changes.map(({ position }) => position)).toEqual([1, 2, 3].slice(from));
+        expect(changes.map((change) => change.late?.length ?? 0)).toEqual([0, 20, 0].slice(from));
+      }
     });
 
     it('wakes its readers after a commit, until they stop listening', async () => {

@@ -31,6 +31,8 @@ export class ChangeLog implements ChangeFeed {
   readonly #recentLimit: number;
   /** The newest committed changes, without gaps, oldest first. */
   #recent: Change[] = [];
+  /** Of what is in it, so that memory is bounded whatever one change holds. */
+  #weight = 0;
   /** Of the transaction that is being made. */
   #fresh: Change[] = [];
   /** The last position given out; equals the head between transactions. */
@@ -139,10 +141,13 @@ export class ChangeLog implements ChangeFeed {
   #publish(): void {
     if (this.#fresh.length === 0) return;
     this.#published = this.#position;
-    for (const change of this.#fresh) this.#recent.push(change);
+    for (const change of this.#fresh) {
+      this.#recent.push(change);
+      this.#weight += weightOf(change);
+    }
     this.#fresh = [];
     // Cut in large steps: removing from the front moves everything.
-    if (this.#recent.length > 2 * this.#recentLimit) this.#recent = this.#recent.slice(-this.#recentLimit);
+    if (this.#weight > 2 * this.#recentLimit) this.#cut();
     if (this.#wakeScheduled || this.#listeners.size === 0) return;
     this.#wakeScheduled = true;
     // After the writers have been answered.
@@ -150,6 +155,19 @@ export class ChangeLog implements ChangeFeed {
       this.#wakeScheduled = false;
       for (const wake of this.#listeners) wake();
     });
+  }
+
+  /** Keeps the newest, as many as may be kept: none, if the last alone is too much. */
+  #cut(): void {
+    let from = this.#recent.length;
+    let weight = 0;
+    for (; from > 0; from--) {
+      const next = weight + weightOf(this.#recent[from - 1] as Change);
+      if (next > this.#recentLimit) break;
+      weight = next;
+    }
+    this.#recent = this.#recent.slice(from);
+    this.#weight = weight;
   }
 
   async read(after: Position, limit: number): Promise<readonly Change[]> {
@@ -277,7 +295,9 @@ export class ChangeLog implements ChangeFeed {
     const removed = this.#database.run('DELETE FROM change WHERE position < ?', end);
     this.#commits.onCommit(() => {
       const oldest = this.#recent[0]?.position;
-      if (oldest !== undefined && oldest < end) this.#recent.splice(0, end - oldest);
+      if (oldest !== undefined && oldest < end) {
+        for (const gone of this.#recent.splice(0, end - oldest)) this.#weight -= weightOf(gone);
+      }
     });
     return removed;
   }
@@ -322,3 +342,6 @@ function highestStampOf(draft: ChangeDraft, known: Micros): Micros {
   for (const { after } of draft.attributes) if (after?.stamp && after.stamp.at > highest) highest = after.stamp.at;
   return highest;
 }
+
+/** About how much a change holds: one with thousands of readings counts as so many. */
+const weightOf = ({ late }: Change): number => 1 + (late?.length ?? 0);
