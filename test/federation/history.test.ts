@@ -112,6 +112,9 @@ describe('instances of several brokers (5.7.3.4, 4.5.5.3)', () => {
     expect(await ids('q=speed==5;doors==4')).toEqual([]);
     expect(await ids('q=speed==5;doors==4&splitEntities=true')).toEqual([CAR]);
     expect(await ids('q=speed==5;doors==5&splitEntities=true')).toEqual([]);
+    // What several brokers have is in no other order than that of the ids.
+    expect((await near.request('GET', `${HISTORY}?type=Car&${DAY}&orderBy=id;desc`)).statusCode).toBe(400);
+    expect(await ids('orderBy=id;desc&local=true')).toEqual([CAR]);
   });
 
   it('a source that does not answer is warned of (6.3.17), and one that answers 404 is not', async () => {

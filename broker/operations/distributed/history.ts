@@ -1,5 +1,5 @@
 import { type AccessFunction, type Caller, demand } from '../../domain/access.ts';
-import { DomainError } from '../../domain/errors.ts';
+import { badRequest, DomainError } from '../../domain/errors.ts';
 import { aggregateEvolution, type EvolutionPart, mergeEvolutions, seenDuring } from '../../domain/evolution.ts';
 import type { AggregatedEvolution, Aggregation, HistorySelection, TemporalEvolution } from '../../domain/history.ts';
 import type { Iri } from '../../domain/iri.ts';
@@ -215,6 +215,7 @@ export function distributedHistory(dependencies: {
     const split = isSplit(onward, limits);
     const asked = questions(caller, ['queryTemporal'], query, request.selection, { split, whole });
     if (asked.length === 0) return undefined;
+    if (page.descending) throw badRequest('An order needs local=true, because other context sources take part (5.7.4.4)');
     const { limit, offset = 0, count, ...rest } = page;
     const { where: _, scopes: __, anyAttribute: ___, ...broad } = query;
     const { attributes: ____, ...broadSelection } = request.selection;
@@ -243,7 +244,6 @@ export function distributedHistory(dependencies: {
       return split ? (test(seenDuring(one)) ? (onlyWanted(one, selection) ?? []) : []) : [one];
     });
     merged.sort((a, b) => (a.id < b.id ? -1 : 1));
-    if (page.descending) merged.reverse();
     const answer = {
       evolutions: merged.slice(offset, offset + limit),
       more: merged.length > offset + limit || (!split && found.more),
