@@ -179,6 +179,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     hasSources: registry.hasSources,
     byDefault: config.splitEntities,
   });
+  subscriptions.onChange(({ notification }, what) => what === 'put' && notifier.prepare?.(notification.endpoint.uri));
   const delivery = notifications({
     feed,
     deliveries,

@@ -144,6 +144,7 @@ export function notifierByScheme(http: Notifier, mqtt: Notifier): Notifier & { f
       else failed++;
       return result;
     },
+    prepare: (uri) => (uri.startsWith('mqtt') ? mqtt : http).prepare?.(uri),
     figures: () => ({ delivered, failed }),
     close: async () => {
       await Promise.all([http.close(), mqtt.close()]);

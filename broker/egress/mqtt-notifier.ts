@@ -78,6 +78,8 @@ export function mqttNotifier(guard: EgressGuard): Notifier {
   }
 
   return {
+    // Loading the library takes as long as some hundred notifications. If it cannot be loaded, the delivery says so.
+    prepare: () => void import('mqtt').catch(() => {}),
     async deliver(notification: OutgoingNotification): Promise<DeliveryResult> {
       const target = parseMqttUri(notification.uri);
       if (!target) return { delivered: false, reason: 'the endpoint is not an MQTT URI of the form mqtt://host/topic' };

@@ -17,5 +17,7 @@ export type DeliveryResult =
 /** Delivers one notification. Never throws: what went wrong is a result. */
 export interface Notifier {
   deliver(notification: OutgoingNotification): Promise<DeliveryResult>;
+  /** Somebody will be notified there: what that needs can be made ready, so that the first notification does not wait for it. */
+  prepare?(uri: string): void;
   close(): Promise<void>;
 }
