@@ -4,7 +4,7 @@
  *
  * Alone: `node test/bench/random-queries.ts [--quick] [--entities 100000] [--folder filled-data-folder] [--only cold|warm]`.
  */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BrokerProcess, freePorts, startBrokerProcess } from '../support/broker-process.ts';
@@ -51,18 +51,18 @@ export async function cpuSeconds(url: string): Promise<number> {
   return Number(/process_cpu_seconds_total ([\d.]+)/.exec(text)?.[1] ?? Number.NaN);
 }
 
-/** Asks until the broker has made what indexes it wants for these queries, and does not make more. */
-export async function settle(broker: BrokerProcess, file: string, seconds: number): Promise<void> {
-  await load(broker.url, { method: 'GET', path: '/', paths: file }, seconds, 0);
-  for (let tries = 0; tries < 240; tries++) {
-    const indexes = (await (await fetch(`${broker.url}/admin/indexes`)).json()) as readonly { state: string }[];
-    if (indexes.every(({ state }) => state === 'ready')) return;
-    await new Promise((wake) => setTimeout(wake, 250));
+/** Asks one query after the other until the broker has made the indexes that these want, and they are complete. */
+export async function settle(broker: BrokerProcess, file: string, indexes = 2): Promise<void> {
+  const paths = readFileSync(file, 'utf8').split('\n', 200);
+  for (const path of paths) {
+    await (await fetch(broker.url + path)).arrayBuffer();
+    const known = (await (await fetch(`${broker.url}/admin/indexes`)).json()) as readonly { state: string }[];
+    if (known.filter(({ state }) => state === 'ready').length >= indexes) return;
   }
+  throw new Error(`The broker made no ${indexes} indexes for ${paths.length} queries of ${file}`);
 }
 
 async function bytesOf(url: string, file: string): Promise<{ bytes: Buffer; type: string }> {
-  const { readFileSync } = await import('node:fs');
   const paths = readFileSync(file, 'utf8').split('\n', 100);
   const bodies: Buffer[] = [];
   let type = '';
@@ -94,7 +94,7 @@ export async function randomQueries(options: RandomQueriesOptions): Promise<Row[
   const rows: Row[] = [];
   try {
     if (options.folder === undefined) {
-      (await import('node:fs')).mkdirSync(dataDir);
+      mkdirSync(dataDir);
       await fillFolder(dataDir, entities);
     } else if (!readdirSync(dataDir).includes('mizar.db')) throw new Error(`${dataDir} is not filled`);
     const cases = [
@@ -106,7 +106,7 @@ export async function randomQueries(options: RandomQueriesOptions): Promise<Row[
       const environment = { MIZAR_CACHE_BYTES: String(cacheBytes) };
       const broker = await startBrokerProcess({ dataDir, httpPort, mqttPort, prefix: pin(0), environment });
       try {
-        await settle(broker, queriesFile(work, 'mixed', entities), quick ? 2 : 4);
+        await settle(broker, queriesFile(work, 'mixed', entities));
         // What is warm has been asked for before, each entity once at least.
         if (name === 'warm')
           await load(broker.url, { method: 'GET', path: '/', paths: join(work, 'mixed.txt') }, quick ? 3 : 8, 7);

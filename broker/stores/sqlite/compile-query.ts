@@ -95,6 +95,12 @@ function byValue(lookup: Lookup, query: EntityQuery, indexes: AttributeIndexes):
   let first = true;
   let portion: readonly (readonly [number, string])[] = [];
   let at = 0;
+  let full = false;
+  function load(after: string, limit: number): void {
+    portion = indexes.rows(lookup, after, PORTION * limit);
+    full = portion.length === PORTION * limit;
+    at = 0;
+  }
   return {
     lookup,
     left: answered ? (query.types ? 'types' : 'nothing') : 'everything',
@@ -104,12 +110,14 @@ function byValue(lookup: Lookup, query: EntityQuery, indexes: AttributeIndexes):
         return indexes.keys(lookup, after, limit);
       }
       // They are put in order each time they are asked for: once for many pages that follow.
-      if (at === 0 || at === portion.length || portion[at - 1]?.[1] !== after) {
-        portion = indexes.rows(lookup, after, PORTION * limit);
-        at = 0;
-      }
+      if (portion[at - 1]?.[1] !== after) load(after, limit);
       const found = portion.slice(at, at + limit);
       at += found.length;
+      if (found.length < limit && full) {
+        load(portion.at(-1)?.[1] ?? after, limit);
+        at = limit - found.length;
+        found.push(...portion.slice(0, at));
+      }
       return found.map(([key]) => key);
     },
   };

@@ -2,10 +2,7 @@ import type { ChangeDraft } from '../../domain/change.ts';
 import { DomainError } from '../../domain/errors.ts';
 import { DEFAULT_TENANT, type Iri, type TenantId } from '../../domain/iri.ts';
 import { expire } from '../../domain/patch.ts';
-import { compile, type Predicate } from '../../domain/query/evaluate.ts';
-import { compileOrder } from '../../domain/query/order.ts';
-import type { EntityQuery, Order } from '../../domain/query/query.ts';
-import { typesMatch } from '../../domain/query/types.ts';
+import type { EntityQuery } from '../../domain/query/query.ts';
 import { isSnapshotTenant } from '../../domain/snapshot.ts';
 import type { Micros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -18,20 +15,11 @@ import type {
   Write,
   WriteOutcome,
 } from '../../ports/entity-store.ts';
-import { byNumber } from './by-number.ts';
-import { type Access, compileQuery, hasOnly, walkOf } from './compile-query.ts';
 import type { EntityRow } from './entity-cache.ts';
+import type { EntityQueries } from './entity-queries.ts';
 import type { EntityRows, Parts } from './entity-rows.ts';
-import type { IndexDemand } from './index-demand.ts';
-import type { Shape } from './shape-counts.ts';
-import { Slices } from './slices.ts';
-
-/** @param rested others have had their turn since the candidate was found */
-type Test = (row: EntityRow, rested: boolean) => boolean;
 
 const UNCHANGED: WriteOutcome = { kind: 'unchanged' };
-/** Candidates that are fetched at a time. */
-const STEP = 200;
 
 /** Of what has expired and is still stored, too: more of the same entity may expire before the sweeper comes. */
 const NEXT_EXPIRY = 'SELECT min(expires) FROM entity WHERE expires IS NOT NULL';
@@ -40,27 +28,18 @@ export class SqliteEntityStore implements EntityStore {
   readonly #parts: Parts;
   readonly #rows: EntityRows;
   readonly #clock: Clock;
-  readonly #sortLimit: number;
-  readonly #demand: Pick<IndexDemand, 'looked'>;
+  readonly #queries: EntityQueries;
 
-  /** @param sortLimit how many matches a query may have that asks for an order other than that of the id */
-  constructor(parts: Parts, rows: EntityRows, clock: Clock, demand: Pick<IndexDemand, 'looked'>, sortLimit: number) {
+  constructor(parts: Parts, rows: EntityRows, clock: Clock, queries: EntityQueries) {
     this.#parts = parts;
     this.#rows = rows;
     this.#clock = clock;
-    this.#demand = demand;
-    this.#sortLimit = sortLimit;
+    this.#queries = queries;
   }
 
   async get(tenant: TenantId, id: Iri): Promise<StoredEntity | undefined> {
     const key = this.#parts.dictionary.findTenant(tenant);
-    return key === undefined ? undefined : this.#current(this.#rows.byId(key, id));
-  }
-
-  /** The row without what has expired, if the entity exists now. */
-  #current(row: EntityRow | undefined): EntityRow | undefined {
-    if (row === undefined || row.text === undefined) return undefined;
-    return row.expires === undefined ? row : row.at(this.#clock.micros());
+    return key === undefined ? undefined : this.#queries.current(this.#rows.byId(key, id));
   }
 
   commit(writes: readonly Write[]): Promise<readonly WriteOutcome[]> {
@@ -118,7 +97,9 @@ export class SqliteEntityStore implements EntityStore {
     const known = pages.find(tenant, query, page, this.#clock.micros(), () => this.#nextExpiry());
     if (known !== undefined) return known;
     const { changes } = pages;
-    const answer = await this.#query(tenant, query, page);
+    const key = this.#parts.dictionary.findTenant(tenant);
+    if (key === undefined) return { entities: [], more: false, ...(page.count ? { count: 0 } : {}) };
+    const answer = await this.#queries.page(key, query, page);
     pages.keep(tenant, query, page, answer, changes);
     return answer;
   }
@@ -127,176 +108,22 @@ export class SqliteEntityStore implements EntityStore {
     return (this.#parts.database.get(NEXT_EXPIRY)?.[0] as Micros | null | undefined) ?? Number.POSITIVE_INFINITY;
   }
 
-  async #query(tenant: TenantId, query: EntityQuery, page: PageRequest): Promise<EntityPage> {
-    const key = this.#parts.dictionary.findTenant(tenant);
-    if (key === undefined) return { entities: [], more: false, ...(page.count ? { count: 0 } : {}) };
-    const access = compileQuery(query, key, this.#parts, page);
-    const test = this.#test(key, query, access);
-    if (page.order && !(page.order.length === 1 && page.order[0]?.by === 'id' && page.order[0].direction === 'asc')) {
-      return this.#sorted(key, query, access, test, page, page.order);
-    }
-    const entities: EntityRow[] = [];
-    let skip = page.after === undefined ? (page.offset ?? 0) : 0;
-    let more = false;
-    const step = Math.min(skip + page.limit + 1, STEP);
-    const looked = await this.#walk(access, test, page.after ?? '', step, (row) => {
-      if (skip > 0) skip--;
-      else if (entities.length < page.limit) entities.push(row);
-      else more = true;
-      return !more;
-    });
-    if (test) this.#parts.cache.keep(entities);
-    this.#account(key, query, page, access, looked, entities.length);
-    return { entities, more, ...(page.count ? { count: await this.#count(key, query, access, test) } : {}) };
-  }
-
   async numbered(tenant: TenantId, numbers: readonly number[]): Promise<readonly (StoredEntity | undefined)[]> {
     const key = this.#parts.dictionary.findTenant(tenant);
     return numbers.map((number) => {
       const row = key === undefined ? undefined : this.#rows.byKey(number);
-      return row?.tenant === key ? this.#current(row) : undefined;
+      return row?.tenant === key ? this.#queries.current(row) : undefined;
     });
   }
 
   async walk(
     tenant: TenantId,
     query: EntityQuery,
-    { after, limit, descending = false }: { readonly after?: number; readonly limit: number; readonly descending?: boolean },
+    page: { readonly after?: number; readonly limit: number; readonly descending?: boolean },
   ): Promise<readonly StoredEntity[]> {
     const key = this.#parts.dictionary.findTenant(tenant);
     if (key === undefined) return [];
-    const next = byNumber(query, key, this.#parts, descending);
-    const predicate = this.#predicate(key, query);
-    const found: EntityRow[] = [];
-    const slices = new Slices();
-    for (let from = after ?? (descending ? Number.MAX_SAFE_INTEGER : 0); ; ) {
-      const candidates = next(from, STEP);
-      for (const number of candidates) {
-        const row = this.#current(this.#rows.byKey(number, false));
-        if (!row || !predicate(row.entity)) continue;
-        found.push(row);
-        if (found.length === limit) return found;
-      }
-      const last = candidates.at(-1);
-      if (last === undefined || candidates.length < STEP) return found;
-      from = last;
-      if (slices.over) await slices.rest();
-    }
-  }
-
-  /** Tells what queries cost, so that there are indexes for those that cost much. */
-  #account(tenant: number, query: EntityQuery, page: PageRequest, access: Access, looked: number, matches: number): void {
-    const { lookup } = access;
-    if (!lookup) {
-      this.#demand.looked(tenant, query, looked, (page.offset ?? 0) + matches);
-      return;
-    }
-    const { index } = lookup;
-    index.uses++;
-    index.saved += Math.max(0, walkOf(lookup, page) - looked);
-    index.lastUsed = this.#clock.micros();
-  }
-
-  /** The query as a test of one entity; linked paths (4.9) continue in this tenant. */
-  #predicate(tenant: number, query: EntityQuery): Predicate {
-    return compile(query, (id) => this.#current(this.#rows.byId(tenant, id))?.entity);
-  }
-
-  /** What is left of the query as a test of one candidate. */
-  #test(tenant: number, query: EntityQuery, { left, lookup }: Access): Test | undefined {
-    if (left === 'nothing' && !lookup) return undefined;
-    const predicate = this.#predicate(tenant, query);
-    if (left === 'everything') return (row) => predicate(row.entity);
-    const { shapes } = this.#parts;
-    const types = left === 'types' ? query.types : undefined;
-    // Of what has expired in an entity the index still has the value.
-    return (row, rested) => {
-      if (rested || row.partial || row.shape === undefined) return predicate(row.entity);
-      return types === undefined || typesMatch(types, shapes.shape(row.shape).types);
-    };
-  }
-
-  /**
-   * Visits the matches after an id, in ascending order, until `visit` returns false.
-   * @param step candidates fetched at a time
-   * @returns how many candidates it looked at
-   */
-  async #walk(
-    access: Access,
-    test: Test | undefined,
-    after: string,
-    step: number,
-    visit: (row: EntityRow) => boolean,
-  ): Promise<number> {
-    const slices = new Slices();
-    let looked = 0;
-    let rested = false;
-    for (let from = after; ; ) {
-      const candidates = access.next(from, step);
-      for (const stored of this.#rows.byKeys(candidates, test === undefined)) {
-        looked++;
-        const row = this.#current(stored);
-        if (!row || (test && !test(row, rested))) continue;
-        if (!visit(row)) return looked;
-      }
-      const last = candidates.length < step ? undefined : this.#rows.byKey(candidates[step - 1] as number, false);
-      if (!last) return looked;
-      from = last.id;
-      if (slices.over) {
-        await slices.rest();
-        rested = true;
-      }
-    }
-  }
-
-  async #count(tenant: number, query: EntityQuery, access: Access, test: Test | undefined): Promise<number> {
-    const { types, anyAttribute } = query;
-    let count = 0;
-    if (hasOnly(query, 'types', 'anyAttribute')) {
-      for (const [shape, entities] of this.#shapes(tenant)) {
-        if (types && !typesMatch(types, shape.types)) continue;
-        if (anyAttribute && !shape.attributes.some(({ name }) => anyAttribute.includes(name))) continue;
-        count += entities;
-      }
-      return count;
-    }
-    await this.#walk(access, test, '', STEP, () => {
-      count++;
-      return true;
-    });
-    return count;
-  }
-
-  async #sorted(
-    tenant: number,
-    query: EntityQuery,
-    access: Access,
-    test: Test | undefined,
-    page: PageRequest,
-    order: readonly Order[],
-  ): Promise<EntityPage> {
-    const found: EntityRow[] = [];
-    const looked = await this.#walk(access, test, '', STEP, (row) => found.push(row) <= this.#sortLimit);
-    this.#account(tenant, query, page, access, looked, found.length);
-    if (found.length > this.#sortLimit) {
-      throw new DomainError(
-        'TooComplexQuery',
-        `More than ${this.#sortLimit} entities match, too many to be put in the order asked for: narrow the query down.`,
-      );
-    }
-    const compare = compileOrder(order);
-    const sorted = found.sort((a, b) => compare(a.entity, b.entity));
-    const last = page.after === undefined ? -1 : sorted.findIndex(({ id }) => id === page.after);
-    const start = page.after === undefined ? (page.offset ?? 0) : last + 1;
-    return {
-      entities: sorted.slice(start, start + page.limit),
-      more: sorted.length > start + page.limit,
-      ...(page.count ? { count: sorted.length } : {}),
-    };
-  }
-
-  #shapes(tenant: number): Iterable<[Shape, number]> {
-    return this.#parts.shapes.of(tenant, this.#clock.micros(), (key) => this.#current(this.#rows.byKey(key))?.entity);
+    return this.#queries.numbered(key, query, page);
   }
 
   async typeCounts(tenant: TenantId): Promise<readonly TypeCount[]> {
@@ -304,7 +131,7 @@ export class SqliteEntityStore implements EntityStore {
     const key = dictionary.findTenant(tenant);
     if (key === undefined) return [];
     const types = new Map<Iri, { entities: number; attributes: Map<Iri, { kinds: Set<string>; entities: number }> }>();
-    for (const [shape, entities] of this.#shapes(key)) {
+    for (const [shape, entities] of this.#queries.shapes(key)) {
       for (const type of shape.types) {
         const of = types.get(type) ?? { entities: 0, attributes: new Map() };
         types.set(type, of);

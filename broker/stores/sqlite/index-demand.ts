@@ -20,8 +20,8 @@ const HALF_LIFE_MS = 10 * 60_000;
 const UNUSED_MICROS = 24 * 3600 * 1e6;
 /** How long an index is watched before it is weighed. */
 const WEIGHED_EVERY_MICROS = 3600 * 1e6;
-/** Measured (ADR-0007): a row changed in an index costs a write so many times what a candidate looked at costs a query. */
-const CHANGE_COST = 6;
+/** Measured (test/bench/index-cost.ts): a row changed in an index costs a write about so many times what a candidate costs a query. */
+const CHANGE_COST = 3;
 
 /** How long one slice of building may hold up everything else, and how much of the time is left to others at least. */
 const SLICE_MS = 4;

@@ -16,6 +16,7 @@ import { SqliteDeliveryStore } from './delivery-store.ts';
 import { Dictionary } from './dictionary.ts';
 import { SqliteDocumentStore } from './document-store.ts';
 import { EntityCache } from './entity-cache.ts';
+import { EntityQueries } from './entity-queries.ts';
 import { EntityRows } from './entity-rows.ts';
 import { SqliteEntityStore } from './entity-store.ts';
 import { GeoIndex } from './geo-index.ts';
@@ -116,7 +117,8 @@ export function openSqliteStore(settings: SqliteSettings): SqliteStore {
   });
   if (log.highestStamp > 0) clock.saw({ at: log.highestStamp, origin: '' });
   let open = true;
-  const entities = new SqliteEntityStore(parts, rows, clock, demand, settings.sortLimit ?? 20_000);
+  const queries = new EntityQueries(parts, rows, clock, demand, settings.sortLimit ?? 20_000);
+  const entities = new SqliteEntityStore(parts, rows, clock, queries);
   const stopWatching = settings.shared ? keepLogShort(database, file) : undefined;
   return {
     entities: readingFromDisk(commits, entities, ['get', 'query', 'numbered', 'walk', 'typeCounts', 'expired']),
