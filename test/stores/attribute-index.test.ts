@@ -324,6 +324,37 @@ describe('indexes of attribute values', () => {
     await rm(directory, { recursive: true });
   });
 
+  it('hold what was written while they were built', async () => {
+    const clock = testClock();
+    const store = open(':memory:', clock);
+    await store.entities.commit(many(clock, 0, 5000));
+    let built = false;
+    const building = store.indexes.ensure(DEFAULT_TENANT, { names: [SPEED] }).then(() => {
+      built = true;
+    });
+    let writes = 0;
+    for (; !built || writes < 200; writes++) {
+      const id = urn(`e${String((writes * 37) % 5000).padStart(6, '0')}`);
+      const what = writes % 5;
+      if (what === 0) await store.entities.commit([deletion(clock, id)]);
+      else if (what === 1) await store.entities.commit([removal(clock, id, SPEED)]);
+      else await store.entities.commit([setting(clock, id, SPEED, property((writes * 7) % 50))]);
+    }
+    await building;
+    const expected = new Map<number, Iri[]>();
+    for (let n = 0; n < 5000; n++) {
+      const id = urn(`e${String(n).padStart(6, '0')}`);
+      const speed = (await store.entities.get(DEFAULT_TENANT, id))?.entity.attributes[SPEED]?.[0];
+      if (speed?.type === 'Property') expected.set(speed.value as number, [...(expected.get(speed.value as number) ?? []), id]);
+    }
+    for (let speed = 0; speed < 1000; speed++) {
+      const found = await store.entities.query(DEFAULT_TENANT, speedIs(speed), { limit: 1000 });
+      expect(found.entities.map(({ id }) => id)).toEqual(expected.get(speed) ?? []);
+    }
+    expect(store.indexes.list()).toMatchObject([{ state: 'ready', uses: 1000 }]);
+    await store.close();
+  });
+
   it('refuse a rule that is none', () => {
     expect(() => open(':memory:', testClock(), { pinned: ['speed'] })).toThrow('"speed" is not the path of an index');
     expect(() => open(':memory:', testClock(), { pinned: [`city1 ${SPEED}[x.y]`] })).not.toThrow();

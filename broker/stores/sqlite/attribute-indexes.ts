@@ -28,6 +28,8 @@ export interface AttributeIndex {
   state: 'building' | 'ready' | 'dropping';
   /** While it is built: entities up to this id are in it. */
   cursor: string;
+  /** Entities that have changed since their values were gathered for building: what was gathered of them is out of date. */
+  touched: Set<number> | undefined;
   /** Slots that have had rows, as bits. */
   slots: number;
   readonly sample: ValueSample;
@@ -97,7 +99,18 @@ export class AttributeIndexes {
   #hold(key: number, tenant: number, path: IndexedPath, sample: ValueSample, lastUsed: Micros): AttributeIndex {
     const counters = { uses: 0, saved: 0, changes: 0, lastUsed };
     const test = compilePath(path, undefined, undefined);
-    const index: AttributeIndex = { key, tenant, path, test, state: 'building', cursor: '', slots: 0, sample, ...counters };
+    const index: AttributeIndex = {
+      key,
+      tenant,
+      path,
+      test,
+      state: 'building',
+      cursor: '',
+      touched: undefined,
+      slots: 0,
+      sample,
+      ...counters,
+    };
     this.#byTenant.set(tenant, [...(this.#byTenant.get(tenant) ?? []), index]);
     this.#nextKey = Math.max(this.#nextKey, key + 1);
     return index;
@@ -112,7 +125,7 @@ export class AttributeIndexes {
     return this.#byTenant.get(tenant)?.find((index) => samePath(index.path, path));
   }
 
-  /** Inside a transaction: an index that is kept up to date from now on; what is stored already is added by {@link add}. */
+  /** Inside a transaction: an index that is kept up to date from now on; what is stored already is added by index-building.ts. */
   create(tenant: number, path: IndexedPath, now: Micros): AttributeIndex {
     const index = this.#hold(this.#nextKey, tenant, path, new ValueSample(), now);
     const { names, inside } = path;
@@ -170,16 +183,20 @@ export class AttributeIndexes {
       const now = after ? valuesOf(index.test, after) : NO_VALUES;
       const id = (after ?? before)?.id as Iri;
       for (const value of old) if (!includes(now, value)) this.#delete(index, value, id);
-      for (const value of now) if (!includes(old, value)) this.#insert(index, value, id, entity);
+      // While it is built, what the entity had before need not be in it.
+      for (const value of now) if (index.touched || !includes(old, value)) this.insert(index, value, id, entity);
+      if (index.touched) this.#touch(index.touched, entity);
     }
   }
 
-  /** Inside a transaction: adds an entity to an index that is being built. It may be in there already. */
-  add(index: AttributeIndex, key: number, entity: Entity): void {
-    for (const value of valuesOf(index.test, entity)) this.#insert(index, value, entity.id, key);
+  #touch(touched: Set<number>, entity: number): void {
+    if (touched.has(entity)) return;
+    touched.add(entity);
+    this.#commits.onRollback(() => touched.delete(entity));
   }
 
-  #insert(index: AttributeIndex, [slot, value]: IndexedValue, id: Iri, entity: number): void {
+  /** Inside a transaction: adds a value of an entity, which may be in the index already. */
+  insert(index: AttributeIndex, [slot, value]: IndexedValue, id: Iri, entity: number): void {
     const added = this.#database.run(INSERT, index.key * SLOTS + slot, value, id, entity);
     index.slots |= 1 << slot;
     index.changes += added;

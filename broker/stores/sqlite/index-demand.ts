@@ -1,11 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Iri } from '../../domain/iri.ts';
 import type { EntityQuery } from '../../domain/query/query.ts';
 import type { Clock } from '../../ports/clock.ts';
-import { type AttributeIndex, type AttributeIndexes, conjuncts, type IndexedPath, indexablePath } from './attribute-indexes.ts';
-import type { Database } from './database.ts';
-import type { EntityRow } from './entity-cache.ts';
-import type { GroupCommit } from './group-commit.ts';
+import { type AttributeIndex, conjuncts, type IndexedPath, indexablePath } from './attribute-indexes.ts';
+import { type Building, buildIndex, removeIndex } from './index-building.ts';
 import type { IndexRules } from './index-rules.ts';
 import { spansOf } from './indexed-values.ts';
 
@@ -23,18 +19,18 @@ const WEIGHED_EVERY_MICROS = 3600 * 1e6;
 /** Measured (test/bench/index-cost.ts): a row changed in an index costs a write about so many times what a candidate costs a query. */
 const CHANGE_COST = 3;
 
-/** How long one slice of building may hold up everything else, and how much of the time is left to others at least. */
-const SLICE_MS = 4;
-const BUILT_AT_ONCE = 2_000;
-const DROPPED_AT_ONCE = 2_000;
-
-const NEXT = 'SELECT key, id, shape FROM entity WHERE tenant = ? AND shape IS NOT NULL AND id > ? ORDER BY id LIMIT ?';
-
 interface Demand {
   wasted: number;
   /** An index that did not pay must be asked for more before it comes again. */
   times: number;
   lastAsked: number;
+}
+
+interface Parts extends Building {
+  readonly clock: Clock;
+  readonly rules: IndexRules;
+  /** Entities of a tenant. */
+  entities(tenant: number): number;
 }
 
 interface Watch {
@@ -43,34 +39,20 @@ interface Watch {
   changes: number;
 }
 
-/** The parts of the store that building an index needs. */
-export interface Building {
-  readonly database: Database;
-  readonly commits: GroupCommit;
-  readonly indexes: AttributeIndexes;
-  readonly clock: Clock;
-  readonly rules: IndexRules;
-  /** Entities of a tenant. */
-  entities(tenant: number): number;
-  /** Whether an entity of this shape can have values under the path. */
-  has(shape: number, name: Iri): boolean;
-  row(key: number): EntityRow | undefined;
-}
-
 /**
  * Makes indexes for what queries really ask, and drops those that do not pay. A query that looks at many entities for few matches counts as demand
- * for an index of each path that could have found them; when what was looked at in vain is as much as building takes, the index is built, in slices
- * between which everybody else has their turn. An index that costs writes more than it saves queries, or that nobody uses, goes again.
+ * for an index of each path that could have found them; when what was looked at in vain is as much as building takes, the index is built. An index that costs writes more than it saves queries, or that nobody uses, goes again.
  */
 export class IndexDemand {
-  readonly #parts: Building;
+  readonly #parts: Parts;
   readonly #demand = new Map<string, Demand>();
   readonly #watched = new WeakMap<AttributeIndex, Watch>();
   #working: Promise<void> = Promise.resolve();
+  readonly #worked = new Set<AttributeIndex>();
   #closed = false;
   readonly #timer: NodeJS.Timeout;
 
-  constructor(parts: Building) {
+  constructor(parts: Parts) {
     this.#parts = parts;
     // What a restart interrupted goes on.
     for (const index of parts.indexes.list()) if (index.state !== 'ready') this.#work(index);
@@ -120,60 +102,12 @@ export class IndexDemand {
 
   /** One after the other, so that there is never more than one slice in a turn. */
   #work(index: AttributeIndex): void {
+    this.#worked.add(index);
     this.#working = this.#working
-      .then(() => (index.state === 'dropping' ? this.#removeAll(index) : this.#build(index)))
-      // The store is closed or the disk is full: the next start goes on.
-      .catch(() => {});
-  }
-
-  async #build(index: AttributeIndex): Promise<void> {
-    const { commits, indexes } = this.#parts;
-    for (let done = false; !done && !this.#closed && index.state === 'building'; ) {
-      const began = performance.now();
-      done = await commits.submit(() => {
-        const finished = this.#slice(index);
-        if (finished) index.state = 'ready';
-        indexes.save(index);
-        return finished;
-      });
-      // As long again for others, at least.
-      if (!done) await sleep(Math.max(1, performance.now() - began), undefined, { ref: false });
-    }
-  }
-
-  /** Inside a transaction. @returns true if all entities are in the index */
-  #slice(index: AttributeIndex): boolean {
-    const { commits, database, has, indexes, row } = this.#parts;
-    const end = performance.now() + SLICE_MS;
-    const cursor = index.cursor;
-    commits.onRollback(() => {
-      index.cursor = cursor;
-      if (index.state === 'ready') index.state = 'building';
-    });
-    const name = index.path.names[0] as Iri;
-    const portion = 100;
-    for (let added = 0; added < BUILT_AT_ONCE; added += portion) {
-      const found = database.all(NEXT, index.tenant, index.cursor, portion) as [number, string, number][];
-      for (const [key, , shape] of found) {
-        const entity = has(shape, name) ? row(key) : undefined;
-        if (entity?.text !== undefined) indexes.add(index, key, entity.entity);
-      }
-      index.cursor = found.at(-1)?.[1] ?? index.cursor;
-      if (found.length < portion) return true;
-      if (performance.now() > end) return false;
-    }
-    return false;
-  }
-
-  async #removeAll(index: AttributeIndex): Promise<void> {
-    const { commits, indexes } = this.#parts;
-    for (let done = false; !done && !this.#closed; ) {
-      done = await commits.submit(() => {
-        indexes.save(index);
-        return indexes.remove(index, DROPPED_AT_ONCE);
-      });
-      if (!done) await sleep(2, undefined, { ref: false });
-    }
+      .then(() => (index.state === 'dropping' ? removeIndex : buildIndex)(this.#parts, index, () => this.#closed))
+      // The store is closed or the disk is full: upkeep or the next start goes on.
+      .catch(() => {})
+      .finally(() => this.#worked.delete(index));
   }
 
   /** Once a minute: lets old demand fade, and drops what does not pay. */
@@ -186,6 +120,7 @@ export class IndexDemand {
     }
     const now = clock.micros();
     for (const index of indexes.list()) {
+      if (index.state !== 'ready' && !this.#worked.has(index)) this.#work(index);
       if (index.state !== 'ready' || rules.pinned(index.tenant, index.path)) continue;
       if (rules.forbidden(index.tenant, index.path) || now - index.lastUsed > UNUSED_MICROS || !this.#pays(index, now)) {
         const name = `${index.tenant} ${JSON.stringify(index.path)}`;

@@ -113,7 +113,7 @@ export function openSqliteStore(settings: SqliteSettings): SqliteStore {
     rules: indexRules(settings.indexes ?? {}, dictionary),
     entities: (tenant) => shapes.total(tenant),
     has: (shape, name) => shapes.shape(shape).attributes.some((attribute) => attribute.name === name),
-    row: (key) => rows.byKey(key, false),
+    rows: (keys) => rows.byKeys(keys, false),
   });
   if (log.highestStamp > 0) clock.saw({ at: log.highestStamp, origin: '' });
   let open = true;
