@@ -33,10 +33,11 @@ export class GeoIndex {
   /** There may be entities in {@link EVERYWHERE}. */
   #everywhere: boolean;
 
-  constructor(database: Database, dictionary: Dictionary) {
+  /** @param others another process writes: what it puts where is not heard here */
+  constructor(database: Database, dictionary: Dictionary, others = false) {
     this.#database = database;
     this.#dictionary = dictionary;
-    this.#everywhere = database.get('SELECT 1 FROM geo WHERE layer_from <= ? LIMIT 1', EVERYWHERE) !== undefined;
+    this.#everywhere = others || database.get('SELECT 1 FROM geo WHERE layer_from <= ? LIMIT 1', EVERYWHERE) !== undefined;
   }
 
   /** Inside a transaction: replaces the boxes of one entity, if they differ. */

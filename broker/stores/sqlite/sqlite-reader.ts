@@ -13,6 +13,7 @@ import { Codec } from './codec.ts';
 import { Dictionary } from './dictionary.ts';
 import { SqliteDocumentStore } from './document-store.ts';
 import { EntityCache, NoEntityCache } from './entity-cache.ts';
+import { EntityQueries } from './entity-queries.ts';
 import { EntityRows } from './entity-rows.ts';
 import { SqliteEntityStore } from './entity-store.ts';
 import { GeoIndex } from './geo-index.ts';
@@ -79,7 +80,7 @@ export function openSqliteReader({ file, clock, cacheBytes, sortLimit = 20_000 }
   const history = new HistoryRows(database, dictionary, commits);
   const indexes = new AttributeIndexes(database, commits);
   const ids = new IdCache(cacheBytes / 8);
-  const geo = new GeoIndex(database, dictionary);
+  const geo = new GeoIndex(database, dictionary, true);
   const pages = new AnsweredPages(cacheBytes / 4);
   const parts = { database, dictionary, commits, codec, cache, ids, log, history, geo, indexes, pages, shapes };
   // Temporal provision changes rows without a change in the log.
@@ -95,8 +96,9 @@ export function openSqliteReader({ file, clock, cacheBytes, sortLimit = 20_000 }
   const known = new Map<string, boolean>();
   catchUp.onCommit = () => known.clear();
   const documents = new SqliteDocumentStore(database, dictionary, commits);
+  const rows = new EntityRows(parts);
   return {
-    entities: new SqliteEntityStore(parts, new EntityRows(parts), clock, demand, sortLimit),
+    entities: new SqliteEntityStore(parts, rows, clock, new EntityQueries(parts, rows, clock, demand, sortLimit)),
     history: new SqliteHistoryStore(uncached, new EntityRows(uncached), clock),
     documents,
     fresh: () => catchUp.fresh(),
