@@ -12,6 +12,7 @@ import { history } from './history.ts';
 import { GENERATOR } from './load.ts';
 import { mqtt } from './mqtt.ts';
 import { notifications } from './notifications.ts';
+import { processes } from './processes.ts';
 import { randomQueries } from './random-queries.ts';
 import { reads } from './reads.ts';
 import { option, type Row, rowText } from './row.ts';
@@ -44,7 +45,7 @@ const rows: Row[] = [];
 const began = performance.now();
 say(`load from ${GENERATOR}, 50 connections, medians of ${bench.runs} runs; Node ${process.version}; "!": the goal is missed`);
 try {
-  for (const group of [reads, queries, writes, mqtt, notifications, subscriptions, history, sensorThings, start]) {
+  for (const group of [reads, queries, writes, mqtt, notifications, subscriptions, history, sensorThings, start, processes]) {
     for await (const row of group(bench)) {
       bench.progress('');
       rows.push(row);
