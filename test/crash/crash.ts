@@ -3,6 +3,8 @@
  * started again. Afterwards every acknowledged write must be in the history, in order per entity, the current value must be the last one,
  * and every change must have reached the subscriber at least once, in order per entity, with duplicates recognisable by their id.
  *
+ * Options: the number of kills; `--processes N` for a broker of several processes, whose servers are killed now and then, too.
+ *
  * Ends with status 1 and says what is missing if one of these does not hold. Bounded by KILLS and ROUND_MS, about a minute.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -12,7 +14,9 @@ import { join } from 'node:path';
 import { connectAsync, type MqttClient } from 'mqtt';
 import { type BrokerProcess, freePorts, startBrokerProcess } from '../support/broker-process.ts';
 
-const KILLS = Number(process.argv[2] ?? 20);
+const KILLS = Number(process.argv[2]?.startsWith('--') ? 20 : (process.argv[2] ?? 20));
+const asked = process.argv.indexOf('--processes');
+const PROCESSES = asked < 0 ? 1 : Number(process.argv[asked + 1]);
 /** How long the broker lives in each round, at random up to this. */
 const ROUND_MS = 1200;
 const HTTP_WRITERS = 8;
@@ -68,13 +72,20 @@ const listenerUrl = `http://127.0.0.1:${(listener.address() as { port: number })
 let broker: BrokerProcess;
 let finished = false;
 let down = 0;
+let serversKilled = 0;
 
 const start = () =>
   startBrokerProcess({
     dataDir,
     httpPort,
     mqttPort,
-    environment: { MIZAR_TEMPORAL_LIMIT: '1000000', MIZAR_WAITING_WRITES: '1000' },
+    environment: {
+      MIZAR_TEMPORAL_LIMIT: '1000000',
+      MIZAR_WAITING_WRITES: '1000',
+      MIZAR_PROCESSES: String(PROCESSES),
+      // Says which processes there are.
+      ...(PROCESSES > 1 && { MIZAR_LOG_LEVEL: 'info' }),
+    },
   });
 
 async function post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
@@ -144,6 +155,17 @@ async function mqttWriter(number: number): Promise<void> {
   client?.end(true);
 }
 
+/** SIGKILL to the server process that began last, if it lives. */
+function killServer(): void {
+  const pid = [...broker.output().matchAll(/"pid":(\d+),"msg":"a server process listens"/g)].at(-1)?.[1];
+  try {
+    if (pid !== undefined) process.kill(Number(pid), 'SIGKILL');
+    serversKilled++;
+  } catch {
+    // It has ended.
+  }
+}
+
 const pause = (ms: number) => new Promise((wake) => setTimeout(wake, ms));
 
 function withTimeout<T>(work: Promise<T>, ms: number): Promise<T> {
@@ -173,7 +195,9 @@ const check = (holds: boolean, what: string) => {
 };
 
 const began = Date.now();
-console.log(`crash test: ${KILLS} kills, ${HTTP_WRITERS} HTTP and ${MQTT_WRITERS} MQTT writers, seed ${seed}`);
+console.log(
+  `crash test: ${KILLS} kills, ${PROCESSES} processes, ${HTTP_WRITERS} HTTP and ${MQTT_WRITERS} MQTT writers, seed ${seed}`,
+);
 broker = await start();
 await must(
   post('/ngsi-ld/v1/subscriptions', {
@@ -209,6 +233,10 @@ const writers = [
 
 for (let kill = 1; kill <= KILLS; kill++) {
   await pause(200 + next() * ROUND_MS);
+  if (PROCESSES > 1 && next() < 0.5) {
+    killServer();
+    await pause(next() * ROUND_MS);
+  }
   await broker.kill();
   broker = await start();
   if (kill % 5 === 0) {
@@ -266,6 +294,7 @@ const lost = unheard();
 check(lost.length === 0, `changes that never reached the subscriber: ${lost.slice(0, 5).join(', ')} (${lost.length})`);
 check(contradictions === 0, `${contradictions} notifications came with the id of another one`);
 check(writes > KILLS * 50, `only ${writes} writes were acknowledged, which proves little`);
+if (PROCESSES > 1) check(serversKilled > 0, 'no server process was killed');
 check(down > 0, 'no client noticed that the broker was killed, which proves nothing');
 check(
   acknowledged.size === HTTP_WRITERS + MQTT_WRITERS,
