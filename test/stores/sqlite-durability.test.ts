@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DEFAULT_TENANT } from '../../broker/domain/iri.ts';
+import { openSqliteReader } from '../../broker/stores/sqlite/sqlite-reader.ts';
 import { openSqliteStore } from '../../broker/stores/sqlite/sqlite-store.ts';
 import { creation, iri, property, setting, testClock, urn } from '../support/writes.ts';
 
@@ -48,6 +49,33 @@ describe('A transaction that is on its way to the disk', () => {
     await turns();
     return over;
   };
+
+  it('is not told by another process that reads the file, until that has brought it to the disk itself', async () => {
+    const clock = testClock();
+    const store = openSqliteStore({ file, clock, shared: true });
+    const reader = openSqliteReader({ file, clock, cacheBytes: 1_000_000 });
+    const write = store.entities.commit([creation(clock, A, [CAR], { [SPEED]: [property(1)] })]);
+    await turns();
+    expect(waiting).toHaveLength(1);
+    reader.fresh();
+    const read = reader.entities.get(TENANT, A);
+    const history = reader.history.evolution(TENANT, A, { filter: { property: 'modifiedAt' }, limitPerAttribute: 10 });
+    expect(await isOver(Promise.race([read, history]))).toBe(false);
+    // The writer's own does not count: whether it is over is not known here.
+    waiting[0]?.();
+    await write;
+    expect(await isOver(read)).toBe(false);
+    expect(waiting).toHaveLength(2);
+    waiting[1]?.();
+    expect((await read)?.entity.attributes[SPEED]).toMatchObject([{ value: 1 }]);
+    expect((await history)?.attributes[SPEED]).toHaveLength(1);
+
+    // What is on disk already is answered at once.
+    reader.fresh();
+    expect(await isOver(reader.entities.get(TENANT, A))).toBe(true);
+    reader.close();
+    await store.close();
+  });
 
   it('is told to nobody: not to who wrote, not to readers, not to the feed; and the next one waits for it', async () => {
     const clock = testClock();

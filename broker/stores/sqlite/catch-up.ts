@@ -7,7 +7,7 @@ import type { Database } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
 import type { EntityCache } from './entity-cache.ts';
 import type { HistoryRows } from './history-rows.ts';
-import type { CommitWatch } from './shared-file.ts';
+import type { CommitWatch, SeenOnDisk } from './shared-file.ts';
 
 /** More changes than this at once, and everything is forgotten: looking at each would take longer than reading again. */
 const AT_ONCE = 500;
@@ -48,6 +48,7 @@ type Told = 'tenant' | 'name' | 'shape' | 'layer';
 export class CatchUp {
   readonly #parts: Remembered;
   readonly #watch: CommitWatch;
+  readonly #seen: SeenOnDisk;
   #position: number;
   #contexts: number | undefined;
   /** What the watch said before the snapshot was opened. */
@@ -59,7 +60,8 @@ export class CatchUp {
   /** A stored @context was replaced or deleted. */
   onContexts: () => void = () => {};
 
-  constructor(parts: Remembered, watch: CommitWatch) {
+  constructor(parts: Remembered, watch: CommitWatch, seen: SeenOnDisk) {
+    this.#seen = seen;
     this.#parts = parts;
     this.#watch = watch;
     this.#position = Number(parts.database.get(HEAD)?.[0] ?? 0);
@@ -82,6 +84,7 @@ export class CatchUp {
     const version = Number(this.#parts.database.get('PRAGMA data_version')?.[0]);
     if (version === this.#version) return;
     this.#version = version;
+    this.#seen.seen();
     this.#hear();
   }
 

@@ -109,6 +109,8 @@ export class Database {
 
   /** @returns how many rows it changed */
   run(sql: string, ...values: Value[]): number {
+    // A snapshot is for reading: what is written outside a transaction is committed at once.
+    if (this.#reading) this.endSnapshot();
     return this.prepare(sql).run(...values).changes as number;
   }
 
@@ -185,8 +187,7 @@ export function openDatabase(
     connection.exec('PRAGMA temp_store = MEMORY');
     if (maxFileBytes !== undefined) connection.exec(`PRAGMA max_page_count = ${Math.ceil(maxFileBytes / 4096)}`);
     migrate(connection, file);
-    // Other processes see what is committed, and must not see what is not on disk: with them COMMIT waits for it.
-    const log = shared ? undefined : logOf(connection, file);
+    const log = logOf(connection, file);
     return new Database(connection, { ...(log !== undefined && { log }), shared, ...(lock && { lock }) });
   } catch (error) {
     connection?.close();

@@ -1,5 +1,6 @@
-import { statSync } from 'node:fs';
+import { closeSync, fdatasync, openSync, statSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { DomainError } from '../../domain/errors.ts';
 import { Database, type OpenSettings, openDatabase, refusal } from './database.ts';
 
 /**
@@ -59,6 +60,58 @@ export function openToRead(file: string, waitMs = 2_000): { readonly database: D
     return { database: new Database(connection, { shared: true }), watch: new CommitWatch(file) };
   } catch (error) {
     throw refusal(error, file);
+  }
+}
+
+/**
+ * Brings to the disk what another process has committed and this one has seen, before anybody is told of it: the process that writes does not wait for
+ * the disk inside COMMIT (database.ts). Mostly it has been brought there already, and this takes no time.
+ */
+export class SeenOnDisk {
+  readonly #log: number;
+  /** Under way. */
+  #current: PromiseWithResolvers<void> | undefined;
+  /** Seen after that began. */
+  #next: PromiseWithResolvers<void> | undefined;
+
+  constructor(file: string) {
+    this.#log = openSync(`${file}-wal`, 'r+');
+  }
+
+  /** Resolves when all that was seen is on disk; undefined: it is. Rejects (Unavailable) if it will never be known to be. */
+  get onDisk(): Promise<void> | undefined {
+    return (this.#next ?? this.#current)?.promise;
+  }
+
+  /** Something new can be read. */
+  seen(): void {
+    if (this.#next) return;
+    this.#next = Promise.withResolvers<void>();
+    // Mostly nobody reads meanwhile, and then nobody handles it.
+    this.#next.promise.catch(() => {});
+    if (!this.#current) this.#sync();
+  }
+
+  #sync(): void {
+    const current = this.#next;
+    this.#current = current;
+    this.#next = undefined;
+    fdatasync(this.#log, (error) => {
+      if (error) {
+        // The promise stays: whoever reads from now on hears of it too.
+        current?.reject(new DomainError('Unavailable', `The disk failed to keep what was written (${error.message}).`));
+        return;
+      }
+      this.#current = undefined;
+      current?.resolve();
+      if (this.#next) this.#sync();
+    });
+  }
+
+  close(): void {
+    const close = () => closeSync(this.#log);
+    if (this.onDisk) this.onDisk.then(close, close);
+    else close();
   }
 }
 

@@ -21,8 +21,9 @@ import { GroupCommit } from './group-commit.ts';
 import { HistoryRows } from './history-rows.ts';
 import { SqliteHistoryStore } from './history-store.ts';
 import { IdCache } from './id-cache.ts';
+import { readingFromDisk } from './reading-from-disk.ts';
 import { ShapeCounts } from './shape-counts.ts';
-import { openToRead } from './shared-file.ts';
+import { openToRead, SeenOnDisk } from './shared-file.ts';
 
 export interface ReaderSettings {
   /** Of a store that is open with `shared`. */
@@ -85,7 +86,8 @@ export function openSqliteReader({ file, clock, cacheBytes, sortLimit = 20_000 }
   const parts = { database, dictionary, commits, codec, cache, ids, log, history, geo, indexes, pages, shapes };
   // Temporal provision changes rows without a change in the log.
   const uncached = { ...parts, cache: new NoEntityCache() };
-  const catchUp = new CatchUp(parts, watch);
+  const seen = new SeenOnDisk(file);
+  const catchUp = new CatchUp(parts, watch, seen);
   let asked: ReaderReport['asked'][number][] = [];
   const demand = {
     looked(tenant: number, query: EntityQuery, candidates: number, matches: number) {
@@ -95,11 +97,14 @@ export function openSqliteReader({ file, clock, cacheBytes, sortLimit = 20_000 }
   };
   const known = new Map<string, boolean>();
   catchUp.onCommit = () => known.clear();
-  const documents = new SqliteDocumentStore(database, dictionary, commits);
+  const documents = readingFromDisk(seen, new SqliteDocumentStore(database, dictionary, commits), ['get', 'list']);
   const rows = new EntityRows(parts);
+  const queries = new EntityQueries(parts, rows, clock, demand, sortLimit);
+  const entities = new SqliteEntityStore(parts, rows, clock, queries);
+  const past = new SqliteHistoryStore(uncached, new EntityRows(uncached), clock);
   return {
-    entities: new SqliteEntityStore(parts, rows, clock, new EntityQueries(parts, rows, clock, demand, sortLimit)),
-    history: new SqliteHistoryStore(uncached, new EntityRows(uncached), clock),
+    entities: readingFromDisk(seen, entities, ['get', 'query', 'numbered', 'walk', 'typeCounts', 'expired']),
+    history: readingFromDisk(seen, past, ['evolution', 'query', 'aggregate']),
     documents,
     fresh: () => catchUp.fresh(),
     hasAny(kind, tenant) {
@@ -131,6 +136,7 @@ export function openSqliteReader({ file, clock, cacheBytes, sortLimit = 20_000 }
     close() {
       database.close();
       watch.close();
+      seen.close();
     },
   };
 }

@@ -28,6 +28,7 @@ import { IndexDemand } from './index-demand.ts';
 import { type IndexDirectory, indexDirectory } from './index-directory.ts';
 import { type IndexSettings, indexRules } from './index-rules.ts';
 import { SqliteMessageStore } from './message-store.ts';
+import { readingFromDisk } from './reading-from-disk.ts';
 import { SqliteSeriesStore } from './series-store.ts';
 import { ShapeCounts } from './shape-counts.ts';
 import { keepLogShort, openSharedDatabase } from './shared-file.ts';
@@ -158,18 +159,4 @@ export function openSqliteStore(settings: SqliteSettings): SqliteStore {
       database.close();
     },
   };
-}
-
-/** Lets these methods answer when all that they have seen is on disk: nobody is told what a power cut could take back. */
-function readingFromDisk<T extends object>(commits: GroupCommit, store: T, methods: readonly (keyof T & string)[]): T {
-  for (const name of methods) {
-    const read = store[name] as (...parameters: unknown[]) => Promise<unknown>;
-    const value = async (...parameters: unknown[]): Promise<unknown> => {
-      const answer = await read.apply(store, parameters);
-      if (commits.onDisk) await commits.onDisk;
-      return answer;
-    };
-    Object.defineProperty(store, name, { value });
-  }
-  return store;
 }
