@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
 import { describe, expect, it } from 'vitest';
 import type { Config } from '../../broker/config.ts';
+import { DEFAULT_TENANT, type Iri } from '../../broker/domain/iri.ts';
 import { inMemoryBroker } from '../support/broker.ts';
 import { pair } from '../support/processes.ts';
 import { testClock } from '../support/writes.ts';
@@ -182,6 +183,31 @@ describe('two processes answer as one does', () => {
       steps.map((one) => ({ step: one, atServer: true })),
       {},
     );
+  });
+
+  it('also by an index that is made meanwhile, and gets values of a kind that it had none of', async () => {
+    await using two = await pair();
+    const write = (n: number, value: unknown) =>
+      ask(two.primary, {
+        method: 'POST',
+        path: `${API}/entities`,
+        body: { id: `urn:ngsi-ld:E:${n}`, type: 'Car', speed: { type: 'Property', value } },
+      });
+    const found = async (q: string) =>
+      (await ask(two.server, { method: 'GET', path: `${API}/entities?type=Car&q=${q}` }))
+        .json<{ id: string }[]>()
+        .map(({ id: of }) => of);
+    for (let n = 10; n < 80; n++) await write(n, n);
+    expect(await found('speed==11')).toEqual(['urn:ngsi-ld:E:11']);
+    const path = { names: ['https://uri.etsi.org/ngsi-ld/default-context/speed' as Iri] };
+    await two.broker.store.indexes.ensure(DEFAULT_TENANT, path);
+    expect(await found('speed==12')).toEqual(['urn:ngsi-ld:E:12']);
+    // It is used by the server, which tells the primary every second or so.
+    await expect.poll(() => two.broker.store.indexes.list()[0]?.uses, { timeout: 5_000 }).toBeGreaterThan(0);
+    await write(90, 'fast');
+    await write(91, 12);
+    expect(await found('speed==%22fast%22')).toEqual(['urn:ngsi-ld:E:90']);
+    expect(await found('speed==12')).toEqual(['urn:ngsi-ld:E:12', 'urn:ngsi-ld:E:91']);
   });
 
   it('also when a query makes an EntityMap, by its URL or in its body (5.14)', async () => {
