@@ -22,7 +22,7 @@ const python = pythonWithClient();
 if (python === undefined) {
   const how =
     'frost-sta-client is not installed: pip install frost-sta-client, and MIZAR_TEST_FROST_PYTHON names the Python that has it';
-  if (process.env['MIZAR_TEST_ALL_SERVERS']) throw new Error(how);
+  if (process.env['MIZAR_TEST_FROST_PYTHON']) throw new Error(how);
   console.warn(`left out: ${how}`);
 }
 
