@@ -108,7 +108,8 @@ class Scope {
 
   #has(key: string): boolean {
     if (this.prefixes.some((prefix) => prefix.key === key)) return true;
-    return this.#outer !== undefined && this.#outer.#has(key);
+    const outer = this.#outer;
+    return outer === undefined ? false : outer.#has(key);
   }
 
   /** Paths of the entity itself mean the same related entity everywhere in the filter, also inside any(). */
