@@ -9,6 +9,8 @@
 import { startBareServer } from './bare.ts';
 import type { Bench, Rows } from './harness.ts';
 import { history } from './history.ts';
+import { indexCost } from './index-cost.ts';
+import { largeStore } from './large-store.ts';
 import { GENERATOR } from './load.ts';
 import { mqtt } from './mqtt.ts';
 import { notifications } from './notifications.ts';
@@ -31,6 +33,14 @@ const queries: Rows = async function* ({ bare, quick, wanted }) {
   if (wanted('random queries')) yield* await randomQueries({ bare, quick });
 };
 
+const size: Rows = async function* ({ quick, wanted, progress }) {
+  if (wanted('large store')) {
+    progress('filling a store with a million entities');
+    yield* await largeStore({ quick, ...(quick ? { large: 100_000 } : {}) });
+  }
+  if (wanted('index')) yield* await indexCost(quick ? 5_000 : 20_000);
+};
+
 const bench: Bench = {
   bare: await startBareServer(),
   quick,
@@ -45,7 +55,19 @@ const rows: Row[] = [];
 const began = performance.now();
 say(`load from ${GENERATOR}, 50 connections, medians of ${bench.runs} runs; Node ${process.version}; "!": the goal is missed`);
 try {
-  for (const group of [reads, queries, writes, mqtt, notifications, subscriptions, history, sensorThings, start, processes]) {
+  for (const group of [
+    reads,
+    queries,
+    size,
+    writes,
+    mqtt,
+    notifications,
+    subscriptions,
+    history,
+    sensorThings,
+    start,
+    processes,
+  ]) {
     for await (const row of group(bench)) {
       bench.progress('');
       rows.push(row);

@@ -103,7 +103,7 @@ export async function largeStore(options: LargeStoreOptions = {}): Promise<Row[]
       const a = few.loads[name]!;
       const b = many.loads[name]!;
       return {
-        name: `${name}, ${large} entities`,
+        name: `large store: ${name}, ${large.toLocaleString('en')} entities`,
         value: b.load.p99Ms,
         unit: 'ms (p99)',
         // 1.5 times is allowed.
@@ -114,7 +114,7 @@ export async function largeStore(options: LargeStoreOptions = {}): Promise<Row[]
     });
     const bound = 1.1 * few.residentBytes + FILE_PAGES;
     rows.push({
-      name: `memory with ${large} entities`,
+      name: `large store: memory, ${large.toLocaleString('en')} entities`,
       value: many.residentBytes / 1e6,
       unit: 'MB',
       ratio: bound / many.residentBytes,
