@@ -1,6 +1,6 @@
-import { createRequire } from 'node:module';
 import { boundingBox, boxesTouch, type Geometry, type Position } from '../geometry.ts';
 import { jsonEquals } from '../json.ts';
+import { jts } from './jts.ts';
 import { placeInPolygon } from './point-in-polygon.ts';
 
 /** The topological relations of 4.10, as OGC Simple Features defines them, on the longitude-latitude plane. */
@@ -61,41 +61,11 @@ function pointAgainst(
   return relation === 'intersects' && placeInPolygon(point, polygon) !== 'exterior';
 }
 
-// ---- JTS, loaded when the first request needs it: 50 ms that a broker which only knows points never spends --------------------------------
-
-/** What we use of a JTS geometry: 0 for points, 1 for lines, 2 for polygons. */
-interface JtsGeometry {
-  getDimension(): number;
-}
-
-interface IntersectionMatrix {
-  isWithin(): boolean;
-  isContains(): boolean;
-  isIntersects(): boolean;
-  isEquals(dimensionA: number, dimensionB: number): boolean;
-  isOverlaps(dimensionA: number, dimensionB: number): boolean;
-}
-
-interface Jts {
-  build(geometry: Geometry): JtsGeometry;
-  relate(a: JtsGeometry, b: JtsGeometry): IntersectionMatrix;
-  /** The polygonal geometry that covers the same places, without crossing itself. */
-  mend(geometry: JtsGeometry): JtsGeometry;
-}
-
-let jts: Jts | undefined;
-
 function relateByJts(target: Geometry, reference: Geometry, relation: Relation): boolean {
-  jts ??= loadJts();
-  const a = jts.build(target);
-  const b = jts.build(reference);
-  let matrix: IntersectionMatrix;
-  try {
-    matrix = jts.relate(a, b);
-  } catch {
-    // A polygon that crosses itself can defeat the algorithm.
-    matrix = jts.relate(jts.mend(a), jts.mend(b));
-  }
+  const library = jts();
+  const a = library.build(target);
+  const b = library.build(reference);
+  const matrix = library.relate(a, b);
   switch (relation) {
     case 'within':
       return matrix.isWithin();
@@ -108,45 +78,6 @@ function relateByJts(target: Geometry, reference: Geometry, relation: Relation):
     default:
       return matrix.isIntersects();
   }
-}
-
-function loadJts(): Jts {
-  // `require` loads an ES module in the same tick; an import() would make every predicate a Promise.
-  const require = createRequire(import.meta.url);
-  const load = (path: string) => require(`jsts/org/locationtech/jts/${path}.js`).default;
-  const GeometryFactory = load('geom/GeometryFactory');
-  const Coordinate = load('geom/Coordinate');
-  const RelateOp = load('operation/relate/RelateOp');
-  const factory = new GeometryFactory();
-  const coordinate = (p: Position) => new Coordinate(p[0], p[1]);
-  const line = (positions: readonly Position[]) => factory.createLineString(positions.map(coordinate));
-  const polygon = (rings: readonly (readonly Position[])[]) => {
-    const [shell, ...holes] = rings.map((ring) => factory.createLinearRing(ring.map(coordinate)));
-    return factory.createPolygon(shell, holes);
-  };
-  const build = (geometry: Geometry): JtsGeometry => {
-    switch (geometry.type) {
-      case 'Point':
-        return factory.createPoint(coordinate(geometry.coordinates));
-      case 'MultiPoint':
-        return factory.createMultiPoint(geometry.coordinates.map((p) => factory.createPoint(coordinate(p))));
-      case 'LineString':
-        return line(geometry.coordinates);
-      case 'MultiLineString':
-        return factory.createMultiLineString(geometry.coordinates.map(line));
-      case 'Polygon':
-        return polygon(geometry.coordinates);
-      case 'MultiPolygon':
-        return factory.createMultiPolygon(geometry.coordinates.map(polygon));
-      case 'GeometryCollection':
-        return factory.createGeometryCollection(geometry.geometries.map(build));
-    }
-  };
-  return {
-    build,
-    relate: (a, b) => RelateOp.relate(a, b),
-    mend: (geometry) => (geometry.getDimension() === 2 ? load('operation/buffer/BufferOp').bufferOp(geometry, 0) : geometry),
-  };
 }
 
 /** A line whose positions are all the same is where a point is: without an interior it would touch nothing. */
