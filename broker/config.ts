@@ -189,6 +189,11 @@ export const SETTINGS = {
     'Most entities in one page of a SensorThings answer; a larger $top means this',
     'entities',
   ),
+  staOwnership: flag(
+    'MIZAR_STA_OWNERSHIP',
+    false,
+    'Whether SensorThings lets only the Party to whom something belongs change it (STAplus); then nobody writes without having shown who they are',
+  ),
   temporalLimit: whole(
     'MIZAR_TEMPORAL_LIMIT',
     1000,

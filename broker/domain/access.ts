@@ -14,6 +14,8 @@ export interface Caller {
 
 export type Principal =
   | { readonly kind: 'anonymous' }
+  /** Somebody who has shown who they are: the subject of a token. */
+  | { readonly kind: 'user'; readonly id: string; readonly admin?: boolean }
   /** A provisioned device, by its id in the device registry. */
   | { readonly kind: 'device'; readonly id: string }
   /** The broker itself: expiry, virtual sensors, merges. */

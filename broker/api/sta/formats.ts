@@ -1,13 +1,14 @@
 import { badRequest } from '../../domain/errors.ts';
 import { isObject } from '../../domain/json.ts';
 import { geometryIn } from '../../domain/sta/filter/value.ts';
+import type { Model } from '../../domain/sta/model.ts';
 import type { Options } from '../../domain/sta/options.ts';
 import type { ResourcePath } from '../../domain/sta/resource-path.ts';
 import type { Answer, Page } from '../../operations/sta/operations.ts';
 import { entityJson, nextLinkOf } from './render.ts';
 
 /** What must be read so that a format can be written. @throws DomainError BadRequestData where the format means nothing */
-export function optionsForFormat(options: Options, path: ResourcePath): Options {
+export function optionsForFormat(options: Options, path: ResourcePath, model: Model): Options {
   switch (options.format) {
     case 'dataArray': {
       if (path.set !== 'Observations' || !path.many)
@@ -25,10 +26,7 @@ export function optionsForFormat(options: Options, path: ResourcePath): Options 
     case 'CSV':
       if (path.set === 'MultiDatastreams') throw badRequest('$resultFormat=CSV has no columns for a MultiDatastream');
       for (const { link, options: inner } of options.expand ?? []) {
-        const many = !['Thing', 'Sensor', 'ObservedProperty', 'Datastream', 'MultiDatastream', 'FeatureOfInterest'].includes(
-          link,
-        );
-        if (many && inner.top !== 1)
+        if (model.link(path.set, link)?.many && inner.top !== 1)
           throw badRequest(`$resultFormat=CSV has one row for each entity: ${link} may be expanded with $top=1 only`);
       }
       return options;

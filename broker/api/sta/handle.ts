@@ -1,6 +1,6 @@
 import { badRequest, DomainError, notFound } from '../../domain/errors.ts';
 import type { JsonValue } from '../../domain/json.ts';
-import { type Options, parseOptions } from '../../domain/sta/options.ts';
+import { decoded, type Options, parseOptions } from '../../domain/sta/options.ts';
 import { parseResourcePath, type ResourcePath } from '../../domain/sta/resource-path.ts';
 import type { Answer, Item, Read, StaOperations, UpdateMode } from '../../operations/sta/operations.ts';
 import { csv, dataArray, geoJson, optionsForFormat } from './formats.ts';
@@ -36,17 +36,42 @@ export async function handle(operations: StaOperations, request: StaRequest): Pr
       return get(operations, target);
     case 'POST':
       if (/^CreateObservations\/?$/.test(target.path)) return postObservations(operations, target, body);
+      if (REF.test(target.path)) return link(operations, target, bodyOf(body));
       return created(await operations.create(target.caller, target, writePath(target), bodyOf(body)));
     case 'PATCH':
     case 'PUT':
       await operations.update(target.caller, target, writePath(target), bodyOf(body), modeOf(request));
       return { status: 200 };
     case 'DELETE':
+      if (REF.test(target.path)) return unlink(operations, target);
       await operations.remove(target.caller, target, writePath(target));
       return { status: 200 };
     default:
       throw new DomainError('MethodNotAllowed', `${method} is not possible here, but DELETE, GET, PATCH, POST, PUT`);
   }
+}
+
+const REF = /\/\$ref\/?$/;
+
+/** `POST Campaigns(1)/Datastreams/$ref` (OData 4.0, 11.4.6.1): what is there already becomes a member. */
+async function link(operations: StaOperations, target: StaTarget, body: JsonValue): Promise<StaReply> {
+  const { steps, many } = writePath(target);
+  const last = steps.at(-1);
+  if (last?.kind !== 'link' || !many) throw badRequest('Something is linked to a collection that belongs to an entity');
+  const parent = { steps: steps.slice(0, -1), set: last.to, many: false, end: { kind: 'entities' } } as const;
+  const references = (Array.isArray(body) ? body : [body]) as readonly JsonValue[];
+  await operations.update(target.caller, target, parent, { [last.link]: references }, 'patch');
+  return { status: 204 };
+}
+
+/** `DELETE Campaigns(1)/Datastreams(2)/$ref`, or `…/Datastreams/$ref?$id=Datastreams(2)` (OData 4.0, 11.4.6.2). */
+async function unlink(operations: StaOperations, target: StaTarget): Promise<StaReply> {
+  const [, id] = /(?:^|&)(?:\$|%24)id=[^&]*\((\d+)\)/.exec(decoded(target.query)) ?? [];
+  const path = id === undefined ? target.path : target.path.replace(REF, `(${id})/$ref`);
+  const found = parseResourcePath(path, target.model);
+  if (found.many) throw badRequest('The member that is taken out is named by its id, or by $id');
+  await operations.unlink(target.caller, target, found);
+  return { status: 204 };
 }
 
 export function created(item: Item): StaReply {
@@ -61,7 +86,7 @@ export function modeOf({ method, contentType }: Pick<StaRequest, 'method' | 'con
 async function get(operations: StaOperations, target: StaTarget): Promise<StaReply> {
   const path = parseResourcePath(target.path, target.model);
   const options = optionsOf(target, path);
-  const found = await operations.read(target.caller, target, path, optionsForFormat(options, path));
+  const found = await operations.read(target.caller, target, path, optionsForFormat(options, path, target.model));
   if (found.kind === 'property') return property(path, found.value);
   const url = `${target.url}/${target.path}`;
   switch (options.format) {

@@ -15,8 +15,10 @@ export interface StaRouteSettings {
   /** What others reach; empty: what the client used. */
   readonly publicUrl: string;
   readonly jsonDepth: number;
-  /** Conformance classes beyond those that every root has, with their settings. */
-  readonly conformance: () => Readonly<Record<string, unknown>>;
+  /** Conformance classes beyond those that every root has, with their settings. @param url of the root */
+  readonly conformance: (url: string) => Readonly<Record<string, unknown>>;
+  /** The rules of this root as a text for people, at `{root}/$rules`; absent: it has none. */
+  readonly rules?: string;
 }
 
 const JSON_TYPE = 'application/json; charset=UTF-8';
@@ -46,7 +48,7 @@ export const staRoutes =
     for (const base of [settings.prefix, `/:tenant${settings.prefix}`]) {
       app.get(base, schema('Service root'), (request, reply) => {
         const { model, url } = target(request);
-        return send(reply, { status: 200, json: serviceRoot({ model, url, more: settings.conformance() }) });
+        return send(reply, { status: 200, json: serviceRoot({ model, url, more: settings.conformance(url) }) });
       });
       app.post(`${base}/$batch`, schema('Several requests in one'), async (request, reply) =>
         send(
@@ -54,6 +56,12 @@ export const staRoutes =
           await handleBatch(operations, target(request), request.body, request.headers['content-type'], settings.jsonDepth),
         ),
       );
+      const { rules } = settings;
+      if (rules !== undefined) {
+        app.get(`${base}/$rules`, schema('Who may change what, in words'), (_request, reply) =>
+          send(reply, { status: 200, text: { type: 'text/plain; charset=UTF-8', content: rules } }),
+        );
+      }
       for (const [method, summary] of METHODS) {
         app.route({
           method,

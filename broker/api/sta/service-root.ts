@@ -13,6 +13,16 @@ const CONFORMANCE = [
   'data-array/data-array',
 ].map((name) => REQUIREMENTS + name);
 
+/** Of 22-022r1, where its sets are served. */
+const STAPLUS = 'http://www.opengis.net/spec/sensorthings-staplus/1.0/conf/';
+
+/** What a root with STAplus announces. @param rules where its business logic is described; undefined: whoever may write may write everything */
+export function staplusConformance(rules: string | undefined): Record<string, unknown> {
+  const classes = Object.fromEntries(['core', 'create', 'update', 'delete'].map((name) => [STAPLUS + name, undefined]));
+  if (rules === undefined) return classes;
+  return { ...classes, [`${STAPLUS}authentication`]: undefined, [`${STAPLUS}business-logic`]: { href: rules } };
+}
+
 const CSV = 'https://github.com/INSIDE-information-systems/SensorThingsAPI/blob/master/CSV-ResultFormat/CSV-ResultFormat.md';
 const EXTENSIONS = 'https://fraunhoferiosb.github.io/FROST-Server/extensions/';
 

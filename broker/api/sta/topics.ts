@@ -10,11 +10,19 @@ import { handle, optionsOf } from './handle.ts';
 import { entityJson } from './render.ts';
 import type { StaTarget } from './target.ts';
 
-export interface StaTopicSettings {
+/** A service root that topics are of. */
+export interface TopicRoot {
   readonly model: Model;
-  /** URL of the service root without tenant, as links have it: "http://host:1026" and "/sta/v1.1". */
-  readonly origin: () => string;
+  /** Path without tenant, as links have it: "/sta/v1.1". */
   readonly prefix: string;
+}
+
+export interface StaTopicSettings {
+  /** Of topics that begin with "v1.1", and of those that begin with "staplus/v1.1". */
+  readonly sensing: TopicRoot;
+  readonly staplus: TopicRoot;
+  /** "http://host:1026" */
+  readonly origin: () => string;
   readonly jsonDepth: number;
   /** Hears of publications that were refused: nobody answers a publisher. */
   readonly onRefused: (topic: string, reason: string) => void;
@@ -32,7 +40,7 @@ export interface StaTopics {
   readonly figures: { readonly created: number; readonly refused: number };
 }
 
-const TOPIC = /^(?:([A-Za-z0-9_-]{1,64})\/)?v1\.1\/(.+)$/s;
+const TOPIC = /^(?:(?!staplus\/)([A-Za-z0-9_-]{1,64})\/)?(staplus\/)?v1\.1\/(.+)$/s;
 
 export function staTopics(
   operations: StaOperations,
@@ -44,14 +52,15 @@ export function staTopics(
   const figures = { created: 0, refused: 0 };
 
   function targetOf(topic: string): StaTarget {
-    const [, tenant, rest] = TOPIC.exec(topic) ?? [];
+    const [, tenant, plus, rest] = TOPIC.exec(topic) ?? [];
     if (rest === undefined || (tenant !== undefined && !isTenantName(tenant)))
       throw badRequest(`"${topic.slice(0, 200)}" is no SensorThings topic`);
     const at = rest.indexOf('?');
     const caller: Caller = { tenant: (tenant ?? DEFAULT_TENANT) as TenantId, principal: { kind: 'anonymous' } };
+    const { model, prefix } = plus === undefined ? settings.sensing : settings.staplus;
     return {
-      model: settings.model,
-      url: `${settings.origin()}${tenant === undefined ? '' : `/${tenant}`}${settings.prefix}`,
+      model,
+      url: `${settings.origin()}${tenant === undefined ? '' : `/${tenant}`}${prefix}`,
       caller,
       path: at < 0 ? rest : rest.slice(0, at),
       query: at < 0 ? '' : rest.slice(at + 1),

@@ -1,8 +1,9 @@
 import type { FastifyPluginAsync } from 'fastify';
-import { SENSING } from '../../domain/sta/model.ts';
+import { SENSING, STAPLUS } from '../../domain/sta/model.ts';
 import { type SensorThingsParts, sensorThings } from '../../operations/sta/sensor-things.ts';
 import { staRoutes } from './routes.ts';
-import { REQUIREMENTS } from './service-root.ts';
+import { RULES } from './rules.ts';
+import { REQUIREMENTS, staplusConformance } from './service-root.ts';
 import { messageOf, type StaTopics, staTopics } from './topics.ts';
 
 /** Who has the MQTT connections. */
@@ -28,19 +29,23 @@ export interface SensorThingsSettings {
   readonly jsonDepth: number;
   /** URL under which others reach the broker; empty: what the client used. */
   readonly publicUrl: string;
+  readonly staOwnership: boolean;
 }
 
-/** Where the service root is, without a tenant in front (ADR-0006). */
-const PREFIX = '/sta/v1.1';
+/** Where the service roots are, without a tenant in front (ADR-0006). */
+const ROOTS = {
+  sensing: { model: SENSING, prefix: '/sta/v1.1' },
+  staplus: { model: STAPLUS, prefix: '/staplus/v1.1' },
+} as const;
 const MQTT_CLASSES = ['create-observations-via-mqtt/observations-creation', 'receive-updates-via-mqtt/receive-updates'];
 
 /** Puts the window together. */
 export function sensorThingsWindow(
-  parts: Omit<SensorThingsParts, 'maxPage'>,
-  { staPageLimit, jsonDepth, publicUrl }: SensorThingsSettings,
+  parts: Omit<SensorThingsParts, 'maxPage' | 'ownership'>,
+  { staPageLimit, jsonDepth, publicUrl, staOwnership }: SensorThingsSettings,
   warn: (reason: string, details: object) => void,
 ): SensorThingsWindow {
-  const { operations, watch } = sensorThings({ ...parts, maxPage: staPageLimit });
+  const { operations, watch } = sensorThings({ ...parts, maxPage: staPageLimit, ownership: staOwnership });
   let publisher: Publisher | undefined;
   let origin = publicUrl.replace(/\/$/, '');
   const watching = watch(
@@ -48,24 +53,30 @@ export function sensorThingsWindow(
     (error) => warn('SensorThings over MQTT', { err: error }),
   );
   const topics = staTopics(operations, watching, {
-    model: SENSING,
-    prefix: PREFIX,
+    ...ROOTS,
     jsonDepth,
     origin: () => origin,
     onRefused: (topic, reason) => warn('a publication to SensorThings was refused', { topic, reason }),
   });
+  const mqttClasses = () =>
+    publisher === undefined
+      ? {}
+      : Object.fromEntries(MQTT_CLASSES.map((name) => [REQUIREMENTS + name, { endpoints: [publisher?.url] }]));
+  const common = { publicUrl, jsonDepth };
+  const rules = staOwnership ? { rules: RULES } : {};
   return {
     topics,
-    routes: staRoutes(operations, {
-      model: SENSING,
-      prefix: PREFIX,
-      publicUrl,
-      jsonDepth,
-      conformance: () =>
-        publisher === undefined
-          ? {}
-          : Object.fromEntries(MQTT_CLASSES.map((name) => [REQUIREMENTS + name, { endpoints: [publisher?.url] }])),
-    }),
+    async routes(app) {
+      app.register(staRoutes(operations, { ...ROOTS.sensing, ...common, conformance: mqttClasses }));
+      app.register(
+        staRoutes(operations, {
+          ...ROOTS.staplus,
+          ...common,
+          ...rules,
+          conformance: (url) => ({ ...mqttClasses(), ...staplusConformance(staOwnership ? `${url}/$rules` : undefined) }),
+        }),
+      );
+    },
     connect(to, at) {
       publisher = to;
       origin ||= at;

@@ -8,10 +8,18 @@ export type SetName =
   | 'Sensors'
   | 'ObservedProperties'
   | 'Observations'
-  | 'FeaturesOfInterest';
+  | 'FeaturesOfInterest'
+  | 'TaskingCapabilities'
+  | 'Tasks'
+  | 'Actuators'
+  | 'Parties'
+  | 'Licenses'
+  | 'Campaigns'
+  | 'ObservationGroups'
+  | 'Relations';
 
-/** The standard that defines a set: OGC 18-088, or its extension for results that are lists. */
-export type Part = 'sensing' | 'multi';
+/** The standard that defines a set: OGC 18-088, its extension for results that are lists, 17-079r1 (Tasking), or 22-022r1 (STAplus). */
+export type Part = 'sensing' | 'multi' | 'tasking' | 'plus';
 
 /**
  * What a property holds. `time` is an instant or an interval; `geometry` is a GeoJSON geometry or Feature, or whatever the encodingType says; `unit` an
@@ -35,6 +43,8 @@ export interface PropertyModel {
   readonly mandatory?: true;
   /** Computed by the service; what a client sends is ignored. */
   readonly computed?: true;
+  /** Texts that it may have, if not any. */
+  readonly values?: readonly string[];
 }
 
 export interface LinkModel {
@@ -47,7 +57,7 @@ export interface LinkModel {
   readonly inverse: string;
 }
 
-/** One entity type (tables 1 to 28 of 18-088), in the order in which its members are shown. */
+/** One entity type (tables 1 to 28 of 18-088, and those of its extensions), in the order in which its members are shown. */
 export interface TypeModel {
   readonly set: SetName;
   /** Singular: "Thing". */
@@ -69,6 +79,10 @@ const oneOf = (name: string, to: SetName, inverse: string): LinkModel => ({ name
 const many = (name: SetName, inverse: string): LinkModel => ({ name, to: name, inverse, many: true });
 const some = (name: SetName, inverse: string): LinkModel => ({ name, to: name, inverse, many: true, mandatory: true });
 
+/** STAplus: who owns it, and on which terms others may use it. */
+const party = (inverse: SetName) => oneOf('Party', 'Parties', inverse);
+const OWNED = (inverse: SetName) => [party(inverse), oneOf('License', 'Licenses', inverse)];
+
 const EXTENTS = [computed('observedArea', 'json'), computed('phenomenonTime', 'interval'), computed('resultTime', 'interval')];
 
 export const TYPES: readonly TypeModel[] = [
@@ -82,6 +96,8 @@ export const TYPES: readonly TypeModel[] = [
       many('HistoricalLocations', 'Thing'),
       many('Datastreams', 'Thing'),
       many('MultiDatastreams', 'Thing'),
+      many('TaskingCapabilities', 'Thing'),
+      party('Things'),
     ],
   },
   {
@@ -108,6 +124,8 @@ export const TYPES: readonly TypeModel[] = [
       one('Sensor', 'Sensors', 'Datastreams'),
       one('ObservedProperty', 'ObservedProperties', 'Datastreams'),
       many('Observations', 'Datastream'),
+      ...OWNED('Datastreams'),
+      many('Campaigns', 'Datastreams'),
     ],
   },
   {
@@ -127,6 +145,8 @@ export const TYPES: readonly TypeModel[] = [
       one('Sensor', 'Sensors', 'MultiDatastreams'),
       some('ObservedProperties', 'MultiDatastreams'),
       many('Observations', 'MultiDatastream'),
+      ...OWNED('MultiDatastreams'),
+      many('Campaigns', 'MultiDatastreams'),
     ],
   },
   {
@@ -159,6 +179,10 @@ export const TYPES: readonly TypeModel[] = [
       oneOf('Datastream', 'Datastreams', 'Observations'),
       oneOf('MultiDatastream', 'MultiDatastreams', 'Observations'),
       oneOf('FeatureOfInterest', 'FeaturesOfInterest', 'Observations'),
+      many('ObservationGroups', 'Observations'),
+      // Relations in which it is the Subject, and those in which it is the Object.
+      { name: 'Objects', to: 'Relations', inverse: 'Subject', many: true },
+      { name: 'Subjects', to: 'Relations', inverse: 'Object', many: true },
     ],
   },
   {
@@ -167,6 +191,113 @@ export const TYPES: readonly TypeModel[] = [
     part: 'sensing',
     properties: [...NAMED, text('encodingType'), must('feature', 'geometry'), OPEN],
     links: [many('Observations', 'FeatureOfInterest')],
+  },
+  {
+    set: 'TaskingCapabilities',
+    type: 'TaskingCapability',
+    part: 'tasking',
+    properties: [...NAMED, must('taskingParameters', 'object'), OPEN],
+    links: [
+      one('Thing', 'Things', 'TaskingCapabilities'),
+      one('Actuator', 'Actuators', 'TaskingCapabilities'),
+      many('Tasks', 'TaskingCapability'),
+    ],
+  },
+  {
+    set: 'Tasks',
+    type: 'Task',
+    part: 'tasking',
+    properties: [must('taskingParameters', 'object'), may('creationTime', 'instant'), OPEN],
+    links: [one('TaskingCapability', 'TaskingCapabilities', 'Tasks')],
+  },
+  {
+    set: 'Actuators',
+    type: 'Actuator',
+    part: 'tasking',
+    properties: [...NAMED, text('encodingType'), must('metadata', 'json'), OPEN],
+    links: [many('TaskingCapabilities', 'Actuator')],
+  },
+  {
+    set: 'Parties',
+    type: 'Party',
+    part: 'plus',
+    // No open properties: nothing personal is to be kept here.
+    properties: [
+      { name: 'role', kind: 'text', mandatory: true, values: ['individual', 'institutional'] },
+      may('authId', 'text'),
+      may('displayName', 'text'),
+      may('description', 'text'),
+    ],
+    links: (['Things', 'Datastreams', 'MultiDatastreams', 'Campaigns', 'ObservationGroups'] as const).map((set) =>
+      many(set, 'Party'),
+    ),
+  },
+  {
+    set: 'Licenses',
+    type: 'License',
+    part: 'plus',
+    properties: [
+      text('name'),
+      text('definition'),
+      may('description', 'text'),
+      may('logo', 'text'),
+      may('attributionText', 'text'),
+    ],
+    links: (['Datastreams', 'MultiDatastreams', 'Campaigns', 'ObservationGroups'] as const).map((set) => many(set, 'License')),
+  },
+  {
+    set: 'Campaigns',
+    type: 'Campaign',
+    part: 'plus',
+    properties: [
+      ...NAMED,
+      may('classification', 'text'),
+      text('termsOfUse'),
+      may('privacyPolicy', 'text'),
+      must('creationTime', 'instant'),
+      may('startTime', 'instant'),
+      may('endTime', 'instant'),
+      may('url', 'text'),
+      OPEN,
+    ],
+    links: [
+      ...OWNED('Campaigns'),
+      many('Datastreams', 'Campaigns'),
+      many('MultiDatastreams', 'Campaigns'),
+      many('ObservationGroups', 'Campaigns'),
+    ],
+  },
+  {
+    set: 'ObservationGroups',
+    type: 'ObservationGroup',
+    part: 'plus',
+    properties: [
+      ...NAMED,
+      may('purpose', 'text'),
+      must('creationTime', 'instant'),
+      may('endTime', 'instant'),
+      may('termsOfUse', 'text'),
+      may('privacyPolicy', 'text'),
+      may('dataQuality', 'object'),
+      OPEN,
+    ],
+    links: [
+      ...OWNED('ObservationGroups'),
+      many('Observations', 'ObservationGroups'),
+      many('Relations', 'ObservationGroups'),
+      many('Campaigns', 'ObservationGroups'),
+    ],
+  },
+  {
+    set: 'Relations',
+    type: 'Relation',
+    part: 'plus',
+    properties: [text('role'), may('description', 'text'), may('externalResource', 'text'), OPEN],
+    links: [
+      one('Subject', 'Observations', 'Objects'),
+      oneOf('Object', 'Observations', 'Subjects'),
+      many('ObservationGroups', 'Relations'),
+    ],
   },
 ];
 
@@ -205,3 +336,5 @@ export class Model {
 }
 
 export const SENSING = new Model(['sensing', 'multi']);
+/** Everything there is (ADR-0006). */
+export const STAPLUS = new Model(['sensing', 'multi', 'tasking', 'plus']);

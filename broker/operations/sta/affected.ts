@@ -28,7 +28,7 @@ export async function affected(reader: Reader, change: Change): Promise<readonly
   const companions = (Object.keys(TYPE) as EntitySet[]).filter(
     (set) => set !== 'Things' && stored.entity.types.includes(TYPE[set]),
   );
-  for (const set of companions) {
+  for (const set of companions.filter((one) => reader.model.find(one) !== undefined)) {
     const item = await reader.entityAs(set, stored);
     if (item !== undefined) add(found, item, change);
   }

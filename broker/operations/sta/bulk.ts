@@ -72,7 +72,7 @@ function readGroup(group: JsonValue, at: number): Group {
 async function planGroup(creation: Creation, group: Group, results: BulkResult[]): Promise<void> {
   const { reader } = creation;
   const refused = (error: unknown): BulkResult => {
-    if (error instanceof DomainError) return { error: error.message };
+    if (error instanceof DomainError && error.type !== 'Unauthorized') return { error: error.message };
     throw error;
   };
   let series: Ref['series'];
@@ -84,6 +84,7 @@ async function planGroup(creation: Creation, group: Group, results: BulkResult[]
     }
     series = (await creation.reference(group.set, group.id, group.set)).series;
     if (series === undefined) throw badRequest(`${group.set} take no Observations`);
+    await creation.rules.observe(series);
   } catch (error) {
     const result = refused(error);
     for (const _ of group.data) results.push(result);

@@ -1,5 +1,5 @@
 import type { Iri } from '../../domain/iri.ts';
-import type { EntityQuery, TypeSelection } from '../../domain/query/query.ts';
+import type { Condition, EntityQuery, TypeSelection } from '../../domain/query/query.ts';
 import { targetsOf } from '../../domain/sta/lens/attributes.ts';
 import { featureOf } from '../../domain/sta/lens/observation.ts';
 import { isThing } from '../../domain/sta/lens/series.ts';
@@ -17,6 +17,7 @@ import type { SetName } from '../../domain/sta/model.ts';
 import type { StoredEntity } from '../../ports/entity-store.ts';
 import type { Series } from '../../ports/series-store.ts';
 import type { Item } from './item.ts';
+import { storedMany } from './links.ts';
 import { computedSeries, isDevice, placeAttribute, type Reader } from './reader.ts';
 import { type Cursor, chained, listSource, nested, type Source } from './source.ts';
 
@@ -51,11 +52,16 @@ function walk(
   };
 }
 
-/** Entities of some types, seen as members of a set. */
-function ofTypes(reader: Reader, set: SetName, types: readonly Iri[]): Source {
+/** Entities of some types, seen as members of a set. @param where what else must hold of them */
+export function ofTypes(reader: Reader, set: SetName, types: readonly Iri[], where?: Condition): Source {
   if (types.length === 0) return EMPTY;
-  return walk(reader, types.length > MOST_TYPES ? {} : { types: any(types) }, (stored) => reader.entityAs(set, stored));
+  const query = { ...(types.length > MOST_TYPES ? {} : { types: any(types) }), ...(where && { where }) };
+  return walk(reader, query, (stored) => reader.entityAs(set, stored));
 }
+
+/** That a Relationship leads to this. */
+export const relatedTo = (name: Iri, iri: Iri) =>
+  ({ kind: 'compare', path: { names: [name] }, operator: '==', value: { kind: 'uri', value: iri } }) as const;
 
 /** All members of a set. */
 export async function collection(reader: Reader, set: SetName): Promise<Source> {
@@ -97,6 +103,8 @@ export async function collection(reader: Reader, set: SetName): Promise<Source> 
       return nested('none', ofTypes(reader, 'Things', things), async ({ origin }) =>
         origin.kind === 'entity' ? places(reader, origin.stored) : EMPTY,
       );
+    default:
+      return ofTypes(reader, set, [TYPE[set]]);
   }
 }
 
@@ -191,14 +199,16 @@ const places = (reader: Reader, thing: StoredEntity, keep?: (item: Item) => bool
 /** The members that a link to many leads to. */
 export async function linkedCollection(reader: Reader, item: Item, link: string, bounds: Bounds = {}): Promise<Source> {
   const { origin, set } = item;
+  const stored = await storedMany(reader, item, link);
+  if (stored !== undefined) return stored;
   if (origin.kind === 'series' && link === 'Observations') {
     return seriesSource(reader, 'Observations', origin.thing, origin.series, bounds);
   }
   if (origin.kind === 'series') {
-    const stored =
+    const observed =
       origin.companion === undefined ? [] : await reader.entitiesOf(targetsOf(origin.companion.entity, OBSERVED_PROPERTY));
     // The order of ObservedProperties is that of the results.
-    return ordered(stored.map((one) => reader.entityItem('ObservedProperties', one)));
+    return ordered(observed.map((one) => reader.entityItem('ObservedProperties', one)));
   }
   if (origin.kind === 'instance') {
     const { found, holder } = origin;
@@ -208,7 +218,16 @@ export async function linkedCollection(reader: Reader, item: Item, link: string,
   }
   if (link === 'Datastreams' || link === 'MultiDatastreams') return datastreamsOf(reader, item, link);
   if (origin.kind !== 'entity') return EMPTY;
-  const { stored } = origin;
+  return linkedToEntity(reader, set, origin.stored, link, bounds);
+}
+
+async function linkedToEntity(
+  reader: Reader,
+  set: SetName,
+  stored: StoredEntity,
+  link: string,
+  bounds: Bounds,
+): Promise<Source> {
   const made = stored.entity.types.includes(TYPE[set as keyof typeof TYPE]);
   switch (`${set}/${link}`) {
     case 'Things/Locations': {
@@ -312,8 +331,7 @@ async function datastreamsOf(reader: Reader, { origin, set }: Item, link: 'Datas
   if (origin.kind !== 'entity') return EMPTY;
   const { stored } = origin;
   const name = set === 'Sensors' ? SENSOR : OBSERVED_PROPERTY;
-  const where = { kind: 'compare', path: { names: [name] }, operator: '==', value: { kind: 'uri', value: stored.id } } as const;
-  const made = walk(reader, { types: any([TYPE[link]]), where }, (companion) => reader.madeSeries(link, companion));
+  const made = ofTypes(reader, link, [TYPE[link]], relatedTo(name, stored.id));
   if (set !== 'Sensors' || link !== 'Datastreams' || !isForeignSensor(stored)) return made;
   const measuring = nested('id', foreignThings(reader, things), async ({ origin: of }) => {
     if (of.kind !== 'entity') return EMPTY;

@@ -3,6 +3,7 @@ import { badRequest, notFound } from '../../domain/errors.ts';
 import { type Iri, isIri } from '../../domain/iri.ts';
 import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
 import { checkProperties, encodeProperty, relationship, targetsOf } from '../../domain/sta/lens/attributes.ts';
+import { storedLink } from '../../domain/sta/lens/links.ts';
 import { coinedName, seriesOf } from '../../domain/sta/lens/series.ts';
 import { unitCodeOf } from '../../domain/sta/lens/units.ts';
 import {
@@ -18,10 +19,12 @@ import {
   TYPE,
   term,
 } from '../../domain/sta/lens/vocabulary.ts';
-import type { LinkModel, SetName, TypeModel } from '../../domain/sta/model.ts';
+import type { LinkModel, Model, SetName, TypeModel } from '../../domain/sta/model.ts';
 import { type Item, unitCodeOfSeries } from './item.ts';
+import { planLinks } from './links.ts';
 import { type Located, planLocations } from './locations.ts';
 import { type ObservedSeries, planObservation } from './observations.ts';
+import { Ownership } from './ownership.ts';
 import { Plan } from './plan.ts';
 import type { Reader } from './reader.ts';
 
@@ -49,6 +52,7 @@ const NONE: Implied = new Map();
 export class Creation {
   readonly reader: Reader;
   readonly plan: Plan;
+  readonly rules: Ownership;
   /** What this plan makes, by the name that a change set gave it. */
   readonly named = new Map<string, Ref>();
   /** Instances need their numbers before they are written, because their links say them. */
@@ -58,6 +62,7 @@ export class Creation {
   constructor(reader: Reader) {
     this.reader = reader;
     this.plan = new Plan(reader);
+    this.rules = new Ownership(reader);
   }
 
   newIri(type: string): Iri {
@@ -82,6 +87,9 @@ export class Creation {
     const type = this.reader.model.of(set);
     if (!isObject(body)) throw badRequest(`A ${type.type} must be a JSON object`);
     const properties = checkProperties(type, body, false);
+    checkStorage(this.reader.model, type, properties);
+    const known = await this.rules.create(set, body, implied);
+    if (known !== undefined) return known;
     if (set === 'Observations') return planObservation(this, type, body, properties, implied);
     if (set === 'HistoricalLocations') return this.#historicalLocation(type, body, properties, implied);
     if (!isEntitySet(set)) throw badRequest(`${set} cannot be created`);
@@ -131,6 +139,7 @@ export class Creation {
     const { iri, types } = this.#identity(set, type, properties);
     const attributes = encoded(type, properties);
     this.plan.create(iri, types, attributes);
+    await this.rules.made(this, set, iri);
     const ref: Ref = {
       set,
       iri,
@@ -149,8 +158,12 @@ export class Creation {
       }
       await this.links(type, body, 'HistoricalLocations', implied, ref);
     } else {
-      for (const link of type.links) if (!implied.has(link.name)) await this.links(type, body, link.name, NONE, ref);
+      for (const { name } of type.links) {
+        if (!implied.has(name) && storedLink(set, name) === undefined) await this.links(type, body, name, NONE, ref);
+      }
     }
+    await planLinks(this, type, body, implied, ref, iri);
+    if (set === 'Relations') checkRelation(body['Object'] ?? implied.get('Object'), properties['externalResource']);
     return ref;
   }
 
@@ -194,6 +207,8 @@ export class Creation {
     };
     const name = multi ? term(coinedName(String(properties['name']))) : this.#attributeName(observed[0]);
     this.plan.create(iri, [TYPE[set]], attributes as Attributes);
+    await this.rules.made(this, set, iri);
+    await planLinks(this, type, body, implied, ref, iri);
     this.plan.edit(thing.iri, (edit) => {
       const made = (edit.instances(DATASTREAMS) as readonly AttributeInstance[]).length > 0 ? edit.instances(DATASTREAMS) : [];
       const taken =
@@ -254,6 +269,26 @@ export class Creation {
     const target = { iri: thing.iri, stored: storedOf(thing) };
     const number = await planLocations(this, target, locations, String(properties['time']));
     return { set: 'HistoricalLocations', iri: thing.iri, number };
+  }
+}
+
+/**
+ * 22-022r1, req/storage-crs: where STAplus is served, places are GeoJSON in WGS 84.
+ * @throws DomainError BadRequestData
+ */
+export function checkStorage(model: Model, type: TypeModel, properties: JsonObject): void {
+  const { encodingType } = properties;
+  if (encodingType === undefined || encodingType === GEOJSON || model.find('Parties') === undefined) return;
+  if (type.set === 'Locations' || type.set === 'FeaturesOfInterest') {
+    throw badRequest(`"encodingType" of ${type.type} must be ${GEOJSON} here, not ${JSON.stringify(encodingType)}`);
+  }
+}
+const GEOJSON = 'application/geo+json';
+
+/** 22-022r1: a Relation leads to another Observation or to something elsewhere. @throws DomainError BadRequestData */
+export function checkRelation(object: unknown, externalResource: unknown): void {
+  if ((object == null) === (externalResource == null)) {
+    throw badRequest('A Relation has either an "Object" or an "externalResource", and not both');
   }
 }
 

@@ -8,8 +8,11 @@ import type { NumberedInstance, Series } from '../../ports/series-store.ts';
 import { planAmendments, seriesOfItem } from './amend.ts';
 import { linkedCollection } from './collections.ts';
 import type { Item } from './item.ts';
+import { iriOfItem } from './links.ts';
+import { Ownership } from './ownership.ts';
 import { Plan } from './plan.ts';
 import type { Reader } from './reader.ts';
+import { Unlinking } from './unlink.ts';
 
 /** Entities on their way out, and what is left to be taken out of history once they are gone. */
 export class Removal {
@@ -17,14 +20,19 @@ export class Removal {
   readonly plan: Plan;
   readonly series: Series[] = [];
   readonly evolutions: Iri[] = [];
+  readonly links: Unlinking;
+  readonly rules: Ownership;
 
   constructor(reader: Reader, plan: Plan) {
     this.reader = reader;
     this.plan = plan;
+    this.rules = new Ownership(reader);
+    this.links = new Unlinking(reader, plan, (id) => removeEntity(plan, this, id));
   }
 
   /** @throws DomainError TooManyResults if too many entities would go along */
   async add(item: Item): Promise<void> {
+    await this.rules.remove(item);
     await planRemoval(this.reader, this.plan, this, item);
     const { cascade } = this.reader.dependencies.limits;
     if (this.plan.size > cascade) {
@@ -45,7 +53,7 @@ export class Removal {
   }
 }
 
-type Remains = Pick<Removal, 'series' | 'evolutions'>;
+type Remains = Pick<Removal, 'series' | 'evolutions' | 'links'>;
 
 /**
  * Deletes an entity and what cannot be without it (18-088, table 35). The entities go in one step; their history is removed behind it, and is
@@ -61,8 +69,16 @@ export async function remove(reader: Reader, item: Item): Promise<void> {
 
 async function planRemoval(reader: Reader, plan: Plan, remains: Remains, item: Item): Promise<void> {
   const { origin, set } = item;
-  if (origin.kind === 'series') return removeSeries(plan, remains, origin);
-  if (origin.kind === 'instance') return removeInstance(reader, plan, item);
+  const { links } = remains;
+  if (origin.kind === 'series') {
+    removeSeries(plan, remains, origin);
+    await links.leave(set, iriOfItem(reader, item));
+    return links.leaveObservations(origin.thing.id, origin.series);
+  }
+  if (origin.kind === 'instance') {
+    if (set === 'Observations') await links.leave(set, iriOfItem(reader, item));
+    return removeInstance(reader, plan, item);
+  }
   if (set === 'Sensors' || set === 'ObservedProperties') {
     for (const link of ['Datastreams', 'MultiDatastreams']) {
       for (const datastream of await all(reader, item, link)) await planRemoval(reader, plan, remains, datastream);
@@ -74,11 +90,14 @@ async function planRemoval(reader: Reader, plan: Plan, remains: Remains, item: I
   switch (set) {
     case 'Things': {
       for (const link of ['Datastreams', 'MultiDatastreams'] as const) {
-        for (const { origin: of } of await reader.seriesItems(link, stored)) {
-          if (of.kind !== 'series') continue;
-          if (of.companion !== undefined) removeEntity(plan, remains, of.companion.id);
+        for (const datastream of await reader.seriesItems(link, stored)) {
+          const of = datastream.origin;
+          if (of.kind === 'series' && of.companion !== undefined) removeEntity(plan, remains, of.companion.id);
+          await links.leave(link, iriOfItem(reader, datastream));
         }
       }
+      await links.leaveObservations(stored.id);
+      await links.leave(set, stored.id);
       for (const location of await reader.entitiesOf(targetsOf(stored.entity, LOCATIONS)))
         plan.link(location.id, THINGS, [], [stored.id]);
       removeEntity(plan, remains, stored.id);
@@ -93,9 +112,10 @@ async function planRemoval(reader: Reader, plan: Plan, remains: Remains, item: I
       break;
     case 'FeaturesOfInterest':
       if (!made) throw computed(set, item);
-      await removeObservations(reader, plan, item);
+      await removeObservations(reader, plan, item, links);
       break;
     default:
+      await links.leave(set, stored.id);
       break;
   }
   removeEntity(plan, remains, stored.id);
@@ -165,7 +185,7 @@ async function leaveLocation(reader: Reader, plan: Plan, location: StoredEntity)
   }
 }
 
-async function removeObservations(reader: Reader, plan: Plan, feature: Item): Promise<void> {
+async function removeObservations(reader: Reader, plan: Plan, feature: Item, links: Unlinking): Promise<void> {
   const bySeries = new Map<
     string,
     { series: Series; changes: Map<number, { found: NumberedInstance; instance: undefined }> }
@@ -176,6 +196,7 @@ async function removeObservations(reader: Reader, plan: Plan, feature: Item): Pr
     const known = bySeries.get(key) ?? { series, changes: new Map() };
     bySeries.set(key, known);
     known.changes.set(found.number, { found, instance: undefined });
+    await links.leave('Observations', iriOfItem(reader, observation));
     reader.dependencies.extents.forget(reader.tenant, series);
   }
   for (const { series, changes } of bySeries.values()) await planAmendments(reader, plan, series, changes);

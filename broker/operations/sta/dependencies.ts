@@ -31,4 +31,6 @@ export interface StaDependencies {
   readonly access: AccessFunction;
   readonly newId: () => string;
   readonly limits: StaLimits;
+  /** Whether what belongs to a Party is changed by that Party alone (ownership.ts). */
+  readonly ownership: boolean;
 }

@@ -43,6 +43,7 @@ export async function planLocations(
   time: string | undefined,
 ): Promise<number> {
   const { plan, reader } = creation;
+  await creation.rules.place(thing.stored);
   const at = time === undefined ? reader.dependencies.clock.micros() : (parseMoment(time) ?? 0);
   const observedAt = toInstant(time === undefined ? Math.floor(at / 1000) * 1000 : at);
   const iris = locations.map(({ iri }) => iri);

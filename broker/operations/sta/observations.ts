@@ -21,6 +21,7 @@ import type { StoredEntity } from '../../ports/entity-store.ts';
 import type { Series } from '../../ports/series-store.ts';
 import type { Creation, Implied, Ref } from './create.ts';
 import { encoded } from './create.ts';
+import { planLinks } from './links.ts';
 import { type Located, plannedLocations, type Target } from './locations.ts';
 
 /** Where the Observations of a Datastream go. */
@@ -75,8 +76,11 @@ export async function planObservation(
     throw badRequest('An Observation has a Datastream or a MultiDatastream, not both');
   const series = (datastream ?? multi)?.series;
   if (series === undefined) throw badRequest('Observation lacks the mandatory link "Datastream"');
+  await creation.rules.observe(series);
   const [given] = await creation.links(type, body, 'FeatureOfInterest', implied);
-  return observe(creation, series, properties, given);
+  const ref = await observe(creation, series, properties, given);
+  await planLinks(creation, type, body, implied, ref, undefined);
+  return ref;
 }
 
 /** @param given the feature that the client names or makes */

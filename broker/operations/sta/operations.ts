@@ -9,6 +9,7 @@ import { Creation, type Ref, refOf } from './create.ts';
 import { Removal, remove } from './delete.ts';
 import type { StaDependencies } from './dependencies.ts';
 import type { Item } from './item.ts';
+import { planUnlink } from './links.ts';
 import { extendBy } from './observations.ts';
 import { type Read, read, resolve } from './read.ts';
 import { Reader } from './reader.ts';
@@ -41,6 +42,8 @@ export interface StaOperations {
   update(caller: Caller, root: Root, path: ResourcePath, body: JsonValue, mode: UpdateMode): Promise<void>;
   /** 10.5. */
   remove(caller: Caller, root: Root, path: ResourcePath): Promise<void>;
+  /** A member of a link to many (`Campaigns(1)/Datastreams(2)`) is one no longer; both stay. */
+  unlink(caller: Caller, root: Root, path: ResourcePath): Promise<void>;
   /** 11: several writes as one, or none. @returns for each what was made, in their order */
   changeSet(caller: Caller, root: Root, changes: readonly StaChange[]): Promise<readonly (Item | undefined)[]>;
   /** 12.2. */
@@ -126,6 +129,15 @@ export function staOperations(dependencies: StaDependencies): StaOperations {
     async remove(caller, root, path) {
       const reader = readerFor(caller, root);
       await remove(reader, await target(reader, path));
+    },
+
+    async unlink(caller, root, { steps }) {
+      const creation = new Creation(readerFor(caller, root));
+      const last = steps.at(-1);
+      if (last?.kind !== 'link') throw badRequest('Only a member of a link can be taken out of it');
+      const target = await resolve(creation.reader, steps);
+      await planUnlink(creation, await resolve(creation.reader, steps.slice(0, -1)), last.link, target);
+      await creation.plan.commit('updateAttrs');
     },
 
     async changeSet(caller, root, changes) {

@@ -89,6 +89,10 @@ export class Plan {
     this.#of(id).deleted = true;
   }
 
+  deletes(id: Iri): boolean {
+    return this.#entities.get(id)?.deleted === true;
+  }
+
   /** The attributes of an entity that this plan creates. */
   created(id: Iri): Attributes | undefined {
     return this.#entities.get(id)?.creation?.attributes;

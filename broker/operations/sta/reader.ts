@@ -3,13 +3,15 @@ import { demand } from '../../domain/access.ts';
 import { instanceOf } from '../../domain/entity.ts';
 import type { Iri, TenantId } from '../../domain/iri.ts';
 import { placeOf, targetsNamed, targetsOf } from '../../domain/sta/lens/attributes.ts';
+import { storedLink } from '../../domain/sta/lens/links.ts';
 import { isThing, seriesOf, type ThingSeries } from '../../domain/sta/lens/series.ts';
-import { LOCATION, LOCATIONS, localName, OBSERVED_PROPERTY, SENSOR, TYPE } from '../../domain/sta/lens/vocabulary.ts';
+import { LOCATION, LOCATIONS, localName, OBSERVED_PROPERTY, SENSOR, SUBJECT, TYPE } from '../../domain/sta/lens/vocabulary.ts';
 import type { Model, SetName } from '../../domain/sta/model.ts';
 import type { StoredEntity } from '../../ports/entity-store.ts';
 import type { NumberedInstance, Series } from '../../ports/series-store.ts';
 import type { StaDependencies } from './dependencies.ts';
 import { Item, type Origin } from './item.ts';
+import { itemNamed, storedOne } from './links.ts';
 
 /** Ids of what has no entity of its own begin here (ADR-0006). */
 const COMPUTED = 2 ** 52;
@@ -107,6 +109,11 @@ export class Reader {
           return false;
       }
     };
+    // A Relation is nothing without what it is about, which NGSI-LD may have deleted.
+    if (set === 'Relations' && entity.types.includes(made)) {
+      const [subject] = targetsOf(entity, SUBJECT);
+      if (subject === undefined || (await itemNamed(this, 'Observations', subject)) === undefined) return undefined;
+    }
     return (made !== undefined && entity.types.includes(made)) || foreign() ? this.entityItem(set, stored) : undefined;
   }
 
@@ -218,6 +225,7 @@ export class Reader {
   /** Where a link to one entity leads; undefined: nowhere. */
   async one(item: Item, link: string): Promise<Item | undefined> {
     const { origin } = item;
+    if (storedLink(item.set, link) !== undefined) return storedOne(this, item, link);
     if (origin.kind === 'series') {
       const { thing, series, companion } = origin;
       if (link === 'Thing') return this.entityItem('Things', thing);

@@ -31,11 +31,13 @@ export interface SensorThingsParts {
   readonly newId?: () => string;
   /** Entities in one page, at most. */
   readonly maxPage: number;
+  /** Whether what belongs to a Party is changed by that Party alone (22-022r1, business logic). */
+  readonly ownership: boolean;
 }
 
 /** Puts SensorThings together. */
 export function sensorThings(parts: SensorThingsParts): SensorThings {
-  const { entities, history, series, documents, clock, access, newId = randomUUID, maxPage } = parts;
+  const { entities, history, series, documents, clock, access, newId = randomUUID, maxPage, ownership } = parts;
   const dependencies = {
     entities,
     history,
@@ -43,6 +45,7 @@ export function sensorThings(parts: SensorThingsParts): SensorThings {
     clock,
     access,
     newId,
+    ownership,
     names: seriesNames(documents),
     extents: new ExtentCache(series),
     limits: { ...STA_LIMITS, maxPage, page: Math.min(STA_LIMITS.page, maxPage) },

@@ -12,11 +12,21 @@ import {
 import { featureOf, observationInstance } from '../../domain/sta/lens/observation.ts';
 import { seriesOf } from '../../domain/sta/lens/series.ts';
 import { unitCodeOf } from '../../domain/sta/lens/units.ts';
-import { DATASTREAMS, FEATURE, localName, OBSERVED_PROPERTY, SENSOR, THING, term } from '../../domain/sta/lens/vocabulary.ts';
+import {
+  DATASTREAMS,
+  FEATURE,
+  localName,
+  OBJECT,
+  OBSERVED_PROPERTY,
+  SENSOR,
+  THING,
+  term,
+} from '../../domain/sta/lens/vocabulary.ts';
 import { parseMoment, toInstant } from '../../domain/sta/time.ts';
 import { planAmendments, seriesOfItem } from './amend.ts';
-import { Creation, checkLists, type Implied, type Ref, refOf, storedOf } from './create.ts';
+import { Creation, checkLists, checkRelation, checkStorage, type Implied, type Ref, refOf, storedOf } from './create.ts';
 import type { Item } from './item.ts';
+import { planLinks } from './links.ts';
 import { planLocations, planPlace } from './locations.ts';
 import type { Reader } from './reader.ts';
 
@@ -43,6 +53,8 @@ export async function planUpdate(creation: Creation, item: Item, body: JsonValue
   if (!isObject(given)) throw badRequest(`A ${item.type.type} must be a JSON object`);
   const changed = withReferences(item, given);
   const properties = checkProperties(item.type, changed, mode === 'patch');
+  checkStorage(creation.reader.model, item.type, properties);
+  await creation.rules.update(item, properties);
   const all: Record<string, JsonValue> = { ...properties };
   if (mode !== 'patch') {
     for (const { name, computed } of item.type.properties) if (!computed && all[name] === undefined) all[name] = null;
@@ -134,6 +146,12 @@ async function updateEntity(creation: Creation, item: Item, body: JsonObject, pr
       if (ref.item !== undefined) await relink(creation, ref.item, link, refOf(item));
     }
   }
+  if (set === 'Relations') {
+    const object = body['Object'] === undefined ? targetsOf(stored.entity, OBJECT)[0] : body['Object'];
+    const external = properties['externalResource'];
+    checkRelation(object, external === undefined ? item.property('externalResource') : external);
+  }
+  await planLinks(creation, type, body, links, refOf(item), stored.id);
 }
 
 /** The geometry was corrected: its Things are there now, and new Observations get a feature of their own. */
@@ -182,11 +200,13 @@ async function updateDatastream(creation: Creation, item: Item, body: JsonObject
     if (target !== undefined) await relink(creation, item, link, target);
   }
   if (body['Observations'] !== undefined) await creation.links(item.type, body, 'Observations', new Map());
+  await planLinks(creation, item.type, body, new Map(), refOf(item), companion.id);
 }
 
 /** Links a Datastream to another Thing, Sensor or ObservedProperty. */
 async function relink(creation: Creation, item: Item, link: string, target: Ref): Promise<void> {
   const { plan, reader } = creation;
+  await creation.rules.change(item);
   if (item.origin.kind !== 'series' || item.origin.companion === undefined) {
     throw new DomainError('Conflict', `${item.set}(${item.id}) is computed: its ${link} is changed in the entity itself`);
   }
@@ -251,6 +271,7 @@ async function updateObservation(creation: Creation, item: Item, body: JsonObjec
     ...observationInstance(timed, frame, before as typeof found.instance),
   };
   if (feature !== undefined) plan.link(feature.iri, DATASTREAMS, [made?.companion ?? holder.id]);
+  await planLinks(creation, item.type, body, new Map(), refOf(item), undefined);
   await planAmendments(reader, plan, series, new Map([[item.id, { found, instance }]]));
 }
 

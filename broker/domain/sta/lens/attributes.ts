@@ -117,6 +117,11 @@ export function checkProperties(type: TypeModel, body: JsonObject, partial: bool
       continue;
     }
     checked[name] = checkedValue(type.type, name, kind, value);
+    if (property.values !== undefined && !property.values.includes(String(value))) {
+      throw badRequest(
+        `"${name}" of ${type.type} must be one of ${property.values.join(', ')}, not ${JSON.stringify(value).slice(0, 100)}`,
+      );
+    }
   }
   for (const name of Object.keys(body)) {
     // Annotations come back with what clients read.

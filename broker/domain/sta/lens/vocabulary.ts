@@ -30,6 +30,14 @@ export const TYPE = {
   Sensors: term('Sensor'),
   ObservedProperties: term('ObservedProperty'),
   FeaturesOfInterest: term('FeatureOfInterest'),
+  TaskingCapabilities: term('TaskingCapability'),
+  Tasks: term('Task'),
+  Actuators: term('Actuator'),
+  Parties: term('Party'),
+  Licenses: term('License'),
+  Campaigns: term('Campaign'),
+  ObservationGroups: term('ObservationGroup'),
+  Relations: term('Relation'),
 } as const satisfies Partial<Record<SetName, Iri>>;
 
 /** Sets whose entities have an entity of their own here. */
@@ -58,6 +66,15 @@ export const OBSERVES = term('observes');
 export const DATASET = term('seriesDataset');
 /** The Datastream is a MultiDatastream. */
 export const MULTI = term('multi');
+/** STAplus: who owns it. Of a Party: who that is for the broker. */
+export const PARTY = term('party');
+export const AUTH_ID = term('authId');
+export const LICENSE = term('license');
+/** Of a Relation: the Observations that it relates. */
+export const SUBJECT = term('relationSubject');
+export const OBJECT = term('relationObject');
+/** Of a Relation: the entities whose Observations it relates, so that it is found when they go. */
+export const RELATED = term('relatedThings');
 /** Of a Location: the feature that was made of it. */
 export const FEATURE = term('generatedFeature');
 export const OBSERVED_AREA = term('observedArea');
@@ -89,5 +106,6 @@ export const OWN: ReadonlySet<Iri> = new Set([
   FEATURE,
   OBSERVED_AREA,
   VERBATIM_LOCATION,
+  PARTY,
   term('properties'),
 ]);
