@@ -5,6 +5,7 @@ import { fromStoredText, storedText } from '../../domain/json.ts';
 import type { Stamp } from '../../domain/stamp.ts';
 import type { Instant, Micros } from '../../domain/time.ts';
 import type { ChangeFeed } from '../../ports/change-feed.ts';
+import { allAttributes, highestStampOf, uniteTypes, weightOf } from '../changes.ts';
 import type { Codec } from './codec.ts';
 import type { Database } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
@@ -312,36 +313,5 @@ export class ChangeLog implements ChangeFeed {
 
 type Row = [name: number, datasetId: Iri | 0, kind: number, before: ReturnType<Codec['encodeInstance']> | 0];
 
-/** A creation creates every instance that the entity has, a deletion deletes them. */
-export function allAttributes(kind: 'created' | 'updated' | 'deleted', entity: Entity): AttributeChange[] {
-  const changes: AttributeChange[] = [];
-  for (const name in entity.attributes) {
-    for (const instance of entity.attributes[name as Iri] ?? []) {
-      const dataset = instance.datasetId === undefined ? {} : { datasetId: instance.datasetId };
-      changes.push({
-        name: name as Iri,
-        ...dataset,
-        kind,
-        ...(kind === 'deleted' ? { before: instance } : { after: instance }),
-      });
-    }
-  }
-  return changes;
-}
-
 /** True of every entity that nobody has changed, and of one that was changed in the millisecond of its creation. */
 const isAsCreated = ({ createdAt, modifiedAt }: Entity): boolean => createdAt === modifiedAt;
-
-function uniteTypes(before: readonly Iri[] | undefined, types: readonly Iri[]): readonly Iri[] {
-  if (!before || before === types || before.every((type) => types.includes(type))) return types;
-  return [...new Set([...before, ...types])];
-}
-
-function highestStampOf(draft: ChangeDraft, known: Micros): Micros {
-  let highest = Math.max(known, draft.stamp.at);
-  for (const { after } of draft.attributes) if (after?.stamp && after.stamp.at > highest) highest = after.stamp.at;
-  return highest;
-}
-
-/** About how much a change holds: one with thousands of readings counts as so many. */
-const weightOf = ({ late }: Change): number => 1 + (late?.length ?? 0);

@@ -5,12 +5,12 @@ import type { EntityQuery, Order } from '../../domain/query/query.ts';
 import { typesMatch } from '../../domain/query/types.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { EntityPage, PageRequest } from '../../ports/entity-store.ts';
+import type { Shape } from '../shape.ts';
 import { byNumber } from './by-number.ts';
 import { type Access, compileQuery, hasOnly, walkOf } from './compile-query.ts';
 import type { EntityRow } from './entity-cache.ts';
 import type { EntityRows, Parts } from './entity-rows.ts';
 import type { IndexDemand } from './index-demand.ts';
-import type { Shape } from './shape-counts.ts';
 import { Slices } from './slices.ts';
 
 /** Candidates that are fetched at a time, when the first few were not enough. */

@@ -1,11 +1,12 @@
 import { type AttributeInstance, instanceValue } from '../../domain/attribute.ts';
 import type { AttributeChange, ChangeDraft } from '../../domain/change.ts';
 import type { Entity } from '../../domain/entity.ts';
-import { type Iri, NGSILD_NULL } from '../../domain/iri.ts';
+import type { Iri } from '../../domain/iri.ts';
 import { fromStoredText, jsonEquals, storedText } from '../../domain/json.ts';
 import { sameInstance } from '../../domain/patch.ts';
 import { fromMicros, type Instant, type Micros, toMicros } from '../../domain/time.ts';
-import { allAttributes } from './change-log.ts';
+import { allAttributes } from '../changes.ts';
+import { SCOPE, tombstone } from '../tombstone.ts';
 import type { Database, Value } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
 import type { EntityRow } from './entity-cache.ts';
@@ -33,9 +34,6 @@ const SETTLED = 'DELETE FROM unsettled WHERE first = (SELECT max(first) FROM uns
 const REMEMBER = 'INSERT INTO memory (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value';
 /** Sequence numbers are reserved in blocks, so that the last one used need not be written each time. */
 const BLOCK = 1_000_000;
-
-/** 4.5.6: the scope's evolution is told like that of a Property, under this name. */
-export const SCOPE = 'https://uri.etsi.org/ngsi-ld/scope' as Iri;
 
 /** Writes attribute instances into the history table. */
 export class HistoryRows {
@@ -327,32 +325,5 @@ class Moments {
   /** True if {@link fromMicros} would write it the same way. A fraction never has more than three digits then, or has six. */
   isShortest(at: Instant): boolean {
     return at.length === 20 || (at.length === 24 && !at.endsWith('000Z')) || (at.length === 27 && !at.endsWith('000Z'));
-  }
-}
-
-/** 4.5.7, 4.5.8: the instance that says "deleted here". */
-export function tombstone(of: AttributeInstance, at: Instant): AttributeInstance {
-  const common = {
-    ...(of.datasetId === undefined ? {} : { datasetId: of.datasetId }),
-    ...(of.createdAt === undefined ? {} : { createdAt: of.createdAt }),
-    modifiedAt: at,
-    deletedAt: at,
-  };
-  switch (of.type) {
-    case 'Property':
-    case 'GeoProperty':
-      return { type: of.type, value: NGSILD_NULL, ...common };
-    case 'Relationship':
-      return { type: of.type, object: NGSILD_NULL, ...common };
-    case 'LanguageProperty':
-      return { type: of.type, languageMap: { '@none': NGSILD_NULL }, ...common };
-    case 'VocabProperty':
-      return { type: of.type, vocab: NGSILD_NULL, ...common };
-    case 'ListProperty':
-      return { type: of.type, valueList: NGSILD_NULL, ...common };
-    case 'ListRelationship':
-      return { type: of.type, objectList: NGSILD_NULL, ...common };
-    case 'JsonProperty':
-      return { type: of.type, json: NGSILD_NULL, ...common };
   }
 }

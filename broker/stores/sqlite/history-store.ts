@@ -18,13 +18,13 @@ import type { Stamp } from '../../domain/stamp.ts';
 import { type Instant, toMicros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { HistoryPage, HistoryPageRequest, HistoryStore } from '../../ports/history-store.ts';
+import { narrowed, type ScopeSpan, spanOf } from '../spans.ts';
+import { SCOPE, tombstone } from '../tombstone.ts';
 import { candidatesOverTime } from './compile-query.ts';
 import type { EntityRow } from './entity-cache.ts';
 import type { EntityRows, Parts, Past } from './entity-rows.ts';
-import { SCOPE, tombstone } from './history-rows.ts';
-import { Instances, STORED, spanOf, TESTED, type TimedInstance } from './instances.ts';
+import { Instances, STORED, TESTED, type TimedInstance } from './instances.ts';
 import { Slices } from './slices.ts';
-import { narrowed, type ScopeSpan } from './spans.ts';
 
 /** After every id: none begins with this. */
 const LAST_ID = '\u{10ffff}';

@@ -5,6 +5,7 @@ import { fromStoredText, storedText } from '../../domain/json.ts';
 import { withoutExpiredMembers } from '../../domain/patch.ts';
 import { fromMicros, type Instant, type Micros, toMicros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
+import { spanOf } from '../spans.ts';
 import type { Database, Value } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
 import type { EntityRow } from './entity-cache.ts';
@@ -13,23 +14,6 @@ import { numbered } from './instance-numbers.ts';
 
 /** Instances of one attribute that a condition is tested on (5.7.4.4, S2 and S3). */
 export const TESTED = 100_000;
-
-const LONG_AGO = -(2 ** 53);
-const NEVER = 2 ** 53;
-
-/** The span that a filter means (4.11): `from` included, `to` excluded. */
-export function spanOf({ time }: TemporalFilter): { readonly from: Micros; readonly to: Micros } {
-  switch (time?.relation) {
-    case 'before':
-      return { from: LONG_AGO, to: time.at };
-    case 'after':
-      return { from: time.at, to: NEVER };
-    case 'between':
-      return { from: time.at, to: time.end };
-    default:
-      return { from: LONG_AGO, to: NEVER };
-  }
-}
 
 /** 4.5.7: what says "deleted here" conveys deletedAt; it was neither created nor modified then. */
 const ENTERED = ' AND deleted IS NULL';

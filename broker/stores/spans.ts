@@ -1,7 +1,23 @@
-import type { AttributeInstance } from '../../domain/attribute.ts';
-import type { TemporalFilter } from '../../domain/history.ts';
-import type { Micros } from '../../domain/time.ts';
-import { spanOf } from './instances.ts';
+import type { AttributeInstance } from '../domain/attribute.ts';
+import type { TemporalFilter } from '../domain/history.ts';
+import type { Micros } from '../domain/time.ts';
+
+const LONG_AGO = -(2 ** 53);
+const NEVER = 2 ** 53;
+
+/** The span that a filter means (4.11): `from` included, `to` excluded. */
+export function spanOf({ time }: TemporalFilter): { readonly from: Micros; readonly to: Micros } {
+  switch (time?.relation) {
+    case 'before':
+      return { from: LONG_AGO, to: time.at };
+    case 'after':
+      return { from: time.at, to: NEVER };
+    case 'between':
+      return { from: time.at, to: time.end };
+    default:
+      return { from: LONG_AGO, to: NEVER };
+  }
+}
 
 /** How long an entity had its scopes, and the instance that says so. */
 export interface ScopeSpan {
