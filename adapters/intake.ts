@@ -1,23 +1,34 @@
 import {
+  type CommandDesk,
   type DeviceDirectory,
   type DeviceOutcome,
   type DeviceSession,
   type Fragment,
   type Ingest,
   type Instant,
-  type KnownDevice,
   type MeasureMessage,
   type MqttMessage,
   toMicros,
 } from '../broker/ports/ingest.ts';
+import { giveResults, type HeardResults, heardResults } from './commands/heard-results.ts';
+import { pollPayload } from './commands/payload.ts';
 import { uplinkDevice } from './formats/things-stack.ts';
 import { type Heard, interpret, refusalOf } from './interpret.ts';
-import { parseFilter, parseTopic, RESOURCES, type TopicAddress } from './mqtt/topics.ts';
+import { commandTopic, parseFilter, parseTopic, RESOURCES, type TopicAddress } from './mqtt/topics.ts';
+import { protocolOf } from './protocol.ts';
 
 export interface IntakeOptions {
   readonly ingest: Ingest;
   readonly directory: DeviceDirectory;
+  /** Where commands wait, and their results go. */
+  readonly commands: Pick<CommandDesk, 'answered' | 'fetch'>;
   readonly now: () => Instant;
+}
+
+/** Where a device wants to hear of commands. */
+export interface CommandListener {
+  readonly identity: string;
+  readonly topic: string;
 }
 
 /** Where transports hand in what devices say. Every message has an outcome; only a store that is gone is an error. */
@@ -28,6 +39,8 @@ export interface Intake {
   http(message: MeasureMessage): Promise<DeviceOutcome>;
   /** Whether a session may listen to this topic filter: commands to itself, and errors of its own messages. */
   maySubscribe(session: DeviceSession, filter: string): boolean;
+  /** The device that listens for commands with this filter, and the topic that it expects them on; undefined: it listens for something else. */
+  listener(session: DeviceSession, filter: string): Promise<CommandListener | undefined>;
 }
 
 /** A message on its way: the device and how to read it, or why not. */
@@ -40,7 +53,7 @@ type Routed =
 const DUPLICATE_MICROS = 600_000_000;
 const CACHED_TOPICS = 50_000;
 
-export function deviceIntake({ ingest, directory, now }: IntakeOptions): Intake {
+export function deviceIntake({ ingest, directory, commands, now }: IntakeOptions): Intake {
   let version = -1;
   const routes = new Map<string, Routed>();
   const uplinks = new Map<string, number>();
@@ -65,6 +78,7 @@ export function deviceIntake({ ingest, directory, now }: IntakeOptions): Intake 
     const fragments: Fragment[] = [];
     const owners: number[] = [];
     const keys = new Set<string>();
+    const answers = new Map<number, HeardResults>();
     const outcomes = messages.map((message, at): DeviceOutcome => {
       if ('accepted' in message) return message;
       const { identity } = message.known;
@@ -73,7 +87,10 @@ export function deviceIntake({ ingest, directory, now }: IntakeOptions): Intake 
         return { accepted: false, ...refusal, identity, ...(errorTopic !== undefined && { errorTopic }) };
       };
       try {
-        const { fragments: made, warnings, duplicateKey } = interpret(message, receivedAt);
+        const said = heardResults(message);
+        if (said.results.length > 0) answers.set(at, said);
+        if (said.measures === undefined) return { accepted: true, identity };
+        const { fragments: made, warnings, duplicateKey } = interpret(said.measures, receivedAt);
         if (duplicateKey !== undefined) {
           const before = uplinks.get(duplicateKey);
           const repeated = before !== undefined && toMicros(receivedAt) - before < DUPLICATE_MICROS;
@@ -101,6 +118,12 @@ export function deviceIntake({ ingest, directory, now }: IntakeOptions): Intake 
       }
     }
     remember(keys, toMicros(receivedAt));
+    for (const [at, said] of answers) {
+      const { identity } = (messages[at] as Heard).known;
+      const outcome = await giveResults(commands, identity, said, outcomes[at] as DeviceOutcome);
+      const errorTopic = errorTopics[at];
+      outcomes[at] = outcome.accepted || errorTopic === undefined ? outcome : { ...outcome, errorTopic };
+    }
     return outcomes;
   }
 
@@ -132,8 +155,15 @@ export function deviceIntake({ ingest, directory, now }: IntakeOptions): Intake 
     },
     async http(message) {
       const heard = await webhook(message, directory);
-      const [outcome] = await store([heard], [undefined]);
-      return outcome as DeviceOutcome;
+      if (!('known' in heard)) return heard;
+      const asksOnly = message.getCommands === true && message.body.length === 0;
+      const stored = asksOnly ? undefined : ((await store([heard], [undefined]))[0] as DeviceOutcome);
+      const outcome = stored ?? { accepted: true as const, identity: heard.known.identity };
+      if (message.getCommands !== true || !outcome.accepted) return outcome;
+      const format = message.format === 'ultralight' ? 'ultralight' : 'json';
+      const waiting = await commands.fetch(heard.known.identity, format === 'json');
+      if (waiting.length === 0) return outcome;
+      return { ...outcome, commands: pollPayload(waiting, heard.known, format) };
     },
     maySubscribe(session, filter) {
       const address = parseFilter(filter);
@@ -143,6 +173,13 @@ export function deviceIntake({ ingest, directory, now }: IntakeOptions): Intake 
       // A device may listen for commands before it has sent anything; it is being provisioned by this.
       found.catch(() => {});
       return true;
+    },
+    async listener(session, filter) {
+      const address = parseFilter(filter);
+      const topic = commandTopic(filter);
+      if (address?.form !== 'fiware' || topic === undefined) return undefined;
+      const found = await find(address, session, directory);
+      return typeof found === 'object' ? { identity: found.identity, topic } : undefined;
     },
   };
 }
@@ -200,17 +237,16 @@ function routeTo(found: Awaited<Found>, address: TopicAddress): Routed {
     case 'things-stack':
       return address.event === 'up' ? make('things-stack') : { ignored: found.identity };
     case 'fiware':
+      if (address.kind === 'cmdexe') {
+        const format = address.format === 'any' ? protocolOf(found) : address.format;
+        const heard = { known: found, format, badTime: 'ignore', results: true } as const;
+        return { heard, ...(errorTopic !== undefined && { errorTopic }) };
+      }
       if (address.kind !== 'attrs') return refusedAs('UNSUPPORTED_TOPIC', `Messages to ${address.kind} are not supported yet`);
       return make(address.format === 'any' ? protocolOf(found) : address.format, address.attribute);
     case 'inventory':
       return { ignored: '' };
   }
-}
-
-/** A topic of the old form does not say which agent it is for, so the device does. */
-function protocolOf({ device, group }: KnownDevice): 'json' | 'ultralight' {
-  if (device.protocol !== undefined) return /json/i.test(device.protocol) ? 'json' : 'ultralight';
-  return group?.resource === RESOURCES.json ? 'json' : 'ultralight';
 }
 
 const refusedAs = (code: string, reason: string): { refused: DeviceOutcome & { accepted: false } } => ({
@@ -244,5 +280,6 @@ async function webhook(message: MeasureMessage, directory: DeviceDirectory): Pro
     ...(message.time !== undefined && { time: message.time }),
     ...(message.attribute !== undefined && { attribute: message.attribute }),
     ...(message.single === true && { single: true }),
+    ...(message.results === true && { results: true }),
   };
 }

@@ -1,4 +1,5 @@
 import type { Caller, DeviceOutcome, Fragment, Instant, KnownDevice } from '../broker/ports/ingest.ts';
+import { commandEntries, commandsOf } from './commands/targets.ts';
 import { deviceTime } from './device-time.ts';
 import { type CodecField, checkCodec } from './formats/codec.ts';
 import { measureName, parseFiwareJson, parseSingleValue } from './formats/fiware-json.ts';
@@ -8,6 +9,7 @@ import { parseUplink } from './formats/things-stack.ts';
 import { parseUltraLight, ultraLightValue } from './formats/ultralight.ts';
 import { applyMapping } from './mapping/apply.ts';
 import { compileMapping, type Mapping } from './mapping/compile.ts';
+import { compileExpression } from './mapping/expressions.ts';
 import { provisionedMapping } from './mapping/provisioned.ts';
 import { smartCitizenMapping } from './mapping/smart-citizen.ts';
 import { isValue, type Measure, type Parsed, PayloadError } from './reading.ts';
@@ -28,6 +30,8 @@ export interface Heard {
   readonly badTime: 'refuse' | 'ignore';
   /** Only one group of UltraLight measures (HTTP GET). */
   readonly single?: boolean;
+  /** The payload holds results of commands, no measures. */
+  readonly results?: boolean;
 }
 
 export interface Interpreted {
@@ -141,6 +145,8 @@ function codecOf(known: KnownDevice): readonly CodecField[] {
 export function checkMapping(known: KnownDevice): void {
   compileMapping(provisionedMapping(known), (term) => known.expand(term));
   compileMapping(smartCitizenMapping(known), (term) => known.expand(term));
+  commandsOf(known);
+  for (const { expression } of commandEntries(known)) if (expression !== undefined) compileExpression(expression);
   checkCodec(known.device.codec ?? known.group?.codec ?? []);
 }
 

@@ -326,6 +326,13 @@ export const SETTINGS = {
     'bytes',
   ),
   mqttConnections: whole('MIZAR_MQTT_CONNECTIONS', 20_000, [1, 1_000_000], 'Most MQTT connections at once', 'connections'),
+  commandExpiryS: whole(
+    'MIZAR_COMMAND_EXPIRY_S',
+    3600,
+    [1, 31_536_000],
+    'After this a command that its device has not answered ends as EXPIRED, unless it says another time (expiresAt)',
+    's',
+  ),
   drainTimeoutMs: whole('MIZAR_DRAIN_TIMEOUT_MS', 10_000, [0, 600_000], 'How long SIGTERM waits for work under way', 'ms'),
 } as const;
 

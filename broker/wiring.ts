@@ -4,6 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import pino, { type Logger } from 'pino';
+import { httpCarrier } from '../adapters/commands/http-carrier.ts';
+import { mqttCarrier } from '../adapters/commands/mqtt-carrier.ts';
+import { commandsOf } from '../adapters/commands/targets.ts';
 import { deviceIntake } from '../adapters/intake.ts';
 import { checkMapping } from '../adapters/interpret.ts';
 import { httpSource } from '../federation/http-source.ts';
@@ -36,10 +39,13 @@ import { ENTITY_MAP_LIMITS } from './domain/entity-map.ts';
 import type { Iri, TenantId } from './domain/iri.ts';
 import { SNAPSHOT_LIMITS } from './domain/snapshot.ts';
 import { httpNotifier, notifierByScheme } from './egress/http-notifier.ts';
+import { httpPush } from './egress/http-push.ts';
 import { mqttNotifier } from './egress/mqtt-notifier.ts';
 import { addFigures, addProcessFigures, shownLimits } from './figures.ts';
 import { databaseFile, foundations } from './foundations.ts';
 import { batchOperations } from './operations/batch.ts';
+import { commandingBatch, commandingEntities } from './operations/commands/entities.ts';
+import { commandOperations } from './operations/commands/operations.ts';
 import { copyOperations } from './operations/copies/operator.ts';
 import { subscribedEntities } from './operations/copies/union.ts';
 import { deliveryOperations } from './operations/deliveries.ts';
@@ -252,17 +258,31 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     };
   }
 
-  const provision = entityOperations({ entities, history, clock, access });
+  const devices = await deviceOperations({ documents, access, resolveContext, checkMapping, commandsOf });
+  const commands = commandOperations({
+    documents,
+    entities,
+    clock,
+    access,
+    targets: devices.commandTargets,
+    expiryMs: config.commandExpiryS * 1000,
+    onError: (error) => logger.error({ err: error }, 'commands to devices'),
+  });
+  const pushing = httpPush(guard);
+  commands.register(httpCarrier(pushing.push));
+  commands.register(mqttCarrier(async (...sent) => (await mqtt?.send(...sent)) ?? false));
+  const provision = commandingEntities(entityOperations({ entities, history, clock, access }), commands);
   const provisionEverywhere = distributedEntities(provision, sources);
-  const devices = await deviceOperations({ documents, access, resolveContext, checkMapping });
-  const intake = deviceIntake({ ingest: ingest({ entities, clock, access }), directory: devices, now: clock.now });
+  const measuring = ingest({ entities, clock, access });
+  const intake = deviceIntake({ ingest: measuring, directory: devices, commands, now: clock.now });
   devices.onRevoked((session) => mqtt?.disconnect(session));
+  devices.onDeleted((identity) => void commands.forget(identity).catch(onError));
 
   const demandTenant = (tenant: TenantId) => requireTenant(entities, tenant);
   const instancesPerAttribute = config.temporalLimit;
   const temporal = historyOperations({ history, clock, access, demandTenant, instancesPerAttribute });
   const temporalProvision = distributedHistoryProvision(temporal, sources);
-  const batch = distributedBatch(batchOperations({ entities, clock, access }), sources);
+  const batch = distributedBatch(commandingBatch(batchOperations({ entities, clock, access }), commands), sources);
   const temporalEverywhere = distributedHistory({
     local: temporal,
     history,
@@ -368,11 +388,13 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   await registry.load();
   await snapshots.resume(snapshotQueries);
   await distributed.load();
+  await commands.load();
   await delivery.start();
   periodic.start();
   const stopTrimming = trimByAge(feed, config.changeRetentionHours, onError);
   const sweeping = sweepEvery(1000, () => sweepExpired(entities, history, clock), onError);
   const sweepingSnapshots = sweepEvery(5000, () => snapshots.sweep(), onError);
+  const sweepingCommands = sweepEvery(1000, commands.sweep, onError);
   const sweepingRegistrations = sweepEvery(1000, registry.sweep, onError);
 
   return {
@@ -403,6 +425,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
           topicSpace: sta.topics,
           authenticate: devices.authenticate,
           maySubscribe: intake.maySubscribe,
+          listener: intake.listener,
+          onListening: commands.reachable,
           onMessages: intake.mqtt,
         });
       }
@@ -422,8 +446,11 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       sweeping();
       sweepingSnapshots();
       sweepingRegistrations();
+      sweepingCommands();
       await app.close();
       await mqtt?.close(config.drainTimeoutMs / 2);
+      await commands.stop();
+      await pushing.close();
       periodic.stop();
       const ended = distributed.stop();
       await registry.stop();

@@ -155,7 +155,8 @@ function constantMembers(rule: ValueRule, expand: (term: string) => Iri): Partia
   };
 }
 
-function checkName(name: string): string {
+/** @throws PayloadError if it cannot be the name of an attribute or type */
+export function checkName(name: string): string {
   if (name === '' || name.length > 256 || (FORBIDDEN_IN_NAMES.test(name) && !isIri(name))) {
     throw new PayloadError('WRONG_SYNTAX', `"${name.slice(0, 64)}" cannot be the name of an attribute or type`);
   }

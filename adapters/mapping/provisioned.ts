@@ -41,7 +41,7 @@ export function provisionedMapping(known: Pick<KnownDevice, 'device' | 'group' |
 }
 
 /** Those of the group and of the device, by name; the device's own win, in the group's place. */
-function merged<T extends { readonly name: string }>(group: readonly T[] = [], device: readonly T[] = []): readonly T[] {
+export function merged<T extends { readonly name: string }>(group: readonly T[] = [], device: readonly T[] = []): readonly T[] {
   const byName = new Map<string, T>();
   for (const attribute of [...group, ...device]) byName.set(attribute.name, attribute);
   return [...byName.values()];

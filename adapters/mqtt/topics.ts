@@ -112,6 +112,13 @@ export function parseFilter(filter: string): TopicAddress | undefined {
   };
 }
 
+/** The topic on which whoever subscribes to this filter expects commands; undefined if they do not match it. */
+export function commandTopic(filter: string): string | undefined {
+  const levels = filter.split('/');
+  const last = levels.pop();
+  return last === 'cmd' || last === '#' || last === '+' ? [...levels, 'cmd'].join('/') : undefined;
+}
+
 const OWN_FIWARE = ['cmd', 'errors', 'configuration/values', '#', '+'];
 const OWN_KIT = ['errors', '#'];
 const OWN_UPLINK = ['errors', 'down/push', 'down/replace'];

@@ -30,13 +30,27 @@ export interface StaticAttribute {
   readonly metadata?: Readonly<Record<string, JsonValue>>;
 }
 
+/** One entry of `commands`: what can be asked of a device, and how it is written to it. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly type?: string;
+  /** JEXL over the value (under the command's name), static values and what is known of the device; its result is sent in place of the value. */
+  readonly expression?: string;
+  /** "binaryfromstring", "binaryfromhex", "binaryfromjson", "text", "json": the bare value in that form; absent: the format of the protocol. */
+  readonly payloadType?: string;
+  readonly contentType?: string;
+  /** HTTP headers beside those of the service. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly mqtt?: { readonly qos?: number | string; readonly retain?: boolean | string };
+}
+
 /** What groups and devices may both say; the device wins, attribute lists are merged. */
 export interface Provisioning {
   readonly entity_type?: string;
   readonly attributes?: readonly DeviceAttribute[];
   readonly static_attributes?: readonly StaticAttribute[];
   readonly lazy?: readonly JsonValue[];
-  readonly commands?: readonly { readonly name: string; readonly [member: string]: JsonValue }[];
+  readonly commands?: readonly CommandEntry[];
   readonly explicitAttrs?: JsonValue;
   readonly entityNameExp?: string;
   /** false: measures without a time get none. */
@@ -111,6 +125,10 @@ export interface MeasureMessage {
   readonly time?: string;
   /** Only one group of UltraLight measures is possible (GET). */
   readonly single?: boolean;
+  /** The device also asks for its commands (`getCmd=1`); without a body it only asks. */
+  readonly getCommands?: boolean;
+  /** The body holds results of commands. */
+  readonly results?: boolean;
   /** One attribute instead of a message. */
   readonly attribute?: string;
   readonly body: Uint8Array;
@@ -118,7 +136,13 @@ export interface MeasureMessage {
 
 /** What became of one message. */
 export type DeviceOutcome =
-  | { readonly accepted: true; readonly identity: string; readonly warnings?: readonly string[] }
+  | {
+      readonly accepted: true;
+      readonly identity: string;
+      readonly warnings?: readonly string[];
+      /** The commands that the device asked for, in its format. */
+      readonly commands?: string;
+    }
   | {
       readonly accepted: false;
       /** In the words of the IoT agents: DEVICE_NOT_FOUND, PARSE_ERROR, BAD_TIMESTAMP … */

@@ -1,5 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { type AccessFunction, type Caller, demand } from '../domain/access.ts';
+import type { CommandedEntity } from '../domain/command.ts';
 import type { Device, DeviceSession, KnownDevice, ServiceGroup } from '../domain/device.ts';
 import { ProvisioningError, readDevice, readGroup } from '../domain/device-document.ts';
 import { DomainError } from '../domain/errors.ts';
@@ -9,6 +10,7 @@ import type { Context } from '../domain/jsonld/context.ts';
 import type { DeviceDirectory, Unknown } from '../ports/device-directory.ts';
 import type { DocumentStore } from '../ports/document-store.ts';
 import { deviceIndex, type IndexedDevice, type IndexedGroup } from './devices/index.ts';
+import { type CommandTargets, commandTargetIndex } from './devices/targets.ts';
 
 export interface DeviceOperationsOptions {
   readonly documents: DocumentStore;
@@ -17,6 +19,8 @@ export interface DeviceOperationsOptions {
   readonly resolveContext: (source: JsonValue | undefined) => Context | Promise<Context>;
   /** Throws an Error whose message says why the mapping of this device cannot be used: a bad expression, name or codec. */
   readonly checkMapping: (known: KnownDevice) => void;
+  /** The entity of a device and its commands; undefined: it has none. Throws as long as the device's names are not known. */
+  readonly commandsOf: (known: KnownDevice) => CommandedEntity | undefined;
   /** After this time a @context that could not be loaded is tried again. */
   readonly retryMs?: number;
 }
@@ -59,6 +63,10 @@ export interface DeviceOperations extends DeviceDirectory {
   authenticate(username: string | undefined, password: string): DeviceSession | undefined;
   /** Calls back when a session may no longer go on: device deleted, token replaced or revoked, group gone. */
   onRevoked(listener: (session: DeviceSession) => void): void;
+  /** Calls back with the identity of a device that was deleted. */
+  onDeleted(listener: (identity: string) => void): void;
+  /** Which attributes of which entities are commands to devices. */
+  readonly commandTargets: CommandTargets;
 }
 
 /** How long a start waits for the @contexts of devices. */
@@ -73,9 +81,11 @@ const KEY_ID = /^key:[0-9a-f]{16}$/;
  * @throws Error if the store cannot be read
  */
 export async function deviceOperations(options: DeviceOperationsOptions): Promise<DeviceOperations> {
-  const { documents, access, resolveContext, checkMapping, retryMs = 10_000 } = options;
+  const { documents, access, resolveContext, checkMapping, commandsOf, retryMs = 10_000 } = options;
   const pepper = await pepperOf(documents);
-  const index = deviceIndex();
+  const targets = commandTargetIndex(commandsOf);
+  const index = deviceIndex(targets);
+  const deleted: ((identity: string) => void)[] = [];
   const listeners: ((session: DeviceSession) => void)[] = [];
   const provisioning = new Map<string, Promise<KnownDevice | Unknown>>();
   /** Devices whose @context could not be loaded, by identity. */
@@ -183,6 +193,7 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
     await documents.delete('device', place.caller.tenant, documentId(servicePath, device.device_id, device.keyHash));
     index.removeDevice(known);
     revoked({ kind: 'device', identity: known.identity });
+    for (const listener of deleted) listener(known.identity);
   }
 
   /** Group changes reach devices at use time, so every device of the group is looked at again. */
@@ -352,6 +363,10 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
     onRevoked(listener) {
       listeners.push(listener);
     },
+    onDeleted(listener) {
+      deleted.push(listener);
+    },
+    commandTargets: { of: targets.of, any: targets.any, device: index.byIdentity },
   };
 
   function contextFor(group: ServiceGroup): Promise<Context> {

@@ -16,6 +16,7 @@ export type DocumentKind =
   | 'snapshot'
   | 'service-group'
   | 'device'
+  | 'command'
   | 'mapping'
   | 'series-name'
   | 'setting';

@@ -6,7 +6,9 @@ import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { Instant } from '../domain/time.ts';
 
 // Adapters see the broker through this file alone, so it hands out the value types that fragments are made of, and how to read them.
+export type { Command, CommandedEntity } from '../domain/command.ts';
 export type {
+  CommandEntry,
   Device,
   DeviceAttribute,
   DeviceOutcome,
@@ -19,6 +21,7 @@ export type {
 export { isIri } from '../domain/iri.ts';
 export { isObject } from '../domain/json.ts';
 export { fromMicros, parseInstant, toMicros } from '../domain/time.ts';
+export type { Carried, CommandCarrier, CommandDesk, HttpPush, Pushed, PushRequest } from './commands.ts';
 export type { DeviceDirectory } from './device-directory.ts';
 export type { AttributeInstance, Attributes, Caller, Geometry, Instant, Iri, JsonObject, JsonValue, TenantId };
 

@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { Aedes, type AedesPublishPacket, type Client, type PublishPacket, type Subscription } from 'aedes';
 import type { Logger } from 'pino';
 import type { DeviceOutcome, DeviceSession, MqttMessage } from '../domain/device.ts';
+import { commandListeners, type Listening } from './mqtt/command-listeners.ts';
 import { messageQueue } from './mqtt/message-queue.ts';
 import { packetGate } from './mqtt/packet-gate.ts';
 import { rateLimited } from './mqtt/rate-limit.ts';
@@ -28,6 +29,10 @@ export interface MqttServerOptions {
   authenticate(username: string | undefined, password: string): DeviceSession | undefined;
   /** Whether a session may listen to a topic filter: its own commands and errors. */
   maySubscribe(session: DeviceSession, filter: string): boolean;
+  /** The device that listens for its commands with a filter, and the topic that it expects them on; undefined: it listens for something else. */
+  listener?(session: DeviceSession, filter: string): Promise<Listening | undefined>;
+  /** A device has begun to listen for its commands. */
+  onListening?(identity: string): void;
   /**
    * Stores the messages, in this order, and says what became of each.
    * @throws if the store is unavailable; then none was stored, and the devices send them again
@@ -67,7 +72,13 @@ export interface MqttServer {
   refusals(): Readonly<Record<string, number>>;
   /** Ends every session that was opened with these credentials or spoke for this device. */
   disconnect(session: DeviceSession): void;
-  /** To whoever subscribed: commands, errors, notifications. Resolves when it was handed on. */
+  /** A command to whoever listens for those of a device. Resolves with true when it is acknowledged, with false if nobody has it. */
+  send(
+    identity: string,
+    payload: string | Uint8Array,
+    options: { readonly qos: 0 | 1; readonly retain: boolean },
+  ): Promise<boolean>;
+  /** To whoever subscribed: errors, notifications. Resolves when it was handed on. */
   publish(topic: string, payload: string | Buffer, qos?: 0 | 1, retain?: boolean): Promise<void>;
   /** Takes no more, waits (at most so long) until what came is committed and acknowledged, and closes every connection. */
   close(timeoutMs?: number): Promise<void>;
@@ -213,6 +224,12 @@ export async function mqttServer(options: MqttServerOptions): Promise<MqttServer
   }
 
   if (topicSpace !== undefined) listeners(aedes, topicSpace);
+  const commands = commandListeners(aedes, {
+    sessionOf: (client) => peers.get(client)?.session,
+    listener: async (session, filter) => options.listener?.(session, filter),
+    onListening: (identity) => options.onListening?.(identity),
+    onError: (error) => logger.error({ err: error }, 'commands to devices'),
+  });
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
     sockets.add(socket);
@@ -244,6 +261,7 @@ export async function mqttServer(options: MqttServerOptions): Promise<MqttServer
         if (peer !== undefined && concerns(peer, session)) client.close();
       }
     },
+    send: commands.send,
     publish,
     async close(timeoutMs = 5000) {
       const until = Date.now() + timeoutMs;

@@ -18,6 +18,7 @@ async function registry(documents: DocumentStore, resolveContext?: ContextResolv
     access: allowEverything,
     resolveContext: resolveContext ?? contexts.resolve,
     checkMapping: () => {},
+    commandsOf: () => undefined,
     retryMs: 20,
   });
 }
@@ -60,6 +61,7 @@ describe('the device registry', () => {
       access: (_caller, { effect }) => ({ allowed: effect === 'read' }),
       resolveContext: (await offlineContexts()).resolve,
       checkMapping: () => {},
+      commandsOf: () => undefined,
     });
     await expect(devices.createGroups(CITY, [GROUP])).rejects.toMatchObject({ type: 'Forbidden' });
     await expect(devices.createDevices(CITY, [{}])).rejects.toMatchObject({ type: 'Forbidden' });

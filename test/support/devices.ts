@@ -1,5 +1,6 @@
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import pino from 'pino';
+import { commandsOf } from '../../adapters/commands/targets.ts';
 import { deviceIntake, type Intake } from '../../adapters/intake.ts';
 import { checkMapping } from '../../adapters/interpret.ts';
 import { allowEverything } from '../../broker/domain/access.ts';
@@ -73,9 +74,15 @@ export async function deviceSide(
     access: allowEverything,
     resolveContext: contexts.resolve,
     checkMapping,
+    commandsOf,
   });
   const ingest = recordingIngest();
-  const intake = deviceIntake({ ingest, directory: devices, now: options.now ?? (() => '2026-03-01T12:00:00Z' as Instant) });
+  const intake = deviceIntake({
+    ingest,
+    directory: devices,
+    commands: { answered: async () => false, fetch: async () => [] },
+    now: options.now ?? (() => '2026-03-01T12:00:00Z' as Instant),
+  });
   const logged: string[] = [];
   const logger = pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) });
   const server = await mqttServer({

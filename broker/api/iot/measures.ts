@@ -44,10 +44,18 @@ export const measureRoutes =
     ] as const) {
       app.get(url, { schema: { summary: 'One measure in the query', tags: TAGS } }, (request, reply) => {
         const payload = parameter(request, 'd');
-        // A device that only asks for commands: there are none waiting here.
-        if (payload === undefined && parameter(request, 'getCmd') === '1') return reply.send(format === 'json' ? {} : '');
         const body = payload === undefined ? undefined : Buffer.from(payload);
         return fiware(take, request, reply, format, body, { single: true });
+      });
+    }
+
+    for (const [url, format, type] of [
+      ['/iot/json/commands', 'json', 'application/json'],
+      ['/iot/d/commands', 'ultralight', 'text/plain'],
+    ] as const) {
+      app.post(url, { schema: { summary: 'Results of commands', tags: TAGS } }, (request, reply) => {
+        if (!isType(request, type)) return unsupported(reply, type);
+        return fiware(take, request, reply, format, bodyOf(request), { results: true });
       });
     }
 
@@ -86,11 +94,13 @@ async function fiware(
   reply: FastifyReply,
   format: 'json' | 'ultralight',
   body: Buffer | undefined,
-  more: { readonly attribute?: string; readonly single?: boolean } = {},
+  more: { readonly attribute?: string; readonly single?: boolean; readonly results?: boolean } = {},
 ): Promise<FastifyReply> {
   const key = parameter(request, 'k') ?? secretOf(request);
   const deviceId = parameter(request, 'i');
-  if (key === undefined || deviceId === undefined || body === undefined || body.length === 0) {
+  const getCommands = parameter(request, 'getCmd') === '1';
+  const empty = body === undefined || body.length === 0;
+  if (key === undefined || deviceId === undefined || (empty && !getCommands)) {
     return send(
       reply,
       400,
@@ -99,8 +109,19 @@ async function fiware(
     );
   }
   const time = parameter(request, 't');
-  const outcome = await take({ format, key, deviceId, body, ...(time !== undefined && { time }), ...more });
+  const outcome = await take({
+    format,
+    key,
+    deviceId,
+    body: body ?? Buffer.alloc(0),
+    ...(time !== undefined && { time }),
+    ...(getCommands && { getCommands }),
+    ...more,
+  });
   if (!outcome.accepted) return refused(reply, outcome, 404);
+  if (outcome.commands !== undefined) {
+    return reply.header('content-type', format === 'json' ? 'application/json' : 'text/plain').send(outcome.commands);
+  }
   return format === 'json' ? reply.send({}) : reply.header('content-type', 'text/plain').send('');
 }
 
@@ -111,9 +132,11 @@ function refused(reply: FastifyReply, outcome: DeviceOutcome & { accepted: false
       ? unknownKey
       : outcome.code === 'DEVICE_NOT_FOUND'
         ? 404
-        : outcome.code === 'INTERNAL_ERROR'
-          ? 500
-          : 400;
+        : outcome.code === 'COMMAND_NOT_FOUND'
+          ? 404
+          : outcome.code === 'INTERNAL_ERROR'
+            ? 500
+            : 400;
   return send(reply, status, outcome.code, outcome.reason);
 }
 

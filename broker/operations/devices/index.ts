@@ -10,8 +10,14 @@ export interface IndexedDevice {
   readonly known: KnownDevice;
 }
 
+/** Hears of every device that comes, changes (a drop and a put) or goes. */
+export interface DeviceListener {
+  put(known: KnownDevice): void;
+  drop(known: KnownDevice): void;
+}
+
 /** Groups and devices in memory, found by what messages carry: hash of key and device id, or hash of token. */
-export function deviceIndex() {
+export function deviceIndex(listener: DeviceListener) {
   let version = 0;
   /** By hash of the API key. */
   const groups = new Map<string, IndexedGroup[]>();
@@ -24,6 +30,7 @@ export function deviceIndex() {
   const place = (tenant: string, path: string, id: string): string => `${tenant}\n${path}\n${id}`;
 
   function drop(known: KnownDevice): void {
+    listener.drop(known);
     byIdentity.delete(known.identity);
     if (known.device.tokenHash !== undefined) byToken.delete(known.device.tokenHash);
     const at = place(known.tenant, known.servicePath, known.device.device_id);
@@ -83,6 +90,7 @@ export function deviceIndex() {
       if (device.tokenHash !== undefined) byToken.set(device.tokenHash, known);
       append(byPlace, place(tenant, path, device.device_id), known);
       if (device.keyHash !== undefined) append(byOwnKey, device.keyHash, known);
+      listener.put(known);
       return known;
     },
     removeDevice(known: KnownDevice): void {
