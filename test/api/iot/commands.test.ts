@@ -221,9 +221,14 @@ describe('commands to devices', () => {
     const answer = await broker.request('PATCH', `/ngsi-ld/v1/entities/${LAMP}/attrs`, { dim: 7, level: 5 }, TENANT);
     expect(answer.statusCode).toBe(404);
     expect((await broker.request('GET', '/iot/json?k=lampKey&i=lamp3&getCmd=1')).json()).toEqual({});
-    const other = await broker.request('PATCH', `/ngsi-ld/v1/entities/${LAMP}/attrs/dim`, { type: 'Property', value: 1 }, {
-      'ngsild-tenant': 'other',
-    });
+    const other = await broker.request(
+      'PATCH',
+      `/ngsi-ld/v1/entities/${LAMP}/attrs/dim`,
+      { type: 'Property', value: 1 },
+      {
+        'ngsild-tenant': 'other',
+      },
+    );
     expect(other.statusCode).toBe(404);
   });
 
