@@ -4,11 +4,6 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import pino, { type Logger } from 'pino';
-import { httpCarrier } from '../adapters/commands/http-carrier.ts';
-import { mqttCarrier } from '../adapters/commands/mqtt-carrier.ts';
-import { commandsOf } from '../adapters/commands/targets.ts';
-import { deviceIntake } from '../adapters/intake.ts';
-import { checkMapping } from '../adapters/interpret.ts';
 import { httpSource } from '../federation/http-source.ts';
 import { copyRoutes } from './api/admin/copies.ts';
 import { deliveryRoutes } from './api/admin/deliveries.ts';
@@ -35,21 +30,19 @@ import { temporalProvisionRoutes } from './api/ngsi-ld/temporal-provision.ts';
 import { temporalQueryRoutes } from './api/ngsi-ld/temporal-query.ts';
 import { type SensorThingsWindow, sensorThingsWindow } from './api/sta/window.ts';
 import type { Config } from './config.ts';
+import { deviceSide } from './device-side.ts';
 import { ENTITY_MAP_LIMITS } from './domain/entity-map.ts';
 import type { Iri, TenantId } from './domain/iri.ts';
 import { SNAPSHOT_LIMITS } from './domain/snapshot.ts';
 import { httpNotifier, notifierByScheme } from './egress/http-notifier.ts';
-import { httpPush } from './egress/http-push.ts';
 import { mqttNotifier } from './egress/mqtt-notifier.ts';
 import { addFigures, addProcessFigures, shownLimits } from './figures.ts';
 import { databaseFile, foundations } from './foundations.ts';
 import { batchOperations } from './operations/batch.ts';
 import { commandingBatch, commandingEntities } from './operations/commands/entities.ts';
-import { commandOperations } from './operations/commands/operations.ts';
 import { copyOperations } from './operations/copies/operator.ts';
 import { subscribedEntities } from './operations/copies/union.ts';
 import { deliveryOperations } from './operations/deliveries.ts';
-import { deviceOperations } from './operations/devices.ts';
 import { discoveryOperations } from './operations/discovery.ts';
 import { distributedBatch } from './operations/distributed/batch.ts';
 import { distributedDiscovery } from './operations/distributed/discovery.ts';
@@ -63,7 +56,6 @@ import { entityOperations } from './operations/entities.ts';
 import { entityMapOperations } from './operations/entity-maps.ts';
 import { sweepExpired } from './operations/expiry.ts';
 import { historyOperations } from './operations/history.ts';
-import { ingest } from './operations/ingest.ts';
 import { linkedReader } from './operations/linked.ts';
 import { type BackOff, backOff } from './operations/notify/back-off.ts';
 import { messageNumbers } from './operations/notify/messages.ts';
@@ -258,25 +250,10 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     };
   }
 
-  const devices = await deviceOperations({ documents, access, resolveContext, checkMapping, commandsOf });
-  const commands = commandOperations({
-    documents,
-    entities,
-    clock,
-    access,
-    targets: devices.commandTargets,
-    expiryMs: config.commandExpiryS * 1000,
-    onError: (error) => logger.error({ err: error }, 'commands to devices'),
-  });
-  const pushing = httpPush(guard);
-  commands.register(httpCarrier(pushing.push));
-  commands.register(mqttCarrier(async (...sent) => (await mqtt?.send(...sent)) ?? false));
+  const deviceRoom = await deviceSide({ config, documents, entities, clock, access, resolveContext, guard, logger });
+  const { devices, commands, intake } = deviceRoom;
   const provision = commandingEntities(entityOperations({ entities, history, clock, access }), commands);
   const provisionEverywhere = distributedEntities(provision, sources);
-  const measuring = ingest({ entities, clock, access });
-  const intake = deviceIntake({ ingest: measuring, directory: devices, commands, now: clock.now });
-  devices.onRevoked((session) => mqtt?.disconnect(session));
-  devices.onDeleted((identity) => void commands.forget(identity).catch(onError));
 
   const demandTenant = (tenant: TenantId) => requireTenant(entities, tenant);
   const instancesPerAttribute = config.temporalLimit;
@@ -388,13 +365,12 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   await registry.load();
   await snapshots.resume(snapshotQueries);
   await distributed.load();
-  await commands.load();
+  await deviceRoom.start();
   await delivery.start();
   periodic.start();
   const stopTrimming = trimByAge(feed, config.changeRetentionHours, onError);
   const sweeping = sweepEvery(1000, () => sweepExpired(entities, history, clock), onError);
   const sweepingSnapshots = sweepEvery(5000, () => snapshots.sweep(), onError);
-  const sweepingCommands = sweepEvery(1000, commands.sweep, onError);
   const sweepingRegistrations = sweepEvery(1000, registry.sweep, onError);
 
   return {
@@ -423,12 +399,9 @@ export async function buildBroker(config: Config, replacements: Replacements = {
           connectionLimit: config.mqttConnections,
           sharedPrefixes: ['notify/'],
           topicSpace: sta.topics,
-          authenticate: devices.authenticate,
-          maySubscribe: intake.maySubscribe,
-          listener: intake.listener,
-          onListening: commands.reachable,
-          onMessages: intake.mqtt,
+          ...deviceRoom.mqtt,
         });
+        deviceRoom.connect(mqtt);
       }
       ready = true;
       const { port } = app.server.address() as AddressInfo;
@@ -446,11 +419,9 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       sweeping();
       sweepingSnapshots();
       sweepingRegistrations();
-      sweepingCommands();
       await app.close();
       await mqtt?.close(config.drainTimeoutMs / 2);
-      await commands.stop();
-      await pushing.close();
+      await deviceRoom.stop();
       periodic.stop();
       const ended = distributed.stop();
       await registry.stop();

@@ -33,6 +33,7 @@ const PROGRAMS = [
   'broker/main.ts',
   'broker/start.ts',
   'broker/wiring.ts',
+  'broker/device-side.ts',
   'broker/upkeep.ts',
   'broker/figures.ts',
   'broker/config.ts',

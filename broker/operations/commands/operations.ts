@@ -114,8 +114,10 @@ export function commandOperations(options: CommandOptions): CommandOperations {
   /** The state on disk, in the entity, and told. A final state on disk is the end, whatever is lost afterwards: it is shown at the next start. */
   async function write(command: Command, expect?: 0): Promise<void> {
     await documents.put('command', command.tenant, command.id, commandDocument(command), expect);
-    if (isFinal(command)) drop(command);
-    else keep(command);
+    if (isFinal(command)) {
+      drop(command);
+      ended[command.state] = (ended[command.state] ?? 0) + 1;
+    } else keep(command);
     await show(command);
   }
 
@@ -144,7 +146,6 @@ export function commandOperations(options: CommandOptions): CommandOperations {
         ...(state === 'DELIVERED' ? { deliveredAt: at } : { endedAt: at }),
       };
       await write(next);
-      if (isFinal(next)) ended[state] = (ended[state] ?? 0) + 1;
       return true;
     });
   }
