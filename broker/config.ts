@@ -1,88 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { flag, list, oneOf, type Setting, text, whole } from './setting.ts';
 
 /**
  * Every setting of the broker: environment variable `MIZAR_*`, or the same name in lower camel case in `mizar.json` (the environment wins).
  * This is the only file that reads the environment. A test holds docs/configuration.md equal to this table.
  */
-interface Setting<T> {
-  readonly variable: `MIZAR_${string}`;
-  /** As written in the documentation; also what `--help` prints. */
-  readonly about: string;
-  readonly unit?: string;
-  readonly fallback: T;
-  /** @throws Error that says what the value must be */
-  readonly parse: (text: string) => T;
-}
-
-const text = (variable: Setting<string>['variable'], fallback: string, about: string): Setting<string> => ({
-  variable,
-  about,
-  fallback,
-  parse: (value) => value,
-});
-
-const whole = (
-  variable: Setting<number>['variable'],
-  fallback: number,
-  range: readonly [number, number],
-  about: string,
-  unit?: string,
-): Setting<number> => ({
-  variable,
-  about,
-  ...(unit ? { unit } : {}),
-  fallback,
-  parse: (value) => {
-    const number = Number(value);
-    if (!Number.isInteger(number) || number < range[0] || number > range[1] || value.trim() === '') {
-      throw new Error(`must be a whole number from ${range[0]} to ${range[1]}`);
-    }
-    return number;
-  },
-});
-
-const flag = (variable: Setting<boolean>['variable'], fallback: boolean, about: string): Setting<boolean> => ({
-  variable,
-  about,
-  fallback,
-  parse: (value) => {
-    if (value === 'true' || value === '1') return true;
-    if (value === 'false' || value === '0') return false;
-    throw new Error('must be true or false');
-  },
-});
-
-const oneOf = <T extends string>(
-  variable: Setting<T>['variable'],
-  fallback: T,
-  values: readonly T[],
-  about: string,
-): Setting<T> => ({
-  variable,
-  about: `${about}: ${values.join(', ')}`,
-  fallback,
-  parse: (value) => {
-    if (!(values as readonly string[]).includes(value)) throw new Error(`must be one of ${values.join(', ')}`);
-    return value as T;
-  },
-});
-
-const list = (
-  variable: Setting<readonly string[]>['variable'],
-  fallback: readonly string[],
-  about: string,
-): Setting<readonly string[]> => ({
-  variable,
-  about: `${about} (comma-separated)`,
-  fallback,
-  parse: (value) =>
-    value
-      .split(',')
-      .map((item) => item.trim())
-      .filter((item) => item !== ''),
-});
-
 export const SETTINGS = {
   host: text('MIZAR_HOST', '127.0.0.1', 'Address to listen on, for HTTP and MQTT'),
   httpPort: whole('MIZAR_HTTP_PORT', 1026, [0, 65535], 'Port of the HTTP APIs; 0 takes a free one'),

@@ -37,6 +37,7 @@ const PROGRAMS = [
   'broker/upkeep.ts',
   'broker/figures.ts',
   'broker/config.ts',
+  'broker/setting.ts',
   'broker/foundations.ts',
   'broker/processes/',
 ];
