@@ -15,7 +15,7 @@ import { smartCitizenMapping } from './mapping/smart-citizen.ts';
 import { isValue, type Measure, type Parsed, PayloadError } from './reading.ts';
 
 /** How a payload is written; decides the parser and the mapping. */
-export type Format = 'json' | 'ultralight' | 'kit-readings' | 'kit-raw' | 'kit-info' | 'things-stack';
+export type Format = 'json' | 'ultralight' | 'kit-readings' | 'kit-raw' | 'kit-info' | 'things-stack' | 'readings';
 
 /** A payload of a known device. */
 export interface Heard {
