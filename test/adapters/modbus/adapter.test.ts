@@ -159,7 +159,7 @@ describe('Modbus TCP against a slave in another process', () => {
     await fill(living);
     await fill(dead);
     const { port } = dead;
-    await using running = started(settings([tcp(living, { device: 'a' }), { ...tcp(dead), device: 'b' }]));
+    await using running = started(settings([tcp(living, { device: 'a', timeoutMs: 5000 }), { ...tcp(dead), device: 'b' }]));
     await until(() => running.readings('a').length >= 1 && running.readings('b').length >= 1, 'both');
     await dead.kill();
     await until(() => figures(running.adapter, 1).offline, 'offline');
@@ -183,7 +183,11 @@ describe('Modbus TCP against a slave in another process', () => {
     await fill(gateway, 1);
     await fill(gateway, 2);
     await using running = started(
-      settings([1, 2, 3].map((unit) => tcp(gateway, { slaveId: unit, device: `u${unit}`, timeoutMs: 60, retries: 0 }))),
+      settings(
+        [1, 2, 3].map((unit) =>
+          tcp(gateway, { slaveId: unit, device: `u${unit}`, timeoutMs: unit === 3 ? 60 : 5000, retries: 0 }),
+        ),
+      ),
     );
     await until(() => figures(running.adapter, 2).offline, 'unit 3 offline');
     const before = running.readings('u2').length;
@@ -196,7 +200,7 @@ describe('Modbus TCP against a slave in another process', () => {
     await using slave = await slaveProcess();
     await fill(slave);
     await slave.fault({ kind: 'slow', ms: 60 }, 1_000_000);
-    await using running = started(settings([tcp(slave)]));
+    await using running = started(settings([tcp(slave, { timeoutMs: 5000 })]));
     await until(() => figures(running.adapter).skippedRounds > 2 && running.messages.length >= 2, 'skipped rounds');
     const times = running.readings().map(({ at }) => at);
     expect([...times].sort()).toEqual(times);
