@@ -117,6 +117,16 @@ export const SETTINGS = {
     false,
     'Whether SensorThings lets only the Party to whom something belongs change it (STAplus); then nobody writes without having shown who they are',
   ),
+  staMqttUrl: text(
+    'MIZAR_STA_MQTT_URL',
+    '',
+    'An MQTT 5 broker for SensorThings topics beside the embedded one: mqtt[s]://[user[:password]@]host[:port]; empty: none',
+  ),
+  staMqttTopics: list(
+    'MIZAR_STA_MQTT_TOPICS',
+    ['all'],
+    'What is published there: "all" for every topic without options, or topics as clients subscribe to them, such as v1.1/Observations?$select=result',
+  ),
   temporalLimit: whole(
     'MIZAR_TEMPORAL_LIMIT',
     1000,

@@ -74,6 +74,7 @@ import type { Servers } from './processes/supervisor.ts';
 import { openSqliteStore, type SqliteStore } from './stores/sqlite/sqlite-store.ts';
 import { systemClock } from './stores/system-clock.ts';
 import { httpServer, listenOn } from './transport/http.ts';
+import { type ExternalBroker, externalBroker } from './transport/mqtt/external-broker.ts';
 import { type MqttServer, mqttServer } from './transport/mqtt.ts';
 import { rememberedId, sweepEvery, trimByAge } from './upkeep.ts';
 
@@ -111,6 +112,28 @@ const isAnyAddress = (host: string): boolean => host === '0.0.0.0' || host === '
 
 /** Where others reach this broker, if that is said; otherwise it is where it listens. */
 const reachable = ({ publicUrl }: Config): string | undefined => (publicUrl === '' ? undefined : publicUrl.replace(/\/$/, ''));
+
+/** SensorThings topics on an MQTT broker of somebody else's. */
+async function staOnExternalBroker(
+  { staMqttUrl: url }: Config,
+  brokerId: string,
+  logger: Logger,
+  sta: SensorThingsWindow,
+  origin: string,
+): Promise<ExternalBroker> {
+  let broker: ExternalBroker | undefined;
+  const publish = async (topic: string, payload: string) => broker?.publish(topic, payload);
+  const side = sta.connectExternal({ url: url.replace(/\/\/[^@/]*@/, '//'), publish }, origin);
+  broker = await externalBroker({
+    logger,
+    url,
+    clientId: `mizar-sta-${brokerId}`,
+    filters: side.filters,
+    onMessage: side.publish,
+    onSubscription: side.learned,
+  });
+  return broker;
+}
 
 /** Ties the rooms together. The only place that names a concrete store, notifier and transport. */
 export async function buildBroker(config: Config, replacements: Replacements = {}): Promise<Broker> {
@@ -232,6 +255,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
   const renderings = renderingCache(config.cacheBytes);
   const paging = { ...PAGING_LIMITS, maxLimit: config.pageLimit };
   let mqtt: MqttServer | undefined;
+  let externalMqtt: ExternalBroker | undefined;
   const { servers } = replacements;
   const figures = metrics(async () => ((await servers?.figures()) ?? []).flatMap(({ requests }) => requests));
   if (servers) addProcessFigures(figures, servers);
@@ -239,13 +263,17 @@ export async function buildBroker(config: Config, replacements: Replacements = {
 
   async function health(): Promise<HealthReport> {
     const stored = store.ready();
+    const apart = externalMqtt !== undefined && !externalMqtt.connected;
     return {
-      status: stored ? 'ok' : 'failing',
+      status: stored ? (apart ? 'degraded' : 'ok') : 'failing',
       version: VERSION,
       brokerId,
       uptimeS: Math.round((Date.now() - started) / 1000),
       processes: { running: 1 + (servers?.running ?? 0), wanted: config.processes },
-      checks: { store: { status: stored ? 'ok' : 'failing' } },
+      checks: {
+        store: { status: stored ? 'ok' : 'failing' },
+        ...(externalMqtt && { externalMqtt: { status: apart ? 'failing' : 'ok' } }),
+      },
       limits: shownLimits(config, limitsOfDomain),
     };
   }
@@ -406,6 +434,9 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       ready = true;
       const { port } = app.server.address() as AddressInfo;
       if (mqtt) sta.connect({ ...mqtt, url: `mqtt://${config.host}:${mqtt.port}` }, `http://${config.host}:${port}`);
+      if (config.staMqttUrl !== '') {
+        externalMqtt = await staOnExternalBroker(config, brokerId, logger, sta, `http://${config.host}:${port}`);
+      }
       const host = config.host.includes(':') ? `[${config.host}]` : config.host;
       listeningAt ??= isAnyAddress(config.host) ? undefined : `http://${host}:${port}`;
       await distributed.start();
@@ -420,6 +451,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       sweepingSnapshots();
       sweepingRegistrations();
       await app.close();
+      await externalMqtt?.close();
       await mqtt?.close(config.drainTimeoutMs / 2);
       await deviceRoom.stop();
       periodic.stop();

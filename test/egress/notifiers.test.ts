@@ -1,9 +1,5 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import type { AddressInfo } from 'node:net';
 import { connectAsync } from 'mqtt';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { egressGuard } from '../../broker/egress/guard.ts';
@@ -11,6 +7,7 @@ import { httpNotifier } from '../../broker/egress/http-notifier.ts';
 import { mqttNotifier, parseMqttUri } from '../../broker/egress/mqtt-notifier.ts';
 import type { Notifier, OutgoingNotification } from '../../broker/ports/notifier.ts';
 import { freePorts } from '../support/broker-process.ts';
+import { hasMosquitto, type Mosquitto, startMosquitto } from '../support/mosquitto.ts';
 
 const guard = egressGuard({ privateAddresses: true, allow: [] });
 
@@ -125,73 +122,52 @@ describe('MQTT endpoints (7.2)', () => {
   ])('%s is none', (uri) => expect(parseMqttUri(uri)).toBeUndefined());
 });
 
-const mosquitto = ['mosquitto', '/usr/sbin/mosquitto'].find((path) => spawnSync(path, ['-h']).error === undefined);
-if (mosquitto === undefined && process.env['MIZAR_TEST_ALL_SERVERS'])
-  throw new Error('mosquitto is missing, and this run must leave nothing out');
-if (mosquitto === undefined)
-  console.log('left out: notifications over MQTT 5, which need mosquitto (Debian: apt-get install mosquitto)');
+describe.skipIf(!hasMosquitto('notifications over MQTT 5'))(
+  'notifications over MQTT against mosquitto (needs mosquitto)',
+  () => {
+    let server: Mosquitto;
+    let port: number;
+    const notifier = mqttNotifier(guard);
 
-describe.skipIf(mosquitto === undefined)('notifications over MQTT against mosquitto (needs mosquitto)', () => {
-  let child: ChildProcess;
-  let port: number;
-  const notifier = mqttNotifier(guard);
-
-  beforeAll(async () => {
-    [port] = (await freePorts(1)) as [number];
-    const file = join(mkdtempSync(join(tmpdir(), 'mizar-mosquitto-')), 'mosquitto.conf');
-    writeFileSync(file, `listener ${port} 127.0.0.1\nallow_anonymous true\n${process.getuid?.() === 0 ? 'user root\n' : ''}`);
-    child = spawn(mosquitto!, ['-c', file], { stdio: 'ignore' });
-    const until = Date.now() + 5000;
-    while (!(await reachable(port))) {
-      if (Date.now() > until) throw new Error('mosquitto does not listen');
-      await new Promise((wake) => setTimeout(wake, 20));
-    }
-  });
-
-  afterAll(async () => {
-    await notifier.close();
-    child?.kill();
-  });
-
-  it.each([
-    ['mqtt5.0', '1'],
-    ['mqtt3.1.1', '1'],
-    ['mqtt5.0', '0'],
-    ['mqtt3.1.1', '2'],
-  ])('version %s with QoS %s: metadata and body in one JSON object', async (version, qos) => {
-    const client = await connectAsync(`mqtt://127.0.0.1:${port}`);
-    await client.subscribeAsync('city/alerts', { qos: 2 });
-    const arrived = new Promise<{ text: string; qos: number }>((resolve) =>
-      client.once('message', (_topic, message, packet) => resolve({ text: message.toString(), qos: packet.qos })),
-    );
-    const result = await notifier.deliver(
-      notification(`mqtt://127.0.0.1:${port}/city/alerts`, { notifierInfo: { 'MQTT-Version': version, 'MQTT-QoS': qos } }),
-    );
-    expect(result).toEqual({ delivered: true });
-    const message = await arrived;
-    expect(JSON.parse(message.text)).toEqual({
-      metadata: { 'content-type': 'application/json', 'x-key': 'k' },
-      body: { id: 'urn:n:1' },
+    beforeAll(async () => {
+      server = await startMosquitto();
+      ({ port } = server);
     });
-    expect(message.qos).toBe(Number(qos));
-    await client.endAsync();
-  });
 
-  it('a server that is not there is a failure without the credentials in its reason', async () => {
-    const [dead] = await freePorts(1);
-    const result = await notifier.deliver(notification(`mqtt://user:secret@127.0.0.1:${dead}/t`));
-    expect(result).toMatchObject({ delivered: false });
-    expect(JSON.stringify(result)).not.toContain('secret');
-  });
-});
-
-function reachable(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
+    afterAll(async () => {
+      await notifier.close();
+      await server?.stop();
     });
-    socket.once('error', () => resolve(false));
-  });
-}
+
+    it.each([
+      ['mqtt5.0', '1'],
+      ['mqtt3.1.1', '1'],
+      ['mqtt5.0', '0'],
+      ['mqtt3.1.1', '2'],
+    ])('version %s with QoS %s: metadata and body in one JSON object', async (version, qos) => {
+      const client = await connectAsync(`mqtt://127.0.0.1:${port}`);
+      await client.subscribeAsync('city/alerts', { qos: 2 });
+      const arrived = new Promise<{ text: string; qos: number }>((resolve) =>
+        client.once('message', (_topic, message, packet) => resolve({ text: message.toString(), qos: packet.qos })),
+      );
+      const result = await notifier.deliver(
+        notification(`mqtt://127.0.0.1:${port}/city/alerts`, { notifierInfo: { 'MQTT-Version': version, 'MQTT-QoS': qos } }),
+      );
+      expect(result).toEqual({ delivered: true });
+      const message = await arrived;
+      expect(JSON.parse(message.text)).toEqual({
+        metadata: { 'content-type': 'application/json', 'x-key': 'k' },
+        body: { id: 'urn:n:1' },
+      });
+      expect(message.qos).toBe(Number(qos));
+      await client.endAsync();
+    });
+
+    it('a server that is not there is a failure without the credentials in its reason', async () => {
+      const [dead] = await freePorts(1);
+      const result = await notifier.deliver(notification(`mqtt://user:secret@127.0.0.1:${dead}/t`));
+      expect(result).toMatchObject({ delivered: false });
+      expect(JSON.stringify(result)).not.toContain('secret');
+    });
+  },
+);

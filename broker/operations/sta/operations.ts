@@ -21,7 +21,7 @@ export type { BulkResult } from './bulk.ts';
 export type { Item } from './item.ts';
 export type { Read } from './read.ts';
 export type { UpdateMode } from './update.ts';
-export type { Told, Watch, Watcher } from './watch.ts';
+export type { Everything, News, Told, Watch, Watcher } from './watch.ts';
 
 /** Where a request came in: which sets there are, and the URL of the service root for links. */
 export interface Root {

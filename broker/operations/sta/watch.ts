@@ -1,6 +1,7 @@
 import type { Caller } from '../../domain/access.ts';
 import type { Change, Position } from '../../domain/change.ts';
 import { DomainError } from '../../domain/errors.ts';
+import type { TenantId } from '../../domain/iri.ts';
 import type { Options } from '../../domain/sta/options.ts';
 import type { ResourcePath } from '../../domain/sta/resource-path.ts';
 import type { ChangeFeed } from '../../ports/change-feed.ts';
@@ -25,10 +26,28 @@ export type Told =
   | { readonly kind: 'entity'; readonly answer: Answer }
   | { readonly kind: 'property'; readonly name: string; readonly item: Item };
 
+/** Something that was made or changed, for who publishes everything. */
+export interface News {
+  readonly answer: Answer;
+  /** The properties that may have changed; undefined: it is new. */
+  readonly changed: ReadonlySet<string> | undefined;
+  /** Entities one of whose collections it is in: its Datastream, its Thing. */
+  readonly parents: readonly { readonly item: Item; readonly link: string }[];
+}
+
+/** Who publishes everything that happens, because nobody says who listens. */
+export interface Everything {
+  /** Where the links of what is told lead. */
+  rootOf(tenant: TenantId): Root;
+  tell(tenant: TenantId, news: News): Promise<void>;
+}
+
 export interface Watcher {
   /** @param key names the watch; the same key is the same watch, however many want it */
   add(key: string, watch: Watch): void;
   remove(key: string): void;
+  /** From here on everything is told, too. */
+  watchEverything(everything: Everything): void;
   /** Resolves when everything committed so far was told. */
   idle(): Promise<void>;
   stop(): void;
@@ -47,6 +66,8 @@ export function watcher(
   onError: (error: unknown) => void,
 ): Watcher {
   const watches = new Map<string, Watch>();
+  let everything: Everything | undefined;
+  const isWatched = () => watches.size > 0 || everything !== undefined;
   let position: Promise<Position> | undefined;
   let working: Promise<void> | undefined;
   let wanted = false;
@@ -54,7 +75,7 @@ export function watcher(
   const stopListening = feed.onCommit(() => wake());
 
   function wake(): void {
-    if (watches.size === 0 || stopped) return;
+    if (!isWatched() || stopped) return;
     wanted = true;
     working ??= work()
       .catch(onError)
@@ -76,6 +97,7 @@ export function watcher(
           const those = [...watches].filter(([, { caller }]) => caller.tenant === tenant);
           const own = changes.filter((change) => change.tenant === tenant);
           if (those.length > 0) await tellAll(those, own).catch(onError);
+          if (everything !== undefined) await tellEverything(everything, tenant, own).catch(onError);
         }
         position = Promise.resolve(last.position);
       }
@@ -101,6 +123,18 @@ export function watcher(
     }
   }
 
+  async function tellEverything(to: Everything, tenant: TenantId, changes: readonly Change[]): Promise<void> {
+    const { model, url } = to.rootOf(tenant);
+    const reader = new Reader(dependencies, { tenant, principal: { kind: 'system' } }, model, url);
+    const work = new Work(reader);
+    const found: Affected[] = [];
+    for (const change of changes) found.push(...(await affected(reader, change)));
+    for (const { item, changed } of gathered(found)) {
+      const [answer] = await work.answers([item], {});
+      if (answer !== undefined) await to.tell(tenant, { answer, changed, parents: await parentsOf(reader, item) });
+    }
+  }
+
   async function tellOne(work: Work, key: string, { path, options }: Watch, { item }: Affected): Promise<void> {
     if (path.end.kind === 'property') {
       await work.reader.complete([item]);
@@ -113,12 +147,16 @@ export function watcher(
 
   return {
     add(key, watch) {
-      if (watches.size === 0) position = feed.head();
+      if (!isWatched()) position = feed.head();
       watches.set(key, watch);
+    },
+    watchEverything(to) {
+      if (!isWatched()) position = feed.head();
+      everything = to;
     },
     remove(key) {
       watches.delete(key);
-      if (watches.size === 0) position = undefined;
+      if (!isWatched()) position = undefined;
     },
     async idle() {
       wake();
@@ -129,6 +167,17 @@ export function watcher(
       stopListening();
     },
   };
+}
+
+/** What its links to one lead to, where the link back is a collection. */
+async function parentsOf(reader: Reader, item: Item): Promise<News['parents']> {
+  const parents: { readonly item: Item; readonly link: string }[] = [];
+  for (const { name, to, many, inverse } of item.type.links) {
+    if (many || !reader.model.link(to, inverse)?.many) continue;
+    const parent = await reader.one(item, name);
+    if (parent !== undefined) parents.push({ item: parent, link: inverse });
+  }
+  return parents;
 }
 
 /** A Datastream that changed with each of many Observations is told of once, because what is told is the same. */
