@@ -71,10 +71,11 @@ import { requireTenant } from './operations/tenants.ts';
 import type { Clock } from './ports/clock.ts';
 import { byData, type OfferedToServers } from './processes/offered.ts';
 import type { Servers } from './processes/supervisor.ts';
+import { staOnExternalBroker } from './sta-mqtt.ts';
 import { openSqliteStore, type SqliteStore } from './stores/sqlite/sqlite-store.ts';
 import { systemClock } from './stores/system-clock.ts';
 import { httpServer, listenOn } from './transport/http.ts';
-import { type ExternalBroker, externalBroker } from './transport/mqtt/external-broker.ts';
+import type { ExternalBroker } from './transport/mqtt/external-broker.ts';
 import { type MqttServer, mqttServer } from './transport/mqtt.ts';
 import { rememberedId, sweepEvery, trimByAge } from './upkeep.ts';
 
@@ -112,28 +113,6 @@ const isAnyAddress = (host: string): boolean => host === '0.0.0.0' || host === '
 
 /** Where others reach this broker, if that is said; otherwise it is where it listens. */
 const reachable = ({ publicUrl }: Config): string | undefined => (publicUrl === '' ? undefined : publicUrl.replace(/\/$/, ''));
-
-/** SensorThings topics on an MQTT broker of somebody else's. */
-async function staOnExternalBroker(
-  { staMqttUrl: url }: Config,
-  brokerId: string,
-  logger: Logger,
-  sta: SensorThingsWindow,
-  origin: string,
-): Promise<ExternalBroker> {
-  let broker: ExternalBroker | undefined;
-  const publish = async (topic: string, payload: string) => broker?.publish(topic, payload);
-  const side = sta.connectExternal({ url: url.replace(/\/\/[^@/]*@/, '//'), publish }, origin);
-  broker = await externalBroker({
-    logger,
-    url,
-    clientId: `mizar-sta-${brokerId}`,
-    filters: side.filters,
-    onMessage: side.publish,
-    onSubscription: side.learned,
-  });
-  return broker;
-}
 
 /** Ties the rooms together. The only place that names a concrete store, notifier and transport. */
 export async function buildBroker(config: Config, replacements: Replacements = {}): Promise<Broker> {

@@ -39,6 +39,7 @@ const PROGRAMS = [
   'broker/config.ts',
   'broker/setting.ts',
   'broker/foundations.ts',
+  'broker/sta-mqtt.ts',
   'broker/processes/',
 ];
 const isProgram = (file: string) =>
