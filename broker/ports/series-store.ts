@@ -50,6 +50,17 @@ export interface SeriesStore {
     tenant: TenantId,
     page: { readonly after?: number; readonly limit: number; readonly descending?: boolean },
   ): Promise<readonly NumberedInstance[]>;
+  /**
+   * Instances of the attributes with these names, of all entities of the tenant, in order of (at, number), or the reverse of it. Absent: the store has no such
+   * order, and {@link walk} is all there is.
+   * @param page `from` and `to` are included; `after` is excluded; `numbers` leaves out instances whose value is a number outside these bounds
+   * @returns at most `limit`, perhaps none although there are more, and where to go on; `next` undefined: there are no more
+   */
+  across?(
+    tenant: TenantId,
+    names: readonly Iri[],
+    page: SeriesPage & { readonly numbers?: readonly NumberBound[] },
+  ): Promise<{ readonly found: readonly NumberedInstance[]; readonly next: SeriesPage['after'] }>;
   /** How many instances a series has, bounds included. */
   count(tenant: TenantId, series: Series, bounds?: { readonly from?: Micros; readonly to?: Micros }): Promise<number>;
   /**
@@ -57,6 +68,12 @@ export interface SeriesStore {
    * @param texts sub-attributes whose values are texts to be compared by code point
    */
   extent(tenant: TenantId, series: Series, texts: readonly Iri[]): Promise<SeriesExtent | undefined>;
+}
+
+/** What a number must be to count. */
+export interface NumberBound {
+  readonly operator: '<' | '<=' | '>' | '>=' | '=';
+  readonly value: number;
 }
 
 export interface SeriesPage {

@@ -15,7 +15,7 @@ import {
 } from '../../domain/sta/lens/vocabulary.ts';
 import type { SetName } from '../../domain/sta/model.ts';
 import type { StoredEntity } from '../../ports/entity-store.ts';
-import type { Series } from '../../ports/series-store.ts';
+import type { NumberBound, Series } from '../../ports/series-store.ts';
 import type { Item } from './item.ts';
 import { storedMany } from './links.ts';
 import { computedSeries, isDevice, placeAttribute, type Reader } from './reader.ts';
@@ -156,10 +156,39 @@ function instances(reader: Reader): Source {
   };
 }
 
-/** Bounds that a filter sets, in micros and included. */
+/** Bounds that a filter sets: times in micros and included. */
 export interface Bounds {
   readonly from?: number;
   readonly to?: number;
+  /** Of results that are numbers. */
+  readonly numbers?: readonly NumberBound[];
+}
+
+/** Attributes whose streams are merged at most: each page looks at all of them. */
+const MOST_NAMES = 200;
+
+/** All Observations in order of phenomenonTime; undefined: the store does not have them in that order. */
+export async function observationsInTime(reader: Reader, bounds: Bounds): Promise<Source | undefined> {
+  const { series } = reader.dependencies;
+  const names = await reader.measuredNames();
+  if (series.across === undefined || names.length > MOST_NAMES) return undefined;
+  return {
+    order: 'time',
+    async page(after, limit, descending) {
+      const [at, number] = after ?? [];
+      const behind = at === undefined || number === undefined ? {} : { after: { at, number } };
+      const { found, next } = (await series.across?.(reader.tenant, names, { ...bounds, ...behind, limit, descending })) ?? {
+        found: [],
+        next: undefined,
+      };
+      const placed = [];
+      for (const one of found) {
+        const item = await reader.instanceItem('Observations', one);
+        if (item !== undefined) placed.push({ item, cursor: [one.at, one.number] });
+      }
+      return { placed, next: next && [next.at, next.number] };
+    },
+  };
 }
 
 /** The instances of one series, in order of time. */
@@ -172,6 +201,7 @@ export function seriesSource(
   keep?: (item: Item) => boolean,
 ): Source {
   const { series: store } = reader.dependencies;
+  const { numbers: _, ...times } = bounds;
   return {
     order: 'time',
     ...(keep === undefined && bounds.from === undefined && bounds.to === undefined
@@ -180,7 +210,7 @@ export function seriesSource(
     async page(after, limit, descending) {
       const [at, number] = after ?? [];
       const behind = at === undefined || number === undefined ? {} : { after: { at, number } };
-      const found = await store.read(reader.tenant, series, { ...bounds, ...behind, limit, descending });
+      const found = await store.read(reader.tenant, series, { ...times, ...behind, limit, descending });
       const placed = found
         .map((one) => ({
           item: reader.item(set, one.number, { kind: 'instance', found: one, holder }),

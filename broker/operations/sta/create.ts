@@ -4,7 +4,7 @@ import { type Iri, isIri } from '../../domain/iri.ts';
 import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
 import { checkProperties, encodeProperty, relationship, targetsOf } from '../../domain/sta/lens/attributes.ts';
 import { storedLink } from '../../domain/sta/lens/links.ts';
-import { coinedName, seriesOf } from '../../domain/sta/lens/series.ts';
+import { coinedName, mayBeMeasured, seriesOf } from '../../domain/sta/lens/series.ts';
 import { unitCodeOf } from '../../domain/sta/lens/units.ts';
 import {
   DATASET,
@@ -259,7 +259,9 @@ export class Creation {
     const definition = value('definition');
     const modelled =
       typeof definition === 'string' && /^https:\/\/(smartdatamodels\.org|uri\.etsi\.org\/ngsi-ld)\//.test(definition);
-    return modelled && isIri(definition) ? definition : term(coinedName(String(value('name') ?? '')));
+    return modelled && isIri(definition) && mayBeMeasured(definition)
+      ? definition
+      : term(coinedName(String(value('name') ?? '')));
   }
 
   async #historicalLocation(type: TypeModel, body: JsonObject, properties: JsonObject, implied: Implied): Promise<Ref> {

@@ -1,8 +1,17 @@
 import type { CompareOperator, Expression } from '../../domain/sta/filter/expression.ts';
 import { asSpan } from '../../domain/sta/filter/value.ts';
+import type { NumberBound } from '../../ports/series-store.ts';
 import type { Bounds } from './collections.ts';
 
 const FLIPPED: Record<CompareOperator, CompareOperator> = { eq: 'eq', ne: 'ne', gt: 'lt', ge: 'le', lt: 'gt', le: 'ge' };
+
+const SIGNS: Record<Exclude<CompareOperator, 'ne'>, NumberBound['operator']> = {
+  eq: '=',
+  gt: '>',
+  ge: '>=',
+  lt: '<',
+  le: '<=',
+};
 
 /** Conditions all of which must hold. */
 export function conjuncts(filter: Expression | undefined): readonly Expression[] {
@@ -22,15 +31,20 @@ export function comparison(expression: Expression) {
 }
 
 /**
- * Bounds of phenomenonTime that every match of a filter lies in: so a series is read from an index. An interval counts by its start, which all of these
+ * Bounds of phenomenonTime that every match of a filter lies in, and of results that are numbers: so a series is read from an index. An interval counts by its start, which all of these
  * comparisons bound as well.
  */
 export function narrowed(filter: Expression | undefined): Bounds {
   let from: number | undefined;
   let to: number | undefined;
+  const numbers: NumberBound[] = [];
   for (const condition of conjuncts(filter)) {
     const found = comparison(condition);
-    if (found === undefined || found.path.length !== 1 || found.path[0] !== 'phenomenonTime') continue;
+    if (found === undefined || found.path.length !== 1) continue;
+    if (found.path[0] === 'result' && typeof found.value === 'number' && found.operator !== 'ne') {
+      numbers.push({ operator: SIGNS[found.operator], value: found.value });
+    }
+    if (found.path[0] !== 'phenomenonTime') continue;
     const span = asSpan(found.value);
     if (span === undefined) continue;
     const { operator } = found;
@@ -40,7 +54,11 @@ export function narrowed(filter: Expression | undefined): Bounds {
       to = Math.min(to ?? end, end);
     }
   }
-  return { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
+  return {
+    ...(from === undefined ? {} : { from }),
+    ...(to === undefined ? {} : { to }),
+    ...(numbers.length === 0 ? {} : { numbers }),
+  };
 }
 
 /** The id that a filter on Observations fixes: that of the Observation, or of its Datastream. */

@@ -3,7 +3,7 @@ import { isObject, type JsonValue } from '../../domain/json.ts';
 import type { Options } from '../../domain/sta/options.ts';
 import type { PathStep, ResourcePath } from '../../domain/sta/resource-path.ts';
 import { type Answer, type Page, Work } from './answer.ts';
-import { collection, linkedCollection, seriesSource } from './collections.ts';
+import { collection, linkedCollection, observationsInTime, seriesSource } from './collections.ts';
 import type { Item } from './item.ts';
 import { fixedIds, narrowed } from './narrow.ts';
 import type { Reader } from './reader.ts';
@@ -44,8 +44,18 @@ async function wholeSet(reader: Reader, set: Item['set'], options: Options): Pro
     if (found?.origin.kind !== 'series') return listSource([]);
     return seriesSource(reader, set, found.origin.thing, found.origin.series, narrowed(options.filter));
   }
+  // Unless another order is asked for, the index of times has them.
+  if (set === 'Observations' && !isById(options.order)) {
+    const inTime = await observationsInTime(reader, narrowed(options.filter));
+    if (inTime !== undefined) return inTime;
+  }
   return collection(reader, set);
 }
+
+const isById = (order: Options['order']): boolean => {
+  const by = order?.[0]?.by;
+  return by?.kind === 'path' && by.steps.length === 1 && (by.steps[0]?.name === 'id' || by.steps[0]?.name === '@iot.id');
+};
 
 /** The entity that a path of single entities leads to; every step must be true. */
 export async function resolve(reader: Reader, steps: readonly PathStep[]): Promise<Item> {

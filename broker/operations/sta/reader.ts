@@ -4,7 +4,7 @@ import { instanceOf } from '../../domain/entity.ts';
 import type { Iri, TenantId } from '../../domain/iri.ts';
 import { placeOf, targetsNamed, targetsOf } from '../../domain/sta/lens/attributes.ts';
 import { storedLink } from '../../domain/sta/lens/links.ts';
-import { isThing, seriesOf, type ThingSeries } from '../../domain/sta/lens/series.ts';
+import { isThing, mayBeMeasured, seriesOf, type ThingSeries } from '../../domain/sta/lens/series.ts';
 import { LOCATION, LOCATIONS, localName, OBSERVED_PROPERTY, SENSOR, SUBJECT, TYPE } from '../../domain/sta/lens/vocabulary.ts';
 import type { Model, SetName } from '../../domain/sta/model.ts';
 import type { StoredEntity } from '../../ports/entity-store.ts';
@@ -16,6 +16,8 @@ import { itemNamed, storedOne } from './links.ts';
 /** Ids of what has no entity of its own begin here (ADR-0006). */
 const COMPUTED = 2 ** 52;
 const NAMES = 2 ** 20;
+/** Kinds of attributes that can be Observations. */
+const MEASURABLE = new Set(['Property', 'ListProperty', 'JsonProperty']);
 
 /** Finds SensorThings entities for one request of one caller. What was read once is kept until the request ends. */
 export class Reader {
@@ -66,13 +68,24 @@ export class Reader {
         .filter(({ type, attributes }) => {
           if (type === TYPE.Things) return true;
           if (companions.has(type)) return false;
-          return attributes.some(({ kinds }) =>
-            kinds.some((kind) => kind === 'Property' || kind === 'ListProperty' || kind === 'JsonProperty'),
-          );
+          return attributes.some(({ kinds }) => kinds.some((kind) => MEASURABLE.has(kind)));
         })
         .map(({ type }) => type);
     });
     return this.#thingTypes;
+  }
+
+  /** Attributes that may have Observations. */
+  async measuredNames(): Promise<readonly Iri[]> {
+    const things = new Set(await this.thingTypes());
+    const names = new Set<Iri>();
+    for (const { type, attributes } of await this.dependencies.entities.typeCounts(this.tenant)) {
+      if (!things.has(type)) continue;
+      for (const { name, kinds } of attributes) {
+        if (mayBeMeasured(name) && kinds.some((kind) => MEASURABLE.has(kind))) names.add(name);
+      }
+    }
+    return [...names];
   }
 
   // ---- one by id ---------------------------------------------------------------------------------------------------------------------

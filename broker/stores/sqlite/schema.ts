@@ -141,6 +141,10 @@ export const MIGRATIONS: readonly string[] = [
   DROP TABLE geo;
   ALTER TABLE geo_thick RENAME TO geo;
   `,
+  `
+  -- All instances of an attribute in order of time, whatever their entity (across-series.ts). With the number, so that a condition on it need not look at rows.
+  CREATE INDEX history_by_time ON history (name, time, seq, number);
+  `,
 ];
 
 /** In the file's header, so that a database of another program is recognised: "MIZR". */

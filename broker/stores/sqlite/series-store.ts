@@ -1,7 +1,8 @@
 import type { Iri, TenantId } from '../../domain/iri.ts';
 import type { Micros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { NumberedInstance, Series, SeriesExtent, SeriesPage, SeriesStore } from '../../ports/series-store.ts';
+import type { NumberBound, NumberedInstance, Series, SeriesExtent, SeriesPage, SeriesStore } from '../../ports/series-store.ts';
+import { placesAcross } from './across-series.ts';
 import type { Value } from './database.ts';
 import type { EntityRows, Parts } from './entity-rows.ts';
 import { Instances, STORED } from './instances.ts';
@@ -95,6 +96,26 @@ export class SqliteSeriesStore implements SeriesStore {
       const [low, high] = descending ? [last, from] : [from, last];
       if (!(await this.#unsettled.settleBetween(low, high, descending))) return found;
     }
+  }
+
+  async across(
+    tenant: TenantId,
+    names: readonly Iri[],
+    page: SeriesPage & { readonly numbers?: readonly NumberBound[] },
+  ): Promise<{ readonly found: readonly NumberedInstance[]; readonly next: SeriesPage['after'] }> {
+    const { database, dictionary } = this.#parts;
+    const key = dictionary.findTenant(tenant);
+    const keys = names.map((name) => dictionary.findName(name)).filter((name) => name !== undefined);
+    if (key === undefined || keys.length === 0) return { found: [], next: undefined };
+    await this.#unsettled.settleNames(key, names);
+    const kept = this.#kept();
+    const sql = `SELECT e.id, h.name, ${OF} FROM history h CROSS JOIN entity e ON e.key = h.entity
+      WHERE h.entity = ? AND h.name = ? AND h.time = ? AND h.seq = ? AND e.tenant = ? AND h.deleted IS NULL${kept.sql}`;
+    const { places, next } = placesAcross(this.#parts, keys, page);
+    const found = places.map(({ entity, name, at, number }) =>
+      this.#found(database.get(sql, entity, name, at, number, key, ...kept.values)),
+    );
+    return { found: found.filter((one) => one !== undefined), next: next && { at: next.at, number: next.number } };
   }
 
   async count(

@@ -1,3 +1,4 @@
+import type { Iri } from '../../domain/iri.ts';
 import type { EntityRow } from './entity-cache.ts';
 import type { EntityRows, Parts } from './entity-rows.ts';
 import { numbered } from './instance-numbers.ts';
@@ -6,6 +7,19 @@ const NEWEST = 'SELECT first, entity FROM unsettled WHERE first <= ? ORDER BY fi
 const ASCENDING = 'SELECT first, entity FROM unsettled WHERE first > ? AND first < ? ORDER BY first LIMIT ?';
 const DESCENDING = 'SELECT first, entity FROM unsettled WHERE first > ? AND first < ? ORDER BY first DESC LIMIT ?';
 const AT_ONCE = 200;
+const SHAPES =
+  'SELECT u.first, u.entity, e.shape FROM unsettled u CROSS JOIN entity e ON e.key = u.entity WHERE u.first > ? AND e.tenant = ? ORDER BY u.first LIMIT ?';
+const LOOKED_AT = 10_000;
+
+/** What was looked at of a tenant for instances of some names. */
+interface LookedAt {
+  readonly names: string;
+  readonly wanted: ReadonlySet<Iri>;
+  /** Entities whose first number is up to this. */
+  upTo: number;
+  /** Whether a shape has one of the names. */
+  readonly shapes: Map<number, boolean>;
+}
 
 /**
  * Entities whose creation has no rows in the history table yet (instance-numbers.ts). Whoever looks for instances by their numbers, and not by their
@@ -14,6 +28,7 @@ const AT_ONCE = 200;
 export class Unsettled {
   readonly #parts: Parts;
   readonly #rows: EntityRows;
+  readonly #looked = new Map<number, LookedAt>();
 
   constructor(parts: Parts, rows: EntityRows) {
     this.#parts = parts;
@@ -43,6 +58,38 @@ export class Unsettled {
     if (keys.length === 0) return false;
     await this.#settle(keys);
     return true;
+  }
+
+  /**
+   * Resolves when history has rows for all instances with one of these names. Which entities have any is told by their shapes; those that were looked at for the
+   * same names before are not looked at again.
+   */
+  async settleNames(tenant: number, names: readonly Iri[]): Promise<void> {
+    const asked = [...names].sort().join(' ');
+    let known = this.#looked.get(tenant);
+    if (known === undefined || known.names !== asked) {
+      known = { names: asked, wanted: new Set(names), upTo: 0, shapes: new Map() };
+      this.#looked.set(tenant, known);
+    }
+    for (;;) {
+      const found = this.#parts.database.all(SHAPES, known.upTo, tenant, LOOKED_AT) as [number, number, number | null][];
+      const last = found.at(-1);
+      if (last === undefined) return;
+      const keys = found.filter(([, , shape]) => shape !== null && this.#has(known, shape)).map(([, key]) => key);
+      for (let at = 0; at < keys.length; at += AT_ONCE) await this.#settle(keys.slice(at, at + AT_ONCE));
+      known.upTo = Math.max(known.upTo, last[0]);
+      if (found.length < LOOKED_AT) return;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  #has({ wanted, shapes }: LookedAt, shape: number): boolean {
+    let has = shapes.get(shape);
+    if (has === undefined) {
+      has = this.#parts.shapes.shape(shape).attributes.some(({ name }) => wanted.has(name));
+      shapes.set(shape, has);
+    }
+    return has;
   }
 
   /** The entity whose numbers begin at or before one, if it has larger ones than `low`. */

@@ -30,6 +30,9 @@ const MEASURED = new Set(
 /** Types of Smart Data Models whose numbers are measurements. */
 const OBSERVED = /(Observed|Measurement)$/;
 
+/** False: nothing under this name is ever an Observation, whatever it says. */
+export const mayBeMeasured = (name: Iri): boolean => !OWN.has(name) && !NO_MEASUREMENT.has(localName(name));
+
 /** True if an attribute instance is something that was measured (ADR-0006). */
 export function isMeasured({ types }: Pick<Entity, 'types'>, name: Iri, instance: AttributeInstance): boolean {
   const short = localName(name);
