@@ -101,6 +101,55 @@ export function seriesStoreContract(name: string, open: OpenStores): void {
       expect(series.numberOf(urn('Instance:elsewhere-1'))).toBeUndefined();
     });
 
+    it('walks over the instances of some names of all entities in order of time, from a place on, within bounds', async (context) => {
+      await using store = await open();
+      const { clock, entities, series } = store;
+      if (series.across === undefined) return context.skip('this store has no order across series');
+      await drive(store, 4);
+      const b = urn('b');
+      const more = { [SPEED]: [property(15, { observedAt: minute(1) })], [NOTE]: [property('x', { observedAt: minute(2) })] };
+      await entities.commit([creation(clock, b, [BUS], more)]);
+      await entities.commit([
+        creation(clock, A, [CAR], { [SPEED]: [property(99, { observedAt: minute(1) })] }, { tenant: OTHER }),
+      ]);
+      const names = [SPEED, NOTE, iri('unknown')];
+      const all = async (page: Omit<Parameters<NonNullable<typeof series.across>>[2], 'limit'>, of = names, limit = 2) => {
+        const found: NumberedInstance[] = [];
+        let after = page.after;
+        for (let turn = 0; turn < 50; turn++) {
+          const step = await series.across?.(DEFAULT_TENANT, of, { ...page, limit, ...(after && { after }) });
+          expect(step?.found.length).toBeLessThanOrEqual(limit);
+          found.push(...(step?.found ?? []));
+          if (step?.next === undefined) return values(found);
+          after = step.next;
+        }
+        throw new Error('it does not end');
+      };
+      expect(await all({})).toEqual([0, 10, 15, 20, 'x', 30]);
+      expect(await all({ descending: true })).toEqual([30, 'x', 20, 15, 10, 0]);
+      expect(await all({}, [SPEED], 100)).toEqual([0, 10, 15, 20, 30]);
+      expect(await all({ from: micros(1), to: micros(2) })).toEqual([10, 15, 20, 'x']);
+      expect(await all({ numbers: [{ operator: '>', value: 10 }] })).toEqual([15, 20, 'x', 30]);
+      expect(
+        await all(
+          {
+            numbers: [
+              { operator: '>=', value: 10 },
+              { operator: '<', value: 20 },
+            ],
+            descending: true,
+          },
+          [SPEED],
+        ),
+      ).toEqual([15, 10]);
+      expect(await all({ numbers: [{ operator: '=', value: 7 }] }, [SPEED])).toEqual([]);
+      await entities.commit([deletion(clock, b)]);
+      await late(store, { type: 'Property', value: 5, observedAt: minute(0) });
+      // What is deleted is history still; "deleted here" is no instance.
+      expect(await all({})).toEqual([0, 5, 10, 15, 20, 'x', 30]);
+      expect(await series.across(DEFAULT_TENANT, [], { limit: 5 })).toEqual({ found: [], next: undefined });
+    });
+
     it('keeps an instance under the number that was reserved for it, also if it says the same as another', async () => {
       await using store = await open();
       await drive(store, 3);
