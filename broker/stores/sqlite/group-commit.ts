@@ -169,7 +169,9 @@ export class GroupCommit {
     let outcomes: Outcome[];
     try {
       this.beforeCommit();
-      outcomes = jobs.map((job) => (apart || job.atomic ? this.#savepoint(job) : { result: job.run() }));
+      // A job that has the transaction to itself needs no savepoint: what undoes it undoes everything.
+      const alone = jobs.length === 1;
+      outcomes = jobs.map((job) => (!alone && (apart || job.atomic) ? this.#savepoint(job) : { result: job.run() }));
       this.beforeEnd();
       this.#database.commit();
     } catch (error) {

@@ -15,7 +15,10 @@ import { hasNumber, type InstanceNumbers, needsNoRows, numbered, numbersAfter } 
 import { TransientRows } from './transient-rows.ts';
 
 const COLUMNS = 'entity, name, time, seq, observed, dataset, created, modified, deleted, number, instance';
-/** One statement for several rows: a statement costs as much as a small row. */
+/**
+ * One statement for several rows: a statement costs as much as a small row. More than these go one by one: inside a savepoint SQLite keeps the pages that a
+ * statement for several rows changes until its end, and walks over all it has kept each time (23 µs a row instead of 4 among 10 000).
+ */
 const ROWS_AT_ONCE = 16;
 const INSERTS = Array.from({ length: ROWS_AT_ONCE + 1 }, (_, rows) => {
   const row = '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)';
@@ -244,10 +247,11 @@ export class HistoryRows {
 
   #flush(): void {
     const values = this.#values;
-    for (let from = 0; from < values.length; from += ROWS_AT_ONCE * WIDTH) {
-      const some = values.length <= ROWS_AT_ONCE * WIDTH ? values : values.slice(from, from + ROWS_AT_ONCE * WIDTH);
-      this.#database.run(INSERTS[some.length / WIDTH] as string, ...some);
-    }
+    if (values.length > ROWS_AT_ONCE * WIDTH) {
+      for (let from = 0; from < values.length; from += WIDTH) {
+        this.#database.run(INSERTS[1] as string, ...values.slice(from, from + WIDTH));
+      }
+    } else if (values.length > 0) this.#database.run(INSERTS[values.length / WIDTH] as string, ...values);
     values.length = 0;
   }
 
