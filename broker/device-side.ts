@@ -9,6 +9,7 @@ import type { AccessFunction } from './domain/access.ts';
 import type { EgressGuard } from './egress/guard.ts';
 import { httpPush } from './egress/http-push.ts';
 import { type CommandOperations, commandOperations } from './operations/commands/operations.ts';
+import { announce } from './operations/commands/show.ts';
 import { type DeviceOperations, type DeviceOperationsOptions, deviceOperations } from './operations/devices.ts';
 import { ingest } from './operations/ingest.ts';
 import type { Clock } from './ports/clock.ts';
@@ -67,6 +68,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
     now: clock.now,
   });
   devices.onRevoked((session) => mqtt?.disconnect(session));
+  devices.onProvisioned((known) => announce(entities, clock, known.tenant, commandsOf(known)));
   devices.onDeleted((identity) => void commands.forget(identity).catch(onError));
   let stopSweeping = () => {};
 

@@ -324,7 +324,9 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     distributed.resume(endpoint);
     delivery.resume(endpoint);
   };
-  const sta = sensorThingsWindow({ ...store, clock, access }, config, (reason, details) => logger.warn(details, reason));
+  const sta = sensorThingsWindow({ ...store, clock, access, tasking: commands }, config, (reason, details) =>
+    logger.warn(details, reason),
+  );
   const app = await httpServer({
     logger,
     limits: { bodyLimitBytes: config.bodyLimitBytes, jsonDepth: config.jsonDepth, urlLimitChars: config.urlLimitChars },

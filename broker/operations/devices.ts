@@ -63,6 +63,8 @@ export interface DeviceOperations extends DeviceDirectory {
   authenticate(username: string | undefined, password: string): DeviceSession | undefined;
   /** Calls back when a session may no longer go on: device deleted, token replaced or revoked, group gone. */
   onRevoked(listener: (session: DeviceSession) => void): void;
+  /** Calls back with a device that was provisioned, or changed; the answer to who did so waits for it. */
+  onProvisioned(listener: (known: KnownDevice) => Promise<void>): void;
   /** Calls back with the identity of a device that was deleted. */
   onDeleted(listener: (identity: string) => void): void;
   /** Which attributes of which entities are commands to devices. */
@@ -86,6 +88,7 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
   const targets = commandTargetIndex(commandsOf);
   const index = deviceIndex(targets);
   const deleted: ((identity: string) => void)[] = [];
+  const provisioned: ((known: KnownDevice) => Promise<void>)[] = [];
   const listeners: ((session: DeviceSession) => void)[] = [];
   const provisioning = new Map<string, Promise<KnownDevice | Unknown>>();
   /** Devices whose @context could not be loaded, by identity. */
@@ -167,7 +170,8 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
     const body = { ...device, subservice: path } as unknown as JsonObject;
     const version = await documents.put('device', tenant, id, body, expectNew ? 0 : undefined);
     if (version === undefined) throw duplicateDevice(device.device_id);
-    index.putDevice(tenant, path, device, group, (term) => context.expand(term));
+    const known = index.putDevice(tenant, path, device, group, (term) => context.expand(term));
+    for (const listener of provisioned) await listener(known);
   }
 
   function found({ caller, path }: Place, id: string, apikey?: string): IndexedDevice {
@@ -363,10 +367,13 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
     onRevoked(listener) {
       listeners.push(listener);
     },
+    onProvisioned(listener) {
+      provisioned.push(listener);
+    },
     onDeleted(listener) {
       deleted.push(listener);
     },
-    commandTargets: { of: targets.of, any: targets.any, device: index.byIdentity },
+    commandTargets: { of: targets.of, any: targets.any, entities: targets.entities, device: index.byIdentity },
   };
 
   function contextFor(group: ServiceGroup): Promise<Context> {

@@ -32,7 +32,12 @@ function desk(options: { readonly documents?: (documents: DocumentStore) => Docu
     entities: store.entities,
     clock,
     access: allowEverything,
-    targets: { of: index.of, any: index.any, device: (identity) => (identity === known.identity ? known : undefined) },
+    targets: {
+      of: index.of,
+      any: index.any,
+      entities: index.entities,
+      device: (identity) => (identity === known.identity ? known : undefined),
+    },
     expiryMs: 60_000,
     onError: (error) => errors.push(error),
   });

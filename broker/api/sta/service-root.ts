@@ -23,6 +23,17 @@ export function staplusConformance(rules: string | undefined): Record<string, un
   return { ...classes, [`${STAPLUS}authentication`]: undefined, [`${STAPLUS}business-logic`]: { href: rules } };
 }
 
+const TASKING = 'http://www.opengis.net/spec/iot_tasking/1.0/req/';
+
+/** What a root with Tasking announces (17-079r1). @param mqtt the settings of MQTT; undefined: there is none */
+export function taskingConformance(mqtt: unknown): Record<string, unknown> {
+  const classes = Object.fromEntries(
+    ['tasking-capability', 'task', 'actuator', 'create-tasks'].map((name) => [TASKING + name, undefined]),
+  );
+  if (mqtt === undefined) return classes;
+  return { ...classes, [`${TASKING}create-tasks-via-mqtt`]: mqtt, [`${TASKING}receive-updates-via-mqtt`]: mqtt };
+}
+
 const CSV = 'https://github.com/INSIDE-information-systems/SensorThingsAPI/blob/master/CSV-ResultFormat/CSV-ResultFormat.md';
 const EXTENSIONS = 'https://fraunhoferiosb.github.io/FROST-Server/extensions/';
 

@@ -5,7 +5,7 @@ import { type SensorThingsParts, sensorThings } from '../../operations/sta/senso
 import { type ExternalPublisher, type ExternalTopics, externalTopics } from './external-topics.ts';
 import { staRoutes } from './routes.ts';
 import { RULES } from './rules.ts';
-import { REQUIREMENTS, staplusConformance } from './service-root.ts';
+import { REQUIREMENTS, staplusConformance, taskingConformance } from './service-root.ts';
 import { messageOf, type StaTopics, staTopics } from './topics.ts';
 
 /** Who has the MQTT connections. */
@@ -57,11 +57,16 @@ const MQTT_CLASSES = ['create-observations-via-mqtt/observations-creation', 'rec
 
 /** Puts the window together. */
 export function sensorThingsWindow(
-  parts: Omit<SensorThingsParts, 'maxPage' | 'ownership'>,
+  parts: Omit<SensorThingsParts, 'maxPage' | 'ownership' | 'onError'>,
   { staPageLimit, jsonDepth, publicUrl, staOwnership, staMqttTopics }: SensorThingsSettings,
   warn: (reason: string, details: object) => void,
 ): SensorThingsWindow {
-  const { operations, watch } = sensorThings({ ...parts, maxPage: staPageLimit, ownership: staOwnership });
+  const { operations, watch } = sensorThings({
+    ...parts,
+    maxPage: staPageLimit,
+    ownership: staOwnership,
+    onError: (error) => warn('SensorThings Tasking', { err: error }),
+  });
   const endpoints: string[] = [];
   const watchers: Watcher[] = [];
   let origin = publicUrl.replace(/\/$/, '');
@@ -95,7 +100,11 @@ export function sensorThingsWindow(
           ...ROOTS.staplus,
           ...common,
           ...rules,
-          conformance: (url) => ({ ...mqttClasses(), ...staplusConformance(staOwnership ? `${url}/$rules` : undefined) }),
+          conformance: (url) => ({
+            ...mqttClasses(),
+            ...taskingConformance(endpoints.length === 0 ? undefined : { endpoints }),
+            ...staplusConformance(staOwnership ? `${url}/$rules` : undefined),
+          }),
         }),
       );
     },

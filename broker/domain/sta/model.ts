@@ -41,8 +41,8 @@ export interface PropertyModel {
   readonly name: string;
   readonly kind: PropertyKind;
   readonly mandatory?: true;
-  /** Computed by the service; what a client sends is ignored. */
-  readonly computed?: true;
+  /** Said by the service; what a client sends is ignored. `kept`: it is stored with the entity. */
+  readonly computed?: true | 'kept';
   /** Texts that it may have, if not any. */
   readonly values?: readonly string[];
 }
@@ -207,7 +207,13 @@ export const TYPES: readonly TypeModel[] = [
     set: 'Tasks',
     type: 'Task',
     part: 'tasking',
-    properties: [must('taskingParameters', 'object'), may('creationTime', 'instant'), OPEN],
+    properties: [
+      must('taskingParameters', 'object'),
+      may('creationTime', 'instant'),
+      // Of the device's command, if it is one: not in the standard, which says nothing of what becomes of a Task.
+      { name: 'status', kind: 'text', computed: 'kept' },
+      { name: 'info', kind: 'json', computed: 'kept' },
+    ],
     links: [one('TaskingCapability', 'TaskingCapabilities', 'Tasks')],
   },
   {

@@ -1,4 +1,5 @@
-import { type Command, isFinal, shownState } from '../../domain/command.ts';
+import { type Command, type CommandedEntity, isFinal, shownState } from '../../domain/command.ts';
+import type { TenantId } from '../../domain/iri.ts';
 import { EntityEdit } from '../../domain/patch/edit.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { EntityStore } from '../../ports/entity-store.ts';
@@ -22,6 +23,30 @@ export async function showState(entities: EntityStore, clock: Clock, command: Co
         if (isFinal(command) && info !== undefined && info !== null) {
           edit.put(infoAttribute, { type: 'Property', value: info, observedAt });
         } else edit.remove(infoAttribute, undefined);
+        return edit.draft(id);
+      },
+    },
+  ]);
+  if (outcome?.kind === 'refused') throw outcome.error;
+}
+
+/** A device with commands was provisioned: its entity comes to be at once, so that clients find what it can be asked to do before it has measured anything. */
+export async function announce(
+  entities: EntityStore,
+  clock: Clock,
+  tenant: TenantId,
+  commanded: CommandedEntity | undefined,
+): Promise<void> {
+  if (commanded === undefined || commanded.commands.length === 0) return;
+  const { id, types } = commanded;
+  const [outcome] = await entities.commit([
+    {
+      tenant,
+      id,
+      decide(current) {
+        if (current !== undefined) return undefined;
+        const edit = new EntityEdit(undefined, { at: clock.now(), stamp: clock.stamp() });
+        edit.setTypes(types);
         return edit.draft(id);
       },
     },

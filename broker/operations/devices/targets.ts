@@ -16,6 +16,8 @@ export interface CommandTargets {
   of(tenant: TenantId, entity: Iri): ReadonlyMap<Iri, CommandTarget> | undefined;
   /** False: no device of this tenant has commands, so nothing need be looked at. */
   any(tenant: TenantId): boolean;
+  /** The entities that have command attributes. */
+  entities(tenant: TenantId): Iterable<Iri>;
   /** The device as it is provisioned now; undefined: it is gone. */
   device(identity: string): KnownDevice | undefined;
 }
@@ -26,6 +28,7 @@ export interface CommandTargetIndex {
   drop(known: KnownDevice): void;
   readonly of: CommandTargets['of'];
   readonly any: CommandTargets['any'];
+  readonly entities: CommandTargets['entities'];
 }
 
 /** @param entityOf the entity of a device and its commands; undefined: it has none. What it throws means that its names are not known yet */
@@ -63,5 +66,6 @@ export function commandTargetIndex(entityOf: (known: KnownDevice) => CommandedEn
     },
     of: (tenant, entity) => tenants.get(tenant)?.get(entity),
     any: (tenant) => tenants.has(tenant),
+    entities: (tenant) => tenants.get(tenant)?.keys() ?? [],
   };
 }

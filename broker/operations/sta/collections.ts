@@ -103,6 +103,17 @@ export async function collection(reader: Reader, set: SetName): Promise<Source> 
       return nested('none', ofTypes(reader, 'Things', things), async ({ origin }) =>
         origin.kind === 'entity' ? places(reader, origin.stored) : EMPTY,
       );
+    case 'TaskingCapabilities': {
+      const computed = await Promise.all((await reader.commanded()).map((thing) => reader.commandItems(thing)));
+      return chained('id', [ofTypes(reader, set, [TYPE[set]]), listSource(computed.flat())]);
+    }
+    case 'Actuators': {
+      const computed = (await reader.commanded()).map(async (thing) =>
+        reader.one((await reader.commandItems(thing))[0] as Item, 'Actuator'),
+      );
+      const actuators = (await Promise.all(computed)).filter((one) => one !== undefined);
+      return chained('id', [ofTypes(reader, set, [TYPE[set]]), listSource(actuators)]);
+    }
     default:
       return ofTypes(reader, set, [TYPE[set]]);
   }

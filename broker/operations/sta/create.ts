@@ -27,6 +27,7 @@ import { type ObservedSeries, planObservation } from './observations.ts';
 import { Ownership } from './ownership.ts';
 import { Plan } from './plan.ts';
 import type { Reader } from './reader.ts';
+import { planTask } from './tasks.ts';
 
 /** An entity that a body names or that the plan makes. */
 export interface Ref {
@@ -53,6 +54,8 @@ export class Creation {
   readonly reader: Reader;
   readonly plan: Plan;
   readonly rules: Ownership;
+  /** What is done once the plan is committed: commands to devices. */
+  readonly afterwards: (() => Promise<void>)[] = [];
   /** What this plan makes, by the name that a change set gave it. */
   readonly named = new Map<string, Ref>();
   /** Instances need their numbers before they are written, because their links say them. */
@@ -162,7 +165,8 @@ export class Creation {
         if (!implied.has(name) && storedLink(set, name) === undefined) await this.links(type, body, name, NONE, ref);
       }
     }
-    await planLinks(this, type, body, implied, ref, iri);
+    const linked = await planLinks(this, type, body, implied, ref, iri);
+    if (set === 'Tasks') planTask(this, iri, properties, linked.get('TaskingCapability')?.[0]);
     if (set === 'Relations') checkRelation(body['Object'] ?? implied.get('Object'), properties['externalResource']);
     return ref;
   }
@@ -346,6 +350,8 @@ export function refOf(item: Item): Ref {
     case 'attribute':
       return { set, iri: origin.name, item };
     case 'unspecified':
+    case 'command':
+    case 'actuator':
       return { set, iri: origin.thing.id, item };
   }
 }

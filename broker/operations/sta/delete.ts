@@ -84,6 +84,7 @@ async function planRemoval(reader: Reader, plan: Plan, remains: Remains, item: I
       for (const datastream of await all(reader, item, link)) await planRemoval(reader, plan, remains, datastream);
     }
   }
+  if (origin.kind === 'command' || origin.kind === 'actuator') throw computed(set, item);
   if (origin.kind !== 'entity') return;
   const { stored } = origin;
   const made = stored.entity.types.includes(TYPE[set as keyof typeof TYPE]);
@@ -97,6 +98,8 @@ async function planRemoval(reader: Reader, plan: Plan, remains: Remains, item: I
         }
       }
       await links.leaveObservations(stored.id);
+      for (const command of await reader.commandItems(stored))
+        await links.leave('TaskingCapabilities', iriOfItem(reader, command));
       await links.leave(set, stored.id);
       for (const location of await reader.entitiesOf(targetsOf(stored.entity, LOCATIONS)))
         plan.link(location.id, THINGS, [], [stored.id]);

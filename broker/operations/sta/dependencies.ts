@@ -5,6 +5,7 @@ import type { HistoryStore } from '../../ports/history-store.ts';
 import type { SeriesStore } from '../../ports/series-store.ts';
 import type { ExtentCache } from './extents.ts';
 import type { SeriesNames } from './series-names.ts';
+import type { Tasking } from './tasks.ts';
 
 /** What one answer may cost. */
 export interface StaLimits {
@@ -33,4 +34,6 @@ export interface StaDependencies {
   readonly limits: StaLimits;
   /** Whether what belongs to a Party is changed by that Party alone (ownership.ts). */
   readonly ownership: boolean;
+  /** Commands to devices; absent: Tasks are kept, and that is all. */
+  readonly tasking?: Tasking;
 }

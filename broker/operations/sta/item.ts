@@ -9,9 +9,11 @@ import { isMeasured, seriesOf } from '../../domain/sta/lens/series.ts';
 import { unitCodeOf, unitOfMeasurement } from '../../domain/sta/lens/units.ts';
 import { DATASTREAMS, localName, OBSERVED_AREA, OWN, TYPE, term } from '../../domain/sta/lens/vocabulary.ts';
 import type { SetName, TypeModel } from '../../domain/sta/model.ts';
+import { commandParameters } from '../../domain/sta/tasking.ts';
 import { writeMoment, writeSpan } from '../../domain/sta/time.ts';
 import type { StoredEntity } from '../../ports/entity-store.ts';
 import type { NumberedInstance, Series } from '../../ports/series-store.ts';
+import type { CommandTarget } from '../devices/targets.ts';
 import type { Extents } from './extents.ts';
 
 /** What a SensorThings entity is made of. */
@@ -25,7 +27,11 @@ export type Origin =
   /** An ObservedProperty that nobody described. */
   | { readonly kind: 'attribute'; readonly name: Iri }
   /** The Sensor of a Thing that names none. */
-  | { readonly kind: 'unspecified'; readonly thing: StoredEntity };
+  | { readonly kind: 'unspecified'; readonly thing: StoredEntity }
+  /** A TaskingCapability: a command of the device behind an entity. */
+  | { readonly kind: 'command'; readonly thing: StoredEntity; readonly target: CommandTarget }
+  /** The device that carries out the commands of an entity. */
+  | { readonly kind: 'actuator'; readonly thing: StoredEntity; readonly device: string };
 
 const OBSERVATION_TYPES = 'http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_';
 const GEOJSON = 'application/geo+json';
@@ -97,6 +103,17 @@ export class Item implements Row {
           encodingType: 'text/plain',
           metadata: 'unspecified',
         };
+      case 'command': {
+        const { name } = origin.target.command;
+        return { name, description: `${name} of ${origin.thing.id}`, taskingParameters: commandParameters(name) };
+      }
+      case 'actuator':
+        return {
+          name: origin.device,
+          description: `The device that carries out the commands of ${origin.thing.id}`,
+          encodingType: 'text/plain',
+          metadata: origin.device,
+        };
     }
   }
 
@@ -137,7 +154,7 @@ function entityProperties(type: TypeModel, stored: StoredEntity): JsonObject {
 function companionProperties(type: TypeModel, { entity }: StoredEntity): JsonObject {
   const properties: Record<string, JsonValue> = {};
   for (const property of type.properties) {
-    const value = property.computed ? undefined : decodeProperty(entity, property);
+    const value = property.computed === true ? undefined : decodeProperty(entity, property);
     if (value !== undefined) properties[property.name] = value;
   }
   return properties;

@@ -3,29 +3,34 @@ import type { Iri } from '../../domain/iri.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { relationship, targetsOf } from '../../domain/sta/lens/attributes.ts';
 import { storedLink } from '../../domain/sta/lens/links.ts';
-import { localName, RELATED, TYPE } from '../../domain/sta/lens/vocabulary.ts';
+import { RELATED, TYPE } from '../../domain/sta/lens/vocabulary.ts';
 import type { SetName, TypeModel } from '../../domain/sta/model.ts';
 import type { StoredEntity } from '../../ports/entity-store.ts';
 import { ofTypes, relatedTo } from './collections.ts';
 import type { Creation, Implied, Ref } from './create.ts';
 import type { Item } from './item.ts';
 import type { Reader } from './reader.ts';
-import { listSource, type Source } from './source.ts';
+import { chained, listSource, type Source } from './source.ts';
 
 // Links that are Relationships of entities (domain/sta/lens/links.ts): those of STAplus and Tasking.
 
-/** A Datastream that is computed has no entity, and is named by its number. */
-const COMPUTED_DATASTREAM = 'urn:ngsi-ld:Datastream:';
+/** What is computed has no entity, and is named by its number. */
+const COMPUTED = /^urn:ngsi-ld:(?:Datastream|TaskingCapability|Actuator):(\d{16})$/;
+const computedIri = ({ type, id }: Item): Iri => `urn:ngsi-ld:${type.type}:${id}` as Iri;
 
 /** How a Relationship names an entity of SensorThings: an Observation by its instanceId. */
-export function iriOfItem(reader: Reader, { origin, id }: Item): Iri {
+export function iriOfItem(reader: Reader, item: Item): Iri {
+  const { origin, id } = item;
   switch (origin.kind) {
     case 'entity':
       return origin.stored.id;
     case 'series':
-      return origin.companion?.id ?? (`${COMPUTED_DATASTREAM}${id}` as Iri);
+      return origin.companion?.id ?? computedIri(item);
     case 'instance':
       return reader.dependencies.series.instanceId(id);
+    case 'command':
+    case 'actuator':
+      return computedIri(item);
     default:
       throw new TypeError('Nothing can be linked to what is computed');
   }
@@ -44,8 +49,8 @@ export async function itemNamed(reader: Reader, set: SetName, iri: Iri): Promise
     const number = reader.dependencies.series.numberOf(iri);
     return number === undefined ? undefined : reader.find(set, number);
   }
-  const computed = set === 'Datastreams' && iri.startsWith(COMPUTED_DATASTREAM) ? Number(localName(iri)) : Number.NaN;
-  if (Number.isSafeInteger(computed)) return reader.find(set, computed);
+  const computed = COMPUTED.exec(iri)?.[1];
+  if (computed !== undefined) return reader.find(set, Number(computed));
   const stored = await reader.entity(iri);
   return stored && reader.entityAs(set, stored);
 }
@@ -57,6 +62,10 @@ function holderOf({ origin }: Item): StoredEntity | undefined {
 
 /** Where a stored link to one leads. */
 export async function storedOne(reader: Reader, item: Item, link: string): Promise<Item | undefined> {
+  if (item.origin.kind === 'command') {
+    const { thing, target } = item.origin;
+    return link === 'Thing' ? reader.entityItem('Things', thing) : reader.actuator(thing, target.known.device.device_id);
+  }
   const found = storedLink(item.set, link);
   const holder = holderOf(item);
   const to = reader.model.link(item.set, link)?.to;
@@ -76,9 +85,13 @@ export async function storedMany(reader: Reader, item: Item, link: string): Prom
     const items = await Promise.all(iris.map((iri) => itemNamed(reader, to, iri)));
     return listSource(items.filter((one) => one !== undefined));
   }
-  if (item.origin.kind === 'attribute' || item.origin.kind === 'unspecified') return listSource([]);
+  const { origin } = item;
+  if (origin.kind === 'attribute' || origin.kind === 'unspecified') return listSource([]);
+  if (origin.kind === 'actuator') return listSource(await reader.commandItems(origin.thing));
   const types = to === 'Things' ? await reader.thingTypes() : [TYPE[to as keyof typeof TYPE]];
-  return ofTypes(reader, to, types, relatedTo(found.name, iriOfItem(reader, item)));
+  const made = ofTypes(reader, to, types, relatedTo(found.name, iriOfItem(reader, item)));
+  if (item.set !== 'Things' || to !== 'TaskingCapabilities' || origin.kind !== 'entity') return made;
+  return chained('id', [made, listSource(await reader.commandItems(origin.stored))]);
 }
 
 /** Observations in order of their numbers, of which only a page is looked up. */
@@ -107,6 +120,7 @@ function observationsNamed(reader: Reader, iris: readonly Iri[]): Source {
  * Plans the stored links that a body or its place gives to an entity which is made or changed. One of a single entity takes the place of what was there,
  * `null` takes it away; those of many are added.
  * @param holder the entity of `ref`; undefined: it has none, and its links are those of other entities
+ * @returns what each link leads to
  * @throws DomainError BadRequestData
  */
 export async function planLinks(
@@ -116,8 +130,9 @@ export async function planLinks(
   implied: Implied,
   ref: Ref,
   holder: Iri | undefined,
-): Promise<void> {
+): Promise<ReadonlyMap<string, readonly Ref[]>> {
   const { plan, reader } = creation;
+  const linked = new Map<string, readonly Ref[]>();
   for (const link of type.links) {
     const found = storedLink(type.set, link.name);
     if (
@@ -132,6 +147,7 @@ export async function planLinks(
     }
     const targets = await creation.links(type, body, link.name, implied, ref);
     await creation.rules.link(ref, link, targets);
+    linked.set(link.name, targets);
     const iris = targets.map((target) => iriOfRef(reader, target));
     if (iris.length === 0) continue;
     if (found.side === 'here') {
@@ -164,6 +180,7 @@ export async function planLinks(
       else plan.put(of, found.name, relationship(own));
     }
   }
+  return linked;
 }
 
 /**

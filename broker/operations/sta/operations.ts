@@ -117,6 +117,7 @@ export function staOperations(dependencies: StaDependencies): StaOperations {
       const creation = new Creation(readerFor(caller, root));
       const ref = await planCreation(creation, path, body);
       await creation.plan.commit('createEntity');
+      for (const step of creation.afterwards) await step();
       return extended(creation, await created(caller, root, ref));
     },
 
@@ -161,6 +162,7 @@ export function staOperations(dependencies: StaDependencies): StaOperations {
         made.push(undefined);
       }
       await creation.plan.commit('changeSet');
+      for (const step of creation.afterwards) await step();
       await removal.finish();
       for (const item of updated) forgetExtents(creation.reader, item);
       return Promise.all(

@@ -9,6 +9,7 @@ import { LOCATION, LOCATIONS, localName, OBSERVED_PROPERTY, SENSOR, SUBJECT, TYP
 import type { Model, SetName } from '../../domain/sta/model.ts';
 import type { StoredEntity } from '../../ports/entity-store.ts';
 import type { NumberedInstance, Series } from '../../ports/series-store.ts';
+import type { CommandTarget } from '../devices/targets.ts';
 import type { StaDependencies } from './dependencies.ts';
 import { Item, type Origin } from './item.ts';
 import { itemNamed, storedOne } from './links.ts';
@@ -64,9 +65,10 @@ export class Reader {
   thingTypes(): Promise<readonly Iri[]> {
     this.#thingTypes ??= this.dependencies.entities.typeCounts(this.tenant).then((counts) => {
       const companions = new Set<Iri>(Object.values(TYPE));
+      const commanded = this.#commandedTypes();
       return counts
         .filter(({ type, attributes }) => {
-          if (type === TYPE.Things) return true;
+          if (type === TYPE.Things || commanded.has(type)) return true;
           if (companions.has(type)) return false;
           return attributes.some(({ kinds }) => kinds.some((kind) => MEASURABLE.has(kind)));
         })
@@ -111,7 +113,7 @@ export class Reader {
     const foreign = (): boolean => {
       switch (set) {
         case 'Things':
-          return isThing(entity);
+          return isThing(entity) || this.dependencies.tasking?.targets.of(this.tenant, stored.id) !== undefined;
         case 'Locations':
           return entity.attributes[LOCATIONS] === undefined && placeOf(entity) !== undefined && isThing(entity);
         case 'FeaturesOfInterest':
@@ -139,6 +141,14 @@ export class Reader {
     const [stored] = await this.dependencies.entities.numbered(this.tenant, [number]);
     if (stored === undefined) return undefined;
     if (set === 'Sensors') return rest % NAMES === 0 && (await this.lacksSensor(stored)) ? this.unspecified(stored) : undefined;
+    if (set === 'Actuators') {
+      const [first] = rest % NAMES === 0 ? this.#commands(stored) : [];
+      return first && this.actuator(stored, first.known.device.device_id);
+    }
+    if (set === 'TaskingCapabilities') {
+      const target = this.#commands(stored).find(({ command }) => command.attribute === named?.name);
+      return target && this.#commandItem(stored, target);
+    }
     if (set !== 'Datastreams' || named === undefined) return undefined;
     const series = computedSeries(stored).find((one) => one.name === named.name && one.datasetId === named.datasetId);
     return series && this.computedItem(stored, series);
@@ -185,6 +195,41 @@ export class Reader {
       if (item.origin.kind !== 'series' || item.extents !== undefined) continue;
       item.extents = await this.dependencies.extents.of(this.tenant, item.origin.series);
     }
+  }
+
+  // ---- commands of devices -----------------------------------------------------------------------------------------------------------
+
+  #commandedTypes(): ReadonlySet<Iri> {
+    const { tasking } = this.dependencies;
+    const types = new Set<Iri>();
+    for (const id of tasking?.targets.entities(this.tenant) ?? []) {
+      const [first] = tasking?.targets.of(this.tenant, id)?.values() ?? [];
+      for (const type of first?.types ?? []) types.add(type);
+    }
+    return types;
+  }
+
+  #commands(stored: StoredEntity): readonly CommandTarget[] {
+    return [...(this.dependencies.tasking?.targets.of(this.tenant, stored.id)?.values() ?? [])];
+  }
+
+  async #commandItem(thing: StoredEntity, target: CommandTarget): Promise<Item> {
+    const number = await this.dependencies.names.number(this.tenant, target.command.attribute);
+    return this.item('TaskingCapabilities', COMPUTED + thing.number * NAMES + number, { kind: 'command', thing, target });
+  }
+
+  /** The TaskingCapabilities that an entity has because a device with commands is behind it. */
+  commandItems(thing: StoredEntity): Promise<readonly Item[]> {
+    return Promise.all(this.#commands(thing).map((target) => this.#commandItem(thing, target)));
+  }
+
+  actuator(thing: StoredEntity, device: string): Item {
+    return this.item('Actuators', COMPUTED + thing.number * NAMES, { kind: 'actuator', thing, device });
+  }
+
+  /** Entities with a device behind them that takes commands. */
+  commanded(): Promise<readonly StoredEntity[]> {
+    return this.entitiesOf([...(this.dependencies.tasking?.targets.entities(this.tenant) ?? [])]);
   }
 
   // ---- Observations and HistoricalLocations ------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import { STA_LIMITS } from './dependencies.ts';
 import { ExtentCache } from './extents.ts';
 import { type StaOperations, staOperations } from './operations.ts';
 import { seriesNames } from './series-names.ts';
+import { followCommands, type Tasking } from './tasks.ts';
 import { type Told, type Watcher, watcher } from './watch.ts';
 
 /** SensorThings over the stores. */
@@ -33,11 +34,14 @@ export interface SensorThingsParts {
   readonly maxPage: number;
   /** Whether what belongs to a Party is changed by that Party alone (22-022r1, business logic). */
   readonly ownership: boolean;
+  /** Commands to devices, for Tasking. */
+  readonly tasking?: Tasking;
+  readonly onError?: (error: unknown) => void;
 }
 
 /** Puts SensorThings together. */
 export function sensorThings(parts: SensorThingsParts): SensorThings {
-  const { entities, history, series, documents, clock, access, newId = randomUUID, maxPage, ownership } = parts;
+  const { entities, history, series, documents, clock, access, newId = randomUUID, maxPage, ownership, tasking } = parts;
   const dependencies = {
     entities,
     history,
@@ -46,10 +50,12 @@ export function sensorThings(parts: SensorThingsParts): SensorThings {
     access,
     newId,
     ownership,
+    ...(tasking && { tasking }),
     names: seriesNames(documents),
     extents: new ExtentCache(series),
     limits: { ...STA_LIMITS, maxPage, page: Math.min(STA_LIMITS.page, maxPage) },
   };
+  if (tasking !== undefined) followCommands(dependencies, tasking, parts.onError ?? (() => undefined));
   return {
     operations: staOperations(dependencies),
     watch: (tell, onError) => watcher(dependencies, parts.feed, tell, onError),

@@ -29,6 +29,7 @@ import type { Item } from './item.ts';
 import { planLinks } from './links.ts';
 import { planLocations, planPlace } from './locations.ts';
 import type { Reader } from './reader.ts';
+import { refuseChange } from './tasks.ts';
 
 export type UpdateMode = 'patch' | 'put' | 'json-patch';
 
@@ -59,6 +60,7 @@ export async function planUpdate(creation: Creation, item: Item, body: JsonValue
   if (mode !== 'patch') {
     for (const { name, computed } of item.type.properties) if (!computed && all[name] === undefined) all[name] = null;
   }
+  if (item.set === 'Tasks') refuseChange();
   if (item.set === 'Observations') await updateObservation(creation, item, changed, all);
   else if (item.set === 'HistoricalLocations') await updateHistoricalLocation(creation, item, changed, all);
   else if (item.origin.kind === 'series') await updateDatastream(creation, item, changed, all);

@@ -218,6 +218,8 @@ describe('commands to devices', () => {
 
   it('is refused for an entity that lacks what the other attributes need, and then nothing reaches the device', async () => {
     const { broker } = await city({ transport: 'HTTP' });
+    // It comes to be when the device is provisioned.
+    expect((await broker.request('DELETE', `/ngsi-ld/v1/entities/${LAMP}`, undefined, TENANT)).statusCode).toBe(204);
     const answer = await broker.request('PATCH', `/ngsi-ld/v1/entities/${LAMP}/attrs`, { dim: 7, level: 5 }, TENANT);
     expect(answer.statusCode).toBe(404);
     expect((await broker.request('GET', '/iot/json?k=lampKey&i=lamp3&getCmd=1')).json()).toEqual({});

@@ -6,6 +6,7 @@ const CORE: Readonly<Record<string, string>> = {
   description: 'http://purl.org/dc/terms/description',
   location: 'https://uri.etsi.org/ngsi-ld/location',
   properties: 'https://purl.org/geojson/vocab#properties',
+  status: 'https://uri.etsi.org/ngsi-ld/status',
 };
 
 /** The IRI that a short name has for an NGSI-LD client which names no @context of its own. */
@@ -66,6 +67,10 @@ export const OBSERVES = term('observes');
 export const DATASET = term('seriesDataset');
 /** The Datastream is a MultiDatastream. */
 export const MULTI = term('multi');
+/** Of a Task: how far its commands are, one by one and all in all, and what the device said. */
+export const COMMAND_STATES = term('commandStates');
+export const STATUS = term('status');
+export const INFO = term('info');
 /** STAplus: who owns it. Of a Party: who that is for the broker. */
 export const PARTY = term('party');
 export const AUTH_ID = term('authId');
