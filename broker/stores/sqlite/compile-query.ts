@@ -6,7 +6,7 @@ import type { Database } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
 import type { GeoIndex } from './geo-index.ts';
 import type { IdCache, KnownId } from './id-cache.ts';
-import { compareIds } from './id-order.ts';
+import { compareIds } from '../id-order.ts';
 import type { ShapeCounts } from './shape-counts.ts';
 
 /** How to find the entities that a query may mean, in ascending id. What is found must still pass what is `left` of the query. */

@@ -1,29 +1,29 @@
 import { aggregatePoints, type DataPoint } from '../../domain/aggregate.ts';
 import type { AttributeInstance } from '../../domain/attribute.ts';
 import type { Entity, EntityFragment } from '../../domain/entity.ts';
-import { cutOf, rangeOf } from '../../domain/evolution.ts';
+import { rangeOf } from '../../domain/evolution.ts';
 import type {
   AggregatedAttribute,
   AggregatedEvolution,
   Aggregation,
   HistorySelection,
   TemporalEvolution,
-  TemporalFilter,
 } from '../../domain/history.ts';
 import type { Iri, TenantId } from '../../domain/iri.ts';
 import { fromStoredText, jsonEquals } from '../../domain/json.ts';
 import { compile } from '../../domain/query/evaluate.ts';
-import type { Condition, EntityQuery } from '../../domain/query/query.ts';
+import type { EntityQuery } from '../../domain/query/query.ts';
 import type { Stamp } from '../../domain/stamp.ts';
-import { type Instant, toMicros } from '../../domain/time.ts';
+import type { Instant } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { HistoryPage, HistoryPageRequest, HistoryStore } from '../../ports/history-store.ts';
-import { narrowed, type ScopeSpan, spanOf } from '../spans.ts';
+import { assembled, readingOf, scopesDuring, testedAttributes } from '../evolutions.ts';
+import type { ScopeSpan } from '../spans.ts';
 import { SCOPE, tombstone } from '../tombstone.ts';
 import { candidatesOverTime } from './compile-query.ts';
 import type { EntityRow } from './entity-cache.ts';
 import type { EntityRows, Parts, Past } from './entity-rows.ts';
-import { Instances, STORED, TESTED, type TimedInstance } from './instances.ts';
+import { Instances, STORED, TESTED } from './instances.ts';
 import { Slices } from './slices.ts';
 
 /** After every id: none begins with this. */
@@ -90,44 +90,11 @@ export class SqliteHistoryStore implements HistoryStore {
 
   /** @param during spans that instances must lie in as well (C.5.16) */
   #evolution(row: EntityRow, selection: HistorySelection, during?: readonly ScopeSpan[]): TemporalEvolution {
-    const { limitPerAttribute, lastN } = selection;
-    const asked = during ? { ...selection, filter: narrowed(selection.filter, during) } : selection;
-    const backwards = lastN !== undefined;
-    const wanted = Math.min(lastN ?? Number.POSITIVE_INFINITY, limitPerAttribute);
-    const mayCut = lastN === undefined || lastN > limitPerAttribute;
-    const found: [Iri, TimedInstance[]][] = [];
-    // Where the answer must end for all attributes, because one of them was cut there.
-    let edge: number | undefined;
-    for (const name of selection.attributes ?? this.#instances.names(row)) {
-      const instances = this.#instances.read(row, name, asked, mayCut ? wanted + 1 : wanted, backwards);
-      if (instances.length > wanted) {
-        if (backwards) instances.shift();
-        else instances.pop();
-        const last = (backwards ? instances[0] : instances.at(-1))?.time;
-        if (last !== undefined) edge = edge === undefined ? last : backwards ? Math.max(edge, last) : Math.min(edge, last);
-      }
-      if (instances.length > 0) found.push([name, instances]);
-    }
-    const attributes: Record<Iri, readonly AttributeInstance[]> = {};
-    let oldest = Number.POSITIVE_INFINITY;
-    let newest = Number.NEGATIVE_INFINITY;
-    for (const [name, instances] of found) {
-      const kept = edge === undefined ? instances : instances.filter(({ time }) => (backwards ? time >= edge : time <= edge));
-      if (kept.length === 0) {
-        // It has instances, though not before the cut (6.3.10): it is there, and empty.
-        attributes[name] = [];
-        continue;
-      }
-      oldest = Math.min(oldest, (kept[0] as TimedInstance).time);
-      newest = Math.max(newest, (kept.at(-1) as TimedInstance).time);
-      const seen = during ? kept.filter(({ time }) => during.some(({ from, to }) => time >= from && time < to)) : kept;
-      if (seen.length > 0) attributes[name] = seen.map(({ instance }) => instance);
-    }
-    if (during && selection.attributes?.includes(SCOPE) !== false) {
-      attributes[SCOPE] = during.flatMap(({ instance }) => (instance ? [instance] : []));
-    }
-    const cut = edge === undefined ? {} : { cut: cutOf(selection, oldest, newest) };
-    return { id: row.id, ...summary(row), attributes, ...cut } as TemporalEvolution;
+    const { filter, limit, newest } = readingOf(selection, during);
+    const asked = { ...selection, filter };
+    const names = selection.attributes ?? this.#instances.names(row);
+    const read = names.map((name) => [name, this.#instances.read(row, name, asked, limit, newest)] as const);
+    return { id: row.id, ...summary(row), ...assembled(selection, read, during) } as TemporalEvolution;
   }
 
   async query(
@@ -139,7 +106,7 @@ export class SqliteHistoryStore implements HistoryStore {
     const tenantKey = this.#parts.dictionary.findTenant(tenant);
     if (tenantKey === undefined) return { evolutions: [], more: false, ...(page.count ? { count: 0 } : {}) };
     const test = compile(query);
-    const tested = new Set<Iri>([...(query.where ? attributesOf(query.where) : []), ...(query.anyAttribute ?? [])]);
+    const tested = testedAttributes(query);
     const evolutions: TemporalEvolution[] = [];
     let skip = page.after === undefined ? (page.offset ?? 0) : 0;
     let more = false;
@@ -199,7 +166,8 @@ export class SqliteHistoryStore implements HistoryStore {
     const known = summary(row);
     const snapshot = { id: row.id, ...known, attributes, stamp: NO_STAMP } as Entity;
     if (!query.scopes) return test(snapshot) ? this.#something(row, selection) : undefined;
-    const during = this.#scopesDuring(row, known, selection.filter).filter(({ scopes }) => test({ ...snapshot, scopes }));
+    const told = this.#instances.read(row, SCOPE, { filter: { property: 'modifiedAt' } }, TESTED, true, true);
+    const during = scopesDuring(told, known, selection.filter).filter(({ scopes }) => test({ ...snapshot, scopes }));
     return during.length > 0 ? this.#something(row, selection, during) : undefined;
   }
 
@@ -207,23 +175,6 @@ export class SqliteHistoryStore implements HistoryStore {
     const evolution = this.#evolution(row, selection, during);
     const names = Object.keys(evolution.attributes);
     return names.length === 0 || (during && names.every((name) => name === SCOPE)) ? undefined : evolution;
-  }
-
-  /** 4.18, C.5.16: the scopes that the entity had in the span, one after the other; a scope holds until it is replaced. */
-  #scopesDuring(row: EntityRow, known: Past, filter: TemporalFilter): ScopeSpan[] {
-    const told = this.#instances.read(row, SCOPE, { filter: { property: 'modifiedAt' } }, TESTED, true, true);
-    const span = spanOf(filter);
-    if (told.length === 0) return [{ ...span, scopes: known.scopes ?? [] }];
-    // What an entity is created with is true of all that is known of it, also of what was observed before.
-    const created = toMicros(known.createdAt as Instant);
-    return told
-      .map(({ time, instance }, at) => ({
-        from: at === 0 && time === created ? Number.NEGATIVE_INFINITY : time,
-        to: told[at + 1]?.time ?? Number.POSITIVE_INFINITY,
-        scopes: instance.type === 'Property' ? ([instance.value].flat() as readonly string[]) : [],
-        instance,
-      }))
-      .filter(({ from, to }) => from < span.to && to > span.from);
   }
 
   async aggregate(
@@ -401,20 +352,4 @@ function summary(row: EntityRow): Past {
     createdAt,
     modifiedAt,
   };
-}
-
-/** Attributes that a condition looks at, at the start of its paths. */
-function attributesOf(condition: Condition): Iri[] {
-  switch (condition.kind) {
-    case 'and':
-    case 'or':
-      return condition.of.flatMap(attributesOf);
-    case 'not':
-      return attributesOf(condition.of);
-    case 'geo':
-      return [condition.property];
-    case 'exists':
-    case 'compare':
-      return condition.path.names.slice(0, 1);
-  }
 }

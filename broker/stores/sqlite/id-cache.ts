@@ -1,5 +1,5 @@
 import type { Iri } from '../../domain/iri.ts';
-import { hasPlainOrder } from './id-order.ts';
+import { hasPlainOrder } from '../id-order.ts';
 
 /** Which entity has a key: that never changes. */
 export interface KnownId {

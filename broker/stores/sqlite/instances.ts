@@ -5,6 +5,7 @@ import { fromStoredText, storedText } from '../../domain/json.ts';
 import { withoutExpiredMembers } from '../../domain/patch.ts';
 import { fromMicros, type Instant, type Micros, toMicros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
+import type { TimedInstance } from '../evolutions.ts';
 import { spanOf } from '../spans.ts';
 import type { Database, Value } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
@@ -30,14 +31,6 @@ const UNEXPIRED = ' AND seq NOT IN (SELECT seq FROM transient WHERE expires <= ?
 
 /** The columns that {@link Instances.restore} makes an instance of. */
 export const STORED = 'seq, time, observed, created, modified, deleted, instance';
-
-/** An instance and its time by the property that was asked for. */
-export interface TimedInstance {
-  readonly time: Micros;
-  /** Of two instances of one moment the larger is the newer. */
-  readonly seq: number;
-  readonly instance: AttributeInstance;
-}
 
 /** A value for aggregation. `instance` is parsed only where the value is not a number. */
 export interface TimedValue {

@@ -1,0 +1,115 @@
+import type { Iri, TenantId } from '../../domain/iri.ts';
+import type { EntityQuery } from '../../domain/query/query.ts';
+import type {
+  EntityPage,
+  EntityStore,
+  PageRequest,
+  StoredEntity,
+  TypeCount,
+  Write,
+  WriteOutcome,
+} from '../../ports/entity-store.ts';
+import type { Shape } from '../shape.ts';
+import { type EntityDocument, idOf } from './collections.ts';
+import type { EntityQueries } from './entity-queries.ts';
+import type { Parts } from './parts.ts';
+import { READ } from './rows.ts';
+import type { WriteLoop } from './write-loop.ts';
+
+export class MongoEntityStore implements EntityStore {
+  readonly #parts: Parts;
+  readonly #writes: WriteLoop;
+  readonly #queries: EntityQueries;
+
+  constructor(parts: Parts, writes: WriteLoop, queries: EntityQueries) {
+    this.#parts = parts;
+    this.#writes = writes;
+    this.#queries = queries;
+  }
+
+  async get(tenant: TenantId, id: Iri): Promise<StoredEntity | undefined> {
+    const { rows } = this.#parts;
+    return rows.current(await rows.byId(tenant, id));
+  }
+
+  query(tenant: TenantId, query: EntityQuery, page: PageRequest): Promise<EntityPage> {
+    return this.#queries.page(tenant, query, page);
+  }
+
+  async numbered(tenant: TenantId, numbers: readonly number[]): Promise<readonly (StoredEntity | undefined)[]> {
+    const { collections, rows } = this.#parts;
+    if (numbers.length === 0) return [];
+    const found = collections.entities.find({ t: tenant, n: { $in: [...numbers] } }, { projection: READ });
+    const byNumber = new Map((await found.toArray()).map((document) => [document.n, rows.keep(document as EntityDocument)]));
+    return numbers.map((number) => rows.current(byNumber.get(number)));
+  }
+
+  walk(
+    tenant: TenantId,
+    query: EntityQuery,
+    page: { readonly after?: number; readonly limit: number; readonly descending?: boolean },
+  ): Promise<readonly StoredEntity[]> {
+    return this.#queries.numbered(tenant, query, page);
+  }
+
+  commit(writes: readonly Write[]): Promise<readonly WriteOutcome[]> {
+    return this.#writes.submit(writes, false);
+  }
+
+  commitTogether(writes: readonly Write[]): Promise<readonly WriteOutcome[]> {
+    return this.#writes.submit(writes, true);
+  }
+
+  async typeCounts(tenant: TenantId): Promise<readonly TypeCount[]> {
+    const { shapes, due, clock } = this.#parts;
+    const now = clock.micros();
+    return countedTypes(await shapes.of(tenant, now, due.entities.by(now)));
+  }
+
+  async expired(limit: number): Promise<readonly { readonly tenant: TenantId; readonly id: Iri }[]> {
+    const { collections, due, clock } = this.#parts;
+    const now = clock.micros();
+    if (limit <= 0 || !due.entities.by(now)) return [];
+    const found = await collections.entities
+      .find({ x: { $lte: now } }, { projection: { t: 1 } })
+      .sort({ x: 1 })
+      .limit(limit)
+      .toArray();
+    if (found.length === 0) await due.entities.look();
+    return found.map(({ _id, t }) => ({ tenant: t, id: idOf(_id) }));
+  }
+
+  async tenants(): Promise<readonly TenantId[]> {
+    return this.#parts.tenants.list();
+  }
+
+  async tenantExists(tenant: TenantId): Promise<boolean> {
+    return this.#parts.tenants.has(tenant);
+  }
+}
+
+/** Discovery (5.7.5 to 5.7.10) from the shapes that occur. */
+function countedTypes(shapes: readonly (readonly [Shape, number])[]): readonly TypeCount[] {
+  const types = new Map<Iri, { entities: number; attributes: Map<Iri, { kinds: Set<string>; entities: number }> }>();
+  for (const [shape, entities] of shapes) {
+    for (const type of shape.types) {
+      const of = types.get(type) ?? { entities: 0, attributes: new Map() };
+      types.set(type, of);
+      of.entities += entities;
+      for (const { name, kinds } of shape.attributes) {
+        const attribute = of.attributes.get(name) ?? { kinds: new Set(), entities: 0 };
+        of.attributes.set(name, attribute);
+        for (const kind of kinds) attribute.kinds.add(kind);
+        attribute.entities += entities;
+      }
+    }
+  }
+  const byName = ([a]: [Iri, unknown], [b]: [Iri, unknown]): number => (a < b ? -1 : 1);
+  return [...types].sort(byName).map(([type, { entities, attributes }]) => ({
+    type,
+    entities,
+    attributes: [...attributes]
+      .sort(byName)
+      .map(([name, of]) => ({ name, kinds: [...of.kinds].sort(), entities: of.entities })),
+  }));
+}

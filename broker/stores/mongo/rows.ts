@@ -1,0 +1,58 @@
+import type { Iri, TenantId } from '../../domain/iri.ts';
+import type { Clock } from '../../ports/clock.ts';
+import { type Collections, type EntityDocument, keyOf } from './collections.ts';
+import { EntityRow } from './entity-row.ts';
+import type { RowCache } from './row-cache.ts';
+
+/** What readers need of an entity's document: not what it is found by, nor what has followed from its last write. */
+export const READ = { q: 0, g: 0, w: 0, c: 0, y: 0, s: 0, z: 0 } as const;
+
+/** Reads entities. */
+export class Rows {
+  readonly #entities: Collections['entities'];
+  readonly #cache: RowCache;
+  readonly #clock: Clock;
+
+  constructor({ entities }: Collections, cache: RowCache, clock: Clock) {
+    this.#entities = entities;
+    this.#cache = cache;
+    this.#clock = clock;
+  }
+
+  /** What is stored of an entity, also if it has expired. */
+  async byId(tenant: TenantId, id: Iri): Promise<EntityRow | undefined> {
+    const key = keyOf(tenant, id);
+    const known = this.#cache.get(key);
+    if (known) return known;
+    const found = await this.#entities.findOne({ _id: key }, { projection: READ });
+    return found ? this.keep(found as EntityDocument) : undefined;
+  }
+
+  /** {@link byId} for several. Those that are not there are not in the answer. */
+  async byKeys(keys: readonly string[]): Promise<ReadonlyMap<string, EntityRow>> {
+    const rows = new Map<string, EntityRow>();
+    const missing: string[] = [];
+    for (const key of keys) {
+      const known = this.#cache.get(key);
+      if (known) rows.set(key, known);
+      else missing.push(key);
+    }
+    if (missing.length > 0) {
+      const found = this.#entities.find({ _id: { $in: missing } }, { projection: READ });
+      for (const document of await found.toArray()) rows.set(document._id, this.keep(document as EntityDocument));
+    }
+    return rows;
+  }
+
+  /** Remembers a row that was read. */
+  keep(document: EntityDocument): EntityRow {
+    const row = this.#cache.settled(EntityRow.of(document));
+    this.#cache.set(row);
+    return row;
+  }
+
+  /** The row without what has expired, if the entity exists now. */
+  current(row: EntityRow | undefined): EntityRow | undefined {
+    return row?.at(this.#clock.micros());
+  }
+}

@@ -1,0 +1,78 @@
+import type { CreateIndexesOptions, Db, IndexSpecification } from 'mongodb';
+import type { Collections } from './collections.ts';
+
+/** One index. They are made in the background: the broker serves meanwhile, and answers the same without them, only slower. */
+interface Index {
+  readonly of: keyof Collections;
+  readonly key: IndexSpecification;
+  readonly options?: CreateIndexesOptions;
+}
+
+/**
+ * MIGRATIONS[n] brings a database from schema version n to n + 1; a new one runs them all. Never change one that was released: add another.
+ * Each may be interrupted and run again.
+ */
+const MIGRATIONS: readonly (readonly Index[])[] = [
+  [
+    // Pages of one type in ascending id, and in order of the numbers.
+    { of: 'entities', key: { t: 1, y: 1, _id: 1 } },
+    { of: 'entities', key: { t: 1, y: 1, n: 1 } },
+    { of: 'entities', key: { t: 1, n: 1 } },
+    // Discovery and counts (5.7.5 to 5.7.10) from the index alone.
+    { of: 'entities', key: { t: 1, h: 1 }, options: { partialFilterExpression: { h: { $exists: true } } } },
+    // Values of attributes (facts.ts). The key at the end lets the entities of one value come in order.
+    { of: 'entities', key: { t: 1, 'q.p': 1, 'q.v': 1, _id: 1 } },
+    { of: 'entities', key: { t: 1, s: 1, _id: 1 }, options: { partialFilterExpression: { s: { $exists: true } } } },
+    { of: 'entities', key: { x: 1 }, options: { partialFilterExpression: { x: { $exists: true } } } },
+    { of: 'entities', key: { t: 1, z: 1, _id: 1 }, options: { partialFilterExpression: { z: { $exists: true } } } },
+    // What the sweeper looks at after a crash.
+    { of: 'entities', key: { o: 1 } },
+    // One attribute's recent values lie side by side.
+    { of: 'history', key: { k: 1, a: 1, at: 1, _id: 1 } },
+    { of: 'history', key: { t: 1, _id: 1 } },
+    { of: 'history', key: { u: 1 }, options: { partialFilterExpression: { u: { $exists: true } } } },
+    { of: 'documents', key: { k: 1, t: 1, i: 1 } },
+    { of: 'deliveries', key: { dead: 1, e: 1, p: 1, s: 1 } },
+    { of: 'deliveries', key: { dead: 1, p: 1, s: 1 } },
+    { of: 'deliveries', key: { p: 1 } },
+    { of: 'messages', key: { dead: 1, e: 1, _id: 1 } },
+  ],
+];
+
+/** Places (places.ts). A server that has no such index answers the same, by looking at more. */
+const PLACES: Index = { of: 'entities', key: { t: 1, 'g.n': 1, 'g.b': '2dsphere' } };
+
+/**
+ * Brings the database to this version's schema.
+ * @returns whether it has an index of places
+ * @throws Error with one line: a newer version wrote it
+ */
+export async function prepare(database: Db, collections: Collections): Promise<{ readonly places: boolean }> {
+  const stored = (await collections.memory.findOne({ _id: 'schema' }))?.['version'] as number | undefined;
+  const version = stored ?? 0;
+  if (version > MIGRATIONS.length) {
+    throw new Error(
+      `The database ${database.databaseName} was written by a newer version of Mizar (schema ${version}, this one knows ${MIGRATIONS.length})`,
+    );
+  }
+  for (let from = version; from < MIGRATIONS.length; from++) {
+    await makeIndexes(collections, MIGRATIONS[from] as readonly Index[]);
+    const set = { $set: { version: from + 1 } };
+    await collections.memory.updateOne({ _id: 'schema' }, set, { upsert: true });
+  }
+  try {
+    await makeIndexes(collections, [PLACES]);
+    return { places: true };
+  } catch (error) {
+    if ((error as { code?: unknown }).code === undefined) throw error;
+    return { places: false };
+  }
+}
+
+async function makeIndexes(collections: Collections, indexes: readonly Index[]): Promise<void> {
+  const byCollection = Map.groupBy(indexes, ({ of }) => of);
+  for (const [of, some] of byCollection) {
+    const descriptions = some.map(({ key, options }) => ({ key: key as Record<string, 1>, ...options, background: true }));
+    await collections[of].createIndexes(descriptions);
+  }
+}

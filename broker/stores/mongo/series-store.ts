@@ -1,0 +1,147 @@
+import type { Iri, TenantId } from '../../domain/iri.ts';
+import type { Micros } from '../../domain/time.ts';
+import type { NumberedInstance, Series, SeriesExtent, SeriesPage, SeriesStore } from '../../ports/series-store.ts';
+import { type HistoryDocument, keyOf } from './collections.ts';
+import type { HistoryFilter, Instances } from './instances.ts';
+import type { Parts } from './parts.ts';
+
+const ENTERED = { x: { $exists: false } };
+
+/** History as series of numbered instances. */
+export class MongoSeriesStore implements SeriesStore {
+  readonly #parts: Parts;
+  readonly #instances: Instances;
+
+  constructor(parts: Parts, instances: Instances) {
+    this.#parts = parts;
+    this.#instances = instances;
+  }
+
+  async reserve(count: number): Promise<number> {
+    const { instances } = this.#parts.numbers;
+    return instances.atHand(count) ?? (await instances.take(count));
+  }
+
+  instanceId(number: number): Iri {
+    return this.#parts.ids.of(number);
+  }
+
+  numberOf(instanceId: Iri): number | undefined {
+    return this.#parts.ids.numberOf(instanceId);
+  }
+
+  async read(tenant: TenantId, series: Series, page: SeriesPage): Promise<readonly NumberedInstance[]> {
+    const those = await this.#those(tenant, series);
+    if (those === undefined || page.limit <= 0) return [];
+    const { from, to, after, descending = false } = page;
+    const beyond = descending ? '$lt' : '$gt';
+    const parts: HistoryFilter[] = [those, ...bounds(from, to)];
+    if (after !== undefined) {
+      // The plain bound is for the index, the other one tells instances of one moment apart.
+      parts.push({ at: { [descending ? '$lte' : '$gte']: after.at } });
+      parts.push({ $or: [{ at: { [beyond]: after.at } }, { at: after.at, _id: { [beyond]: after.number } }] });
+    }
+    const direction = descending ? -1 : 1;
+    const found = this.#parts.collections.history
+      .find({ $and: parts } as HistoryFilter)
+      .sort({ at: direction, _id: direction })
+      .limit(page.limit);
+    return (await found.toArray()).map((document) => this.#numbered(series.id, document));
+  }
+
+  async numbered(tenant: TenantId, numbers: readonly number[]): Promise<readonly (NumberedInstance | undefined)[]> {
+    if (numbers.length === 0) return [];
+    const filter = { $and: [{ _id: { $in: [...numbers] }, t: tenant }, ENTERED, this.#instances.kept()] } as HistoryFilter;
+    const found = new Map<number, NumberedInstance>();
+    for (const one of await this.#named(await this.#parts.collections.history.find(filter).toArray())) {
+      found.set(one.number, one);
+    }
+    return numbers.map((number) => found.get(number));
+  }
+
+  async walk(
+    tenant: TenantId,
+    { after, limit, descending = false }: { readonly after?: number; readonly limit: number; readonly descending?: boolean },
+  ): Promise<readonly NumberedInstance[]> {
+    if (limit <= 0) return [];
+    const behind = after === undefined ? {} : { _id: { [descending ? '$lt' : '$gt']: after } };
+    const filter = { $and: [{ t: tenant, ...behind }, ENTERED, this.#instances.kept()] } as HistoryFilter;
+    const found = this.#parts.collections.history
+      .find(filter)
+      .sort({ _id: descending ? -1 : 1 })
+      .limit(limit);
+    return this.#named(await found.toArray());
+  }
+
+  async count(
+    tenant: TenantId,
+    series: Series,
+    { from, to }: { readonly from?: Micros; readonly to?: Micros } = {},
+  ): Promise<number> {
+    const those = await this.#those(tenant, series);
+    if (those === undefined) return 0;
+    return this.#parts.collections.history.countDocuments({ $and: [those, ...bounds(from, to)] } as HistoryFilter);
+  }
+
+  async extent(tenant: TenantId, series: Series, texts: readonly Iri[]): Promise<SeriesExtent | undefined> {
+    const those = await this.#those(tenant, series);
+    if (those === undefined) return undefined;
+    const { history } = this.#parts.collections;
+    const end = async (direction: 1 | -1) =>
+      (
+        await history
+          .find(those, { projection: { at: 1 } })
+          .sort({ at: direction })
+          .limit(1)
+          .next()
+      )?.at;
+    const [from, to] = await Promise.all([end(1), end(-1)]);
+    if (from === undefined || to === undefined) return undefined;
+    const known = new Map<Iri, { least: string; greatest: string }>();
+    if (texts.length === 0) return { from, to, texts: known };
+    for await (const document of history.find(those)) {
+      const { attributes } = this.#instances.instance(document);
+      for (const name of texts) {
+        const [one] = attributes?.[name] ?? [];
+        if (one?.type !== 'Property' || typeof one.value !== 'string') continue;
+        const { value } = one;
+        const range = known.get(name);
+        if (range === undefined) known.set(name, { least: value, greatest: value });
+        else if (byCodePoint(value, range.least) < 0) range.least = value;
+        else if (byCodePoint(value, range.greatest) > 0) range.greatest = value;
+      }
+    }
+    return { from, to, texts: known };
+  }
+
+  async #those(tenant: TenantId, { id, name, datasetId }: Series): Promise<HistoryFilter | undefined> {
+    const row = await this.#parts.rows.byId(tenant, id);
+    if (row === undefined) return undefined;
+    const filter = { k: row.number, a: name, d: datasetId ?? { $exists: false } };
+    return { ...filter, ...ENTERED, ...this.#instances.kept() } as HistoryFilter;
+  }
+
+  /** With the ids of their entities, which history knows by number. */
+  async #named(documents: readonly HistoryDocument[]): Promise<readonly NumberedInstance[]> {
+    if (documents.length === 0) return [];
+    const { entities } = this.#parts.collections;
+    const tenant = (documents[0] as HistoryDocument).t;
+    const numbers = [...new Set(documents.map(({ k }) => k))];
+    const found = await entities.find({ t: tenant, n: { $in: numbers } }, { projection: { n: 1 } }).toArray();
+    const ids = new Map(found.map(({ _id, n }) => [n, _id.slice(keyOf(tenant, '' as Iri).length) as Iri]));
+    return documents.map((document) => this.#numbered(ids.get(document.k) as Iri, document));
+  }
+
+  #numbered(id: Iri, document: HistoryDocument): NumberedInstance {
+    return { number: document._id, id, name: document.a, at: document.at, instance: this.#instances.instance(document) };
+  }
+}
+
+function bounds(from: Micros | undefined, to: Micros | undefined): HistoryFilter[] {
+  const range = { ...(from === undefined ? {} : { $gte: from }), ...(to === undefined ? {} : { $lte: to }) };
+  return from === undefined && to === undefined ? [] : [{ at: range }];
+}
+
+function byCodePoint(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}

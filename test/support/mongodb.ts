@@ -1,0 +1,48 @@
+import { randomUUID } from 'node:crypto';
+import { MongoClient } from 'mongodb';
+import { describe, it } from 'vitest';
+
+/** The MongoDB that tests may use, as a connection string without a database; undefined: there is none. */
+export const MONGODB = process.env['MIZAR_TEST_MONGODB'] || undefined;
+
+/** A database that nobody else uses. */
+export interface TestDatabase extends AsyncDisposable {
+  readonly url: string;
+  readonly name: string;
+}
+
+/** The URL of a database of the test server. @param name behind the slash */
+export function urlOf(server: string, name: string): string {
+  const url = new URL(server.replace(/^mongodb:/, 'http:'));
+  url.pathname = `/${name}`;
+  return url.href.replace(/^http:/, 'mongodb:');
+}
+
+export function newDatabase(server: string = MONGODB as string): TestDatabase {
+  const name = `mizar-test-${randomUUID().slice(0, 13)}`;
+  return {
+    url: urlOf(server, name),
+    name,
+    async [Symbol.asyncDispose]() {
+      const client = await new MongoClient(server, { serverSelectionTimeoutMS: 5_000 }).connect();
+      await client.db(name).dropDatabase();
+      await client.close();
+    },
+  };
+}
+
+/** Tests that need a MongoDB: without one they are left out, and say so; where all servers must be there (CI) that is an error. */
+export function describeWithMongoDb(what: string, tests: () => void): void {
+  if (MONGODB !== undefined) {
+    tests();
+    return;
+  }
+  describe(what, () => {
+    const reason = 'no MongoDB: set MIZAR_TEST_MONGODB, for example to mongodb://127.0.0.1:27017 (docs/stores.md)';
+    if (process.env['MIZAR_TEST_ALL_SERVERS'] === '1') {
+      it('has a server to run on', () => {
+        throw new Error(reason);
+      });
+    } else it.skip(`left out: ${reason}`, () => {});
+  });
+}
