@@ -1,12 +1,12 @@
 import type { Iri } from '../../domain/iri.ts';
 import type { Condition, EntityQuery, GeoCondition } from '../../domain/query/query.ts';
 import type { PageRequest } from '../../ports/entity-store.ts';
+import { compareIds } from '../id-order.ts';
 import { type AttributeIndexes, conjuncts, isPoint, type Lookup } from './attribute-indexes.ts';
 import type { Database } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
 import type { GeoIndex } from './geo-index.ts';
 import type { IdCache, KnownId } from './id-cache.ts';
-import { compareIds } from '../id-order.ts';
 import type { ShapeCounts } from './shape-counts.ts';
 
 /** How to find the entities that a query may mean, in ascending id. What is found must still pass what is `left` of the query. */
