@@ -13,6 +13,18 @@ export const SETTINGS = {
   mqtt: flag('MIZAR_MQTT', true, 'Whether the embedded MQTT broker runs'),
   open: flag('MIZAR_OPEN', false, 'Allow listening beyond this machine although nobody has to authenticate'),
   dataDir: text('MIZAR_DATA_DIR', './data', 'Folder of the embedded database, or ":memory:" to keep nothing'),
+  store: text(
+    'MIZAR_STORE',
+    '',
+    'Where entities, history and everything else are kept: empty for the embedded database in the data folder, or mongodb://host:port,…/database (docs/stores.md)',
+  ),
+  storeWaitMs: whole(
+    'MIZAR_STORE_WAIT_MS',
+    5_000,
+    [100, 600_000],
+    'How long a request waits for a MongoDB that is away (a failover, a restart) before it is answered 503',
+    'ms',
+  ),
   processes: whole(
     'MIZAR_PROCESSES',
     1,
@@ -369,6 +381,11 @@ export function configurationTable(): string {
 /** Several processes share a file and a port, which not every installation has. */
 export function refuseLonelyProcesses(config: Config, platform: string): void {
   if (config.processes === 1) return;
+  if (config.store !== '') {
+    throw new ConfigError(
+      `MIZAR_PROCESSES=${config.processes} is not possible with MIZAR_STORE: processes share the embedded database`,
+    );
+  }
   if (config.dataDir === ':memory:') {
     throw new ConfigError(
       `MIZAR_PROCESSES=${config.processes} needs a data folder: a database in memory belongs to one process`,
@@ -379,5 +396,12 @@ export function refuseLonelyProcesses(config: Config, platform: string): void {
     throw new ConfigError(
       `MIZAR_PROCESSES=${config.processes} is not possible on ${platform}: several processes cannot share a port there`,
     );
+  }
+}
+
+/** A store that this broker does not know. */
+export function refuseUnknownStore({ store }: Config): void {
+  if (store !== '' && !/^mongodb(\+srv)?:\/\/./.test(store)) {
+    throw new ConfigError('MIZAR_STORE must be empty, or begin with mongodb:// or mongodb+srv://');
   }
 }

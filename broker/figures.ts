@@ -5,7 +5,7 @@ import type { NotifierFigures } from './egress/http-notifier.ts';
 import type { DistributedSubscriptions } from './operations/distributed-subscriptions.ts';
 import type { Notifications } from './operations/notify/notifications.ts';
 import type { Servers } from './processes/supervisor.ts';
-import type { SqliteStore } from './stores/sqlite/sqlite-store.ts';
+import type { Store } from './stores/store.ts';
 import type { MqttServer } from './transport/mqtt.ts';
 
 /** What /metrics tells about the processes beside the one that is asked. */
@@ -40,7 +40,7 @@ export function addFigures(
     notified,
     mqtt,
   }: {
-    readonly store: SqliteStore;
+    readonly store: Store;
     readonly delivery: Notifications;
     readonly distributed: DistributedSubscriptions;
     /** What became of all notifications. */

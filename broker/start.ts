@@ -1,5 +1,6 @@
 import pino from 'pino';
-import { type Config, refuseLonelyProcesses, refuseOpenWorld } from './config.ts';
+import { type Config, refuseLonelyProcesses, refuseOpenWorld, refuseUnknownStore } from './config.ts';
+import { shownStore } from './open-store.ts';
 import type { InnerServer } from './processes/inner-server.ts';
 import type { Supervisor } from './processes/supervisor.ts';
 import { type Broker, buildBroker, VERSION } from './wiring.ts';
@@ -7,6 +8,7 @@ import { type Broker, buildBroker, VERSION } from './wiring.ts';
 /** Starts a broker for good: listens, says where, and answers with what stops it. */
 export async function startBroker(config: Config): Promise<{ stop(signal: string): Promise<void> }> {
   refuseOpenWorld(config);
+  refuseUnknownStore(config);
   refuseLonelyProcesses(config, process.platform);
   const servers = config.processes > 1 ? await severalProcesses(config) : undefined;
   const broker = await buildBroker(config, servers?.replacements);
@@ -14,7 +16,7 @@ export async function startBroker(config: Config): Promise<{ stop(signal: string
   await servers?.start(broker, Number(new URL(url).port));
   if (process.stdout.isTTY) greet(config, url, mqttUrl);
   broker.logger.info(
-    { version: VERSION, node: process.version, http: url, mqtt: mqttUrl, dataDir: config.dataDir },
+    { version: VERSION, node: process.version, http: url, mqtt: mqttUrl, data: shownStore(config) },
     `Mizar listens at ${url}: API at /ngsi-ld/v1, documentation at /docs`,
   );
   return {
@@ -60,7 +62,7 @@ function greet(config: Config, url: string, mqttUrl: string | undefined): void {
     ['browse the APIs', `${url}/docs`],
     ['health, figures', `${url}/health  ${url}/metrics`],
     ['MQTT for devices', mqttUrl ?? 'off (MIZAR_MQTT=false)'],
-    ['data', config.dataDir],
+    ['data', shownStore(config)],
     ['try it', 'npm run demo   (in a second terminal)'],
     ['settings', 'npm start -- --help'],
   ];

@@ -3,9 +3,11 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ChangeFeed } from './ports/change-feed.ts';
 
+export const newId = (): string => `broker-${randomUUID().slice(0, 8)}`;
+
 /** The broker's name in stamps: must stay the same for the life of its data. */
 export function rememberedId(dataDir: string): string {
-  const made = `broker-${randomUUID().slice(0, 8)}`;
+  const made = newId();
   if (dataDir === ':memory:') return made;
   const file = join(dataDir, 'broker-id');
   if (existsSync(file)) return readFileSync(file, 'utf8').trim();

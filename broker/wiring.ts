@@ -37,7 +37,8 @@ import { SNAPSHOT_LIMITS } from './domain/snapshot.ts';
 import { httpNotifier, notifierByScheme } from './egress/http-notifier.ts';
 import { mqttNotifier } from './egress/mqtt-notifier.ts';
 import { addFigures, addProcessFigures, shownLimits } from './figures.ts';
-import { databaseFile, foundations } from './foundations.ts';
+import { foundations } from './foundations.ts';
+import { brokerName, type OpenStore, openStore } from './open-store.ts';
 import { batchOperations } from './operations/batch.ts';
 import { commandingBatch, commandingEntities } from './operations/commands/entities.ts';
 import { copyOperations } from './operations/copies/operator.ts';
@@ -72,12 +73,11 @@ import type { Clock } from './ports/clock.ts';
 import { byData, type OfferedToServers } from './processes/offered.ts';
 import type { Servers } from './processes/supervisor.ts';
 import { staOnExternalBroker } from './sta-mqtt.ts';
-import { openSqliteStore, type SqliteStore } from './stores/sqlite/sqlite-store.ts';
 import { systemClock } from './stores/system-clock.ts';
 import { httpServer, listenOn } from './transport/http.ts';
 import type { ExternalBroker } from './transport/mqtt/external-broker.ts';
 import { type MqttServer, mqttServer } from './transport/mqtt.ts';
-import { rememberedId, sweepEvery, trimByAge } from './upkeep.ts';
+import { sweepEvery, trimByAge } from './upkeep.ts';
 
 export const VERSION = (JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as { version: string })
   .version;
@@ -85,7 +85,7 @@ export const VERSION = (JSON.parse(readFileSync(join(import.meta.dirname, '../pa
 /** A broker, put together and not listening yet. */
 export interface Broker {
   readonly app: FastifyInstance;
-  readonly store: SqliteStore;
+  readonly store: OpenStore;
   readonly notifications: ReturnType<typeof notifications>;
   readonly sensorThings: SensorThingsWindow;
   readonly distributed: DistributedSubscriptions;
@@ -118,18 +118,10 @@ const reachable = ({ publicUrl }: Config): string | undefined => (publicUrl === 
 export async function buildBroker(config: Config, replacements: Replacements = {}): Promise<Broker> {
   const started = Date.now();
   const logger = replacements.logger ?? pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
-  if (config.dataDir !== ':memory:') mkdirSync(config.dataDir, { recursive: true });
-  const brokerId = config.brokerId || rememberedId(config.dataDir);
+  if (config.store === '' && config.dataDir !== ':memory:') mkdirSync(config.dataDir, { recursive: true });
+  const brokerId = config.brokerId || (await brokerName(config));
   const clock = replacements.clock ?? systemClock(brokerId);
-  const store = openSqliteStore({
-    file: databaseFile(config),
-    shared: config.processes > 1,
-    clock,
-    maxWaitingWrites: config.waitingWrites,
-    transactionWrites: config.commitWrites,
-    cacheBytes: config.cacheBytes,
-    indexes: { limit: config.indexes, pinned: config.indexesPinned, forbidden: config.indexesForbidden },
-  });
+  const store = await openStore(config, clock);
   const { entities, history, feed, documents, deliveries, messages } = store;
   const common = await foundations(config, documents, clock);
   const { access, contexts, guard, limits: limitsOfDomain } = common;

@@ -2,7 +2,15 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ConfigError, configurationTable, readConfig, refuseOpenWorld, SETTINGS } from '../../broker/config.ts';
+import {
+  ConfigError,
+  configurationTable,
+  readConfig,
+  refuseLonelyProcesses,
+  refuseOpenWorld,
+  refuseUnknownStore,
+  SETTINGS,
+} from '../../broker/config.ts';
 
 describe('configuration', () => {
   it('docs/configuration.md has every setting as it is ("npm run docs" writes it)', () => {
@@ -44,5 +52,12 @@ describe('configuration', () => {
     expect(() => refuseOpenWorld(readConfig({ MIZAR_HOST: '0.0.0.0' }))).toThrow('MIZAR_OPEN=true');
     expect(() => refuseOpenWorld(readConfig({ MIZAR_HOST: '0.0.0.0', MIZAR_OPEN: 'true' }))).not.toThrow();
     expect(() => refuseOpenWorld(readConfig({}))).not.toThrow();
+  });
+
+  it('a store that it does not know stops the start, and so do several processes on MongoDB', () => {
+    expect(() => refuseUnknownStore(readConfig({ MIZAR_STORE: 'postgres://db' }))).toThrow('MIZAR_STORE must be empty');
+    expect(() => refuseUnknownStore(readConfig({ MIZAR_STORE: 'mongodb://db/city' }))).not.toThrow();
+    const several = readConfig({ MIZAR_STORE: 'mongodb://db/city', MIZAR_PROCESSES: '2' });
+    expect(() => refuseLonelyProcesses(several, 'linux')).toThrow('not possible with MIZAR_STORE');
   });
 });

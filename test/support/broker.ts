@@ -4,10 +4,14 @@ import { type Config, readConfig } from '../../broker/config.ts';
 import type { BackOff } from '../../broker/operations/notify/back-off.ts';
 import type { Clock } from '../../broker/ports/clock.ts';
 import { type Broker, buildBroker } from '../../broker/wiring.ts';
+import { databaseFor } from './mongodb.ts';
 import { pair } from './processes.ts';
 
 /** With MIZAR_TEST_PROCESSES=2 every test that asks a broker through this asks two processes of one in turn ("npm run test:processes"). */
 const SEVERAL = process.env['MIZAR_TEST_PROCESSES'] === '2';
+
+/** With MIZAR_TEST_STORE=mongodb every broker that is made through this keeps its data in a MongoDB ("npm run test:mongodb"). */
+const ON_MONGODB = process.env['MIZAR_TEST_STORE'] === 'mongodb';
 
 /** A whole broker whose store lives in memory; requests go through `inject`, no port is opened unless a test asks for it. */
 export interface TestBroker extends AsyncDisposable {
@@ -41,7 +45,8 @@ export async function inMemoryBroker(options: TestBrokerOptions = {}): Promise<T
     }),
     ...options.config,
   };
-  const broker = await buildBroker(config, {
+  const database = ON_MONGODB ? databaseFor(options.config?.dataDir) : undefined;
+  const broker = await buildBroker(database ? { ...config, store: database.url } : config, {
     logger: pino({ level: 'silent' }),
     ...(options.clock ? { clock: options.clock } : {}),
     ...(options.sourceBackOff ? { sourceBackOff: options.sourceBackOff } : {}),
@@ -59,7 +64,10 @@ export async function inMemoryBroker(options: TestBrokerOptions = {}): Promise<T
         headers: { 'content-type': 'application/json', ...headers },
       });
     },
-    [Symbol.asyncDispose]: () => broker.close(),
+    async [Symbol.asyncDispose]() {
+      await broker.close();
+      if (database?.isOurs) await database[Symbol.asyncDispose]();
+    },
   };
 }
 

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { MongoClient } from 'mongodb';
 import { describe, it } from 'vitest';
 
@@ -19,7 +19,10 @@ export function urlOf(server: string, name: string): string {
 }
 
 export function newDatabase(server: string = MONGODB as string): TestDatabase {
-  const name = `mizar-test-${randomUUID().slice(0, 13)}`;
+  return databaseNamed(`mizar-test-${randomUUID().slice(0, 13)}`, server);
+}
+
+function databaseNamed(name: string, server: string): TestDatabase {
   return {
     url: urlOf(server, name),
     name,
@@ -29,6 +32,13 @@ export function newDatabase(server: string = MONGODB as string): TestDatabase {
       await client.close();
     },
   };
+}
+
+/** The database for a broker with this data folder: one that starts again with the same folder finds the same data. */
+export function databaseFor(dataDir: string | undefined): TestDatabase & { readonly isOurs: boolean } {
+  if (dataDir === undefined || dataDir === ':memory:') return { ...newDatabase(), isOurs: true };
+  const name = `mizar-test-${createHash('sha1').update(dataDir).digest('hex').slice(0, 16)}`;
+  return { ...databaseNamed(name, MONGODB as string), isOurs: false };
 }
 
 /** Tests that need a MongoDB: without one they are left out, and say so; where all servers must be there (CI) that is an error. */

@@ -4,7 +4,7 @@ import { searchBox } from '../../domain/query/geo.ts';
 import { isSystemMember } from '../../domain/query/path.ts';
 import type { AttributePath, Comparison, Condition, GeoCondition, Operand } from '../../domain/query/query.ts';
 import { parseInstant, toMicros } from '../../domain/time.ts';
-import { and, type Compiled, NONE, not, or, type Part } from './compiled.ts';
+import { and, type Compiled, NONE, not, or, type Part, some } from './compiled.ts';
 import { ANYTHING, isPlainNumber, isPlainText, languageKey, PATH_CHARS, pathKey } from './facts.ts';
 import { areaOf } from './places.ts';
 
@@ -63,7 +63,7 @@ function onPaths(path: AttributePath, datasets: Datasets, tests: readonly Test[]
   const found = tests.map(({ fact }) => aFact({ p, ...inDatasets(datasets), ...fact }));
   const rough = aFact({ p: { $in: [...keys, ANYTHING] }, r: true });
   const exact = tests.every((test) => test.exact);
-  return { may: { $or: [...found, rough] }, must: exact ? { $or: found } : NONE, exact, facts: true };
+  return { may: some([...found, rough]), must: exact ? some(found) : NONE, exact, facts: true };
 }
 
 /** The attribute is there; what else is asked for is not known to the database. */

@@ -53,7 +53,8 @@ function all(filters: readonly Part[]): Part {
   return parts.length === 1 ? (parts[0] as Part) : { $and: parts };
 }
 
-function some(filters: readonly Part[]): Part {
+/** One of these; never an operator with a single branch, which some versions of MongoDB trip over. */
+export function some(filters: readonly Part[]): Part {
   if (filters.length === 0) return NONE;
   if (filters.some(isAll)) return {};
   return filters.length === 1 ? (filters[0] as Part) : { $or: filters };

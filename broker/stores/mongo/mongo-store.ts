@@ -1,13 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Micros } from '../../domain/time.ts';
-import type { ChangeFeed } from '../../ports/change-feed.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { DeliveryStore } from '../../ports/delivery-store.ts';
-import type { DocumentStore } from '../../ports/document-store.ts';
-import type { EntityStore } from '../../ports/entity-store.ts';
-import type { HistoryStore } from '../../ports/history-store.ts';
-import type { MessageStore } from '../../ports/message-store.ts';
-import type { SeriesStore } from '../../ports/series-store.ts';
+import type { Store } from '../store.ts';
 import { MongoChangeFeed } from './change-feed.ts';
 import type { Collections } from './collections.ts';
 import { type Abilities, connect } from './connection.ts';
@@ -56,24 +49,9 @@ export interface MongoSettings {
 const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
 
 /** The store ports on one MongoDB database. */
-export interface MongoStore {
-  readonly entities: EntityStore;
-  readonly history: HistoryStore;
-  readonly series: SeriesStore;
-  readonly feed: ChangeFeed;
-  readonly documents: DocumentStore;
-  readonly deliveries: DeliveryStore;
-  readonly messages: MessageStore;
+export interface MongoStore extends Store {
   /** What the server said that it can do. */
   readonly abilities: Abilities & { readonly places: boolean };
-  /** The largest stamp time that was ever committed; the clock has seen it already. */
-  highestStamp(): Micros;
-  /** Writes that wait for their batch. */
-  waitingWrites(): number;
-  /** True while the database answers and this broker may write to it. */
-  ready(): boolean;
-  /** Writes what is waiting and disconnects. Later calls are refused. */
-  close(): Promise<void>;
 }
 
 /**

@@ -2,7 +2,8 @@ import { type AnyBulkWriteOperation, MongoBulkWriteError } from 'mongodb';
 import { badRequest, DomainError } from '../../domain/errors.ts';
 import type { Write, WriteOutcome } from '../../ports/entity-store.ts';
 import { type EntityDocument, keyOf } from './collections.ts';
-import { carryOut, type FollowUp } from './outbox.ts';
+import type { EntityRow } from './entity-row.ts';
+import { addOutbox, carryOut, type FollowUp, nothing } from './outbox.ts';
 import type { Parts } from './parts.ts';
 import { documentOf, type Staged, Staging } from './staging.ts';
 import { isPassing, translated } from './unavailable.ts';
@@ -11,6 +12,8 @@ import { isPassing, translated } from './unavailable.ts';
 const GATHERING_TURNS = 8;
 /** How often a write is decided anew because somebody else has changed its entity. */
 const ATTEMPTS = 10;
+/** Positions in doubt that are remembered. */
+const MOST_DOUBTFUL = 100_000;
 
 interface Job {
   readonly writes: readonly Write[];
@@ -58,6 +61,8 @@ export class WriteLoop {
   #closed = false;
   /** Something failed: what the database has is not known. */
   #doubt = false;
+  /** Positions of what was being written when something failed: a server may carry it out after the sweeper has been there. */
+  readonly #doubtful = new Set<number>();
   #idle: Promise<void> = Promise.resolve();
 
   constructor(parts: Parts, settings: WriteLoopSettings) {
@@ -184,12 +189,38 @@ export class WriteLoop {
     const { rows } = this.#parts;
     const keys = new Set(jobs.flatMap(({ writes, left }) => left.map((at) => keyOfWrite(writes[at] as Write))));
     const stored = await rows.byKeys([...keys]);
+    if (this.#doubtful.size > 0) await this.#followStragglers(stored.values());
     const staging = new Staging(this.#parts, stored);
     const decided: Job[] = [];
     for (const job of jobs) if (await this.#decide(job, staging)) decided.push(job);
     const { staged } = staging;
-    const missing = staged.size === 0 ? NONE : await this.#write(staged, decided.some(needsAll));
+    let missing = NONE;
+    try {
+      if (staged.size > 0) missing = await this.#write(staged, decided.some(needsAll));
+    } catch (error) {
+      this.#doubtOf(staged.values());
+      throw error;
+    }
     for (const job of decided) this.#answer(job, missing);
+  }
+
+  #doubtOf(staged: Iterable<Staged>): void {
+    // What was in doubt long ago has been looked at since.
+    if (this.#doubtful.size > MOST_DOUBTFUL) this.#doubtful.clear();
+    for (const { row } of staged) this.#doubtful.add(row.known.order);
+  }
+
+  /** What was carried out late has been followed by nothing: that is done before the next write to the entity takes its place. */
+  async #followStragglers(rows: Iterable<EntityRow>): Promise<void> {
+    const { collections, ids } = this.#parts;
+    for (const row of rows) {
+      if (!this.#doubtful.has(row.known.order)) continue;
+      const document = await collections.entities.findOne({ _id: row.key, o: row.known.order });
+      const followUp = nothing();
+      if (document) addOutbox(followUp, document, 0, ids);
+      await carryOut(collections, followUp, true);
+      this.#doubtful.delete(row.known.order);
+    }
   }
 
   /** @returns false if the job was answered, because it is refused or broken */

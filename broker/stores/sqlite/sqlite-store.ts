@@ -1,12 +1,5 @@
-import type { Micros } from '../../domain/time.ts';
-import type { ChangeFeed } from '../../ports/change-feed.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { DeliveryStore } from '../../ports/delivery-store.ts';
-import type { DocumentStore } from '../../ports/document-store.ts';
-import type { EntityStore } from '../../ports/entity-store.ts';
-import type { HistoryStore } from '../../ports/history-store.ts';
-import type { MessageStore } from '../../ports/message-store.ts';
-import type { SeriesStore } from '../../ports/series-store.ts';
+import type { Store } from '../store.ts';
 import { AnsweredPages } from './answered-pages.ts';
 import { AttributeIndexes } from './attribute-indexes.ts';
 import { ChangeLog } from './change-log.ts';
@@ -63,25 +56,10 @@ const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
 const LEAST_ID_BYTES = 16 * 1024 * 1024;
 
 /** The store ports on one SQLite file. */
-export interface SqliteStore {
-  readonly entities: EntityStore;
-  readonly history: HistoryStore;
-  readonly series: SeriesStore;
-  readonly feed: ChangeFeed;
-  readonly documents: DocumentStore;
-  readonly deliveries: DeliveryStore;
-  readonly messages: MessageStore;
+export interface SqliteStore extends Store {
   readonly indexes: IndexDirectory;
-  /** The largest stamp time that was ever committed; the clock has seen it already. */
-  highestStamp(): Micros;
-  /** Writes that wait for their transaction. */
-  waitingWrites(): number;
   /** What a process that reads the file has found out about queries and indexes. */
   heard(told: ReaderReport): void;
-  /** True while the file can be read. */
-  ready(): boolean;
-  /** Commits what is waiting and closes the file. Later calls are refused. */
-  close(): Promise<void>;
 }
 
 /**
