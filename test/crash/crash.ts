@@ -3,7 +3,8 @@
  * started again. Afterwards every acknowledged write must be in the history, in order per entity, the current value must be the last one,
  * and every change must have reached the subscriber at least once, in order per entity, with duplicates recognisable by their id.
  *
- * Options: the number of kills; `--processes N` for a broker of several processes, whose servers are killed now and then, too.
+ * Options: the number of kills; `--processes N` for a broker of several processes, whose servers are killed now and then, too; `--store mongodb` for a broker
+ * whose store is the MongoDB that MIZAR_TEST_MONGODB names.
  *
  * Ends with status 1 and says what is missing if one of these does not hold. Bounded by KILLS and ROUND_MS, about a minute.
  */
@@ -13,10 +14,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectAsync, type MqttClient } from 'mqtt';
 import { type BrokerProcess, freePorts, startBrokerProcess } from '../support/broker-process.ts';
+import { MONGODB, newDatabase } from '../support/mongodb-url.ts';
 
 const KILLS = Number(process.argv[2]?.startsWith('--') ? 20 : (process.argv[2] ?? 20));
 const asked = process.argv.indexOf('--processes');
 const PROCESSES = asked < 0 ? 1 : Number(process.argv[asked + 1]);
+const ON_MONGODB = process.argv[process.argv.indexOf('--store') + 1] === 'mongodb' && process.argv.includes('--store');
+if (ON_MONGODB && MONGODB === undefined) throw new Error('MIZAR_TEST_MONGODB must name a MongoDB');
+const database = ON_MONGODB ? newDatabase() : undefined;
 /** How long the broker lives in each round, at random up to this. */
 const ROUND_MS = 1200;
 const HTTP_WRITERS = 8;
@@ -83,6 +88,7 @@ const start = () =>
       MIZAR_TEMPORAL_LIMIT: '1000000',
       MIZAR_WAITING_WRITES: '1000',
       MIZAR_PROCESSES: String(PROCESSES),
+      ...(database && { MIZAR_STORE: database.url }),
       // Says which processes there are.
       ...(PROCESSES > 1 && { MIZAR_LOG_LEVEL: 'info' }),
     },
@@ -196,7 +202,7 @@ const check = (holds: boolean, what: string) => {
 
 const began = Date.now();
 console.log(
-  `crash test: ${KILLS} kills, ${PROCESSES} processes, ${HTTP_WRITERS} HTTP and ${MQTT_WRITERS} MQTT writers, seed ${seed}`,
+  `crash test: ${KILLS} kills, ${ON_MONGODB ? 'MongoDB' : 'embedded store'}, ${PROCESSES} processes, ${HTTP_WRITERS} HTTP and ${MQTT_WRITERS} MQTT writers, seed ${seed}`,
 );
 broker = await start();
 await must(
@@ -305,6 +311,7 @@ const code = await broker.terminate();
 check(code === 0, `SIGTERM ended the broker with ${code}`);
 listener.close();
 rmSync(dataDir, { recursive: true, force: true });
+await database?.[Symbol.asyncDispose]();
 console.log(
   `${writes} writes acknowledged over ${KILLS} kills (${down} attempts met a dead broker), ${notifications} notifications, ${duplicates} of them duplicates recognised by id, ${Math.round((Date.now() - began) / 1000)} s`,
 );

@@ -4,7 +4,7 @@ import { type Config, readConfig } from '../../broker/config.ts';
 import type { BackOff } from '../../broker/operations/notify/back-off.ts';
 import type { Clock } from '../../broker/ports/clock.ts';
 import { type Broker, buildBroker } from '../../broker/wiring.ts';
-import { databaseFor } from './mongodb.ts';
+import { databaseFor } from './mongodb-url.ts';
 import { pair } from './processes.ts';
 
 /** With MIZAR_TEST_PROCESSES=2 every test that asks a broker through this asks two processes of one in turn ("npm run test:processes"). */

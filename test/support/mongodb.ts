@@ -1,45 +1,10 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { MongoClient } from 'mongodb';
 import { describe, it } from 'vitest';
+import { MONGODB } from './mongodb-url.ts';
 
-/** The MongoDB that tests may use, as a connection string without a database; undefined: there is none. */
-export const MONGODB = process.env['MIZAR_TEST_MONGODB'] || undefined;
+export { MONGODB, newDatabase, type TestDatabase, urlOf } from './mongodb-url.ts';
 
-/** A database that nobody else uses. */
-export interface TestDatabase extends AsyncDisposable {
-  readonly url: string;
-  readonly name: string;
-}
-
-/** The URL of a database of the test server. @param name behind the slash */
-export function urlOf(server: string, name: string): string {
-  const url = new URL(server.replace(/^mongodb:/, 'http:'));
-  url.pathname = `/${name}`;
-  return url.href.replace(/^http:/, 'mongodb:');
-}
-
-export function newDatabase(server: string = MONGODB as string): TestDatabase {
-  return databaseNamed(`mizar-test-${randomUUID().slice(0, 13)}`, server);
-}
-
-function databaseNamed(name: string, server: string): TestDatabase {
-  return {
-    url: urlOf(server, name),
-    name,
-    async [Symbol.asyncDispose]() {
-      const client = await new MongoClient(server, { serverSelectionTimeoutMS: 5_000 }).connect();
-      await client.db(name).dropDatabase();
-      await client.close();
-    },
-  };
-}
-
-/** The database for a broker with this data folder: one that starts again with the same folder finds the same data. */
-export function databaseFor(dataDir: string | undefined): TestDatabase & { readonly isOurs: boolean } {
-  if (dataDir === undefined || dataDir === ':memory:') return { ...newDatabase(), isOurs: true };
-  const name = `mizar-test-${createHash('sha1').update(dataDir).digest('hex').slice(0, 16)}`;
-  return { ...databaseNamed(name, MONGODB as string), isOurs: false };
-}
+/** Continuous integration has a server, unless it could not be had. */
+export const MUST_BE_THERE = process.env['MIZAR_TEST_ALL_SERVERS'] === '1' && process.env['MIZAR_TEST_WITHOUT_MONGODB'] !== '1';
 
 /** Tests that need a MongoDB: without one they are left out, and say so; where all servers must be there (CI) that is an error. */
 export function describeWithMongoDb(what: string, tests: () => void): void {
@@ -49,7 +14,7 @@ export function describeWithMongoDb(what: string, tests: () => void): void {
   }
   describe(what, () => {
     const reason = 'no MongoDB: set MIZAR_TEST_MONGODB, for example to mongodb://127.0.0.1:27017 (docs/stores.md)';
-    if (process.env['MIZAR_TEST_ALL_SERVERS'] === '1') {
+    if (MUST_BE_THERE) {
       it('has a server to run on', () => {
         throw new Error(reason);
       });

@@ -1,4 +1,5 @@
 import {
+  MongoBulkWriteError,
   MongoError,
   MongoNetworkError,
   MongoNotConnectedError,
@@ -22,6 +23,7 @@ export function isPassing(error: unknown): boolean {
   )
     return true;
   if (!(error instanceof MongoError)) return false;
+  if (error instanceof MongoBulkWriteError && isCutOff(error)) return true;
   const { code, writeConcernErrors } = error as MongoError & { writeConcernErrors?: readonly unknown[] };
   return (
     (typeof code === 'number' && PASSING.has(code)) ||
@@ -29,6 +31,11 @@ export function isPassing(error: unknown): boolean {
     error.hasErrorLabel('TransientTransactionError') ||
     (writeConcernErrors?.length ?? 0) > 0
   );
+}
+
+/** A bulk write that broke off: the driver puts what happened into an error of its own, with the message alone. */
+function isCutOff({ writeErrors, code, result }: MongoBulkWriteError): boolean {
+  return ([writeErrors].flat().length === 0 && code === undefined) || result.getWriteConcernError() !== undefined;
 }
 
 /** What the rest of the broker hears of an error of the driver. */

@@ -316,7 +316,7 @@ export class WriteLoop {
       const { insertedCount, matchedCount } = await entities.bulkWrite(operations, { ordered: false });
       written = insertedCount + matchedCount;
     } catch (error) {
-      if (!(error instanceof MongoBulkWriteError) || isPassing(error)) throw error;
+      if (!(error instanceof MongoBulkWriteError) || isPassing(error) || [error.writeErrors].flat().length === 0) throw error;
       for (const one of [error.writeErrors].flat()) {
         const key = (documents[one.index] as EntityDocument)._id;
         missing.set(key, one.code === 11000 ? 'changed' : new Error(`This store cannot keep it: ${one.errmsg}`));

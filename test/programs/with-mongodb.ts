@@ -1,0 +1,25 @@
+/**
+ * `node test/programs/with-mongodb.ts <command> [argument …]`: runs a command with a MongoDB server of its own, a replica set of one, which MIZAR_TEST_MONGODB names then.
+ * The server is the program that MIZAR_TEST_MONGOD names (.ci/mongodb prints one). It keeps its data in memory where the machine has such a folder.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { MongoClient } from 'mongodb';
+import { MONGOD, startMongod } from '../support/mongod.ts';
+
+const [command, ...parameters] = process.argv.slice(2);
+if (command === undefined || MONGOD === undefined) {
+  console.error('Usage: MIZAR_TEST_MONGOD=/path/to/mongod node test/programs/with-mongodb.ts <command> [argument …]');
+  process.exit(1);
+}
+const mongod = await startMongod(existsSync('/dev/shm') ? '/dev/shm' : undefined);
+const client = await new MongoClient(mongod.url).connect();
+const { version } = await client.db('admin').command({ buildInfo: 1 });
+await client.close();
+console.log(`MongoDB ${version}, a replica set of one, for: ${[command, ...parameters].join(' ')}`);
+const child = spawn(command, parameters, { stdio: 'inherit', env: { ...process.env, MIZAR_TEST_MONGODB: mongod.url } });
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
+child.once('exit', async (code) => {
+  await mongod[Symbol.asyncDispose]();
+  process.exit(code ?? 1);
+});
