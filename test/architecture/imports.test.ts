@@ -39,11 +39,8 @@ const PROGRAMS = [
   'broker/config.ts',
   'broker/setting.ts',
   'broker/foundations.ts',
-<<<<<<< HEAD
   'broker/sta-mqtt.ts',
-=======
   'broker/open-store.ts',
->>>>>>> 7611104 (stores/mongo: tests that kill, freeze and restart the server; crash test and CI with a real mongod; docs/stores.md)
   'broker/processes/',
 ];
 const isProgram = (file: string) =>
