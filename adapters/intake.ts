@@ -22,6 +22,8 @@ export interface IntakeOptions {
   readonly directory: DeviceDirectory;
   /** Where commands wait, and their results go. */
   readonly commands: Pick<CommandDesk, 'answered' | 'fetch'>;
+  /** A message, or a value of one (code VALUE), was refused. */
+  readonly onRefused?: (identity: string, code: string, reason: string) => void;
   readonly now: () => Instant;
 }
 
@@ -53,7 +55,7 @@ type Routed =
 const DUPLICATE_MICROS = 600_000_000;
 const CACHED_TOPICS = 50_000;
 
-export function deviceIntake({ ingest, directory, commands, now }: IntakeOptions): Intake {
+export function deviceIntake({ ingest, directory, commands, onRefused = () => {}, now }: IntakeOptions): Intake {
   let version = -1;
   const routes = new Map<string, Routed>();
   const uplinks = new Map<string, number>();
@@ -68,6 +70,8 @@ export function deviceIntake({ ingest, directory, commands, now }: IntakeOptions
     if (known !== undefined) return known;
     const made = route(message, directory);
     if (made instanceof Promise) return made;
+    // Who is unknown is looked up each time, so that the registry hears how often it comes.
+    if ('refused' in made) return made;
     if (routes.size >= CACHED_TOPICS) routes.clear();
     routes.set(key, made);
     return made;
@@ -124,7 +128,14 @@ export function deviceIntake({ ingest, directory, commands, now }: IntakeOptions
       const errorTopic = errorTopics[at];
       outcomes[at] = outcome.accepted || errorTopic === undefined ? outcome : { ...outcome, errorTopic };
     }
+    outcomes.forEach(tell);
     return outcomes;
+  }
+
+  /** What was refused can be found. */
+  function tell(outcome: DeviceOutcome): void {
+    if (outcome.accepted) for (const reason of outcome.warnings ?? []) onRefused(outcome.identity, 'VALUE', reason);
+    else if (outcome.identity !== undefined) onRefused(outcome.identity, outcome.code, outcome.reason);
   }
 
   /** Only now, when the uplinks are durable: a repetition of one that was lost must not count as a duplicate. */

@@ -270,6 +270,24 @@ export const SETTINGS = {
     'Largest MQTT packet',
     'bytes',
   ),
+  mqttOutside: text(
+    'MIZAR_MQTT_OUTSIDE',
+    '',
+    'MQTT 5 broker that devices connect to beside or instead of the embedded one: mqtt[s]://user:password@host:port; empty: none',
+  ),
+  mqttOutsideConnections: whole(
+    'MIZAR_MQTT_OUTSIDE_CONNECTIONS',
+    8,
+    [1, 64],
+    'Connections to the MQTT broker outside; each has one message under way until it is on disk',
+    'connections',
+  ),
+  mqttOutsideControl: oneOf(
+    'MIZAR_MQTT_OUTSIDE_CONTROL',
+    'none',
+    ['none', 'dynamic-security'],
+    'Who says which devices the MQTT broker outside lets in; dynamic-security: this broker, through that plugin of Mosquitto, as its administrator',
+  ),
   mqttConnections: whole('MIZAR_MQTT_CONNECTIONS', 20_000, [1, 1_000_000], 'Most MQTT connections at once', 'connections'),
   commandExpiryS: whole(
     'MIZAR_COMMAND_EXPIRY_S',

@@ -4,6 +4,7 @@ import { mqttCarrier } from '../adapters/commands/mqtt-carrier.ts';
 import { commandsOf } from '../adapters/commands/targets.ts';
 import { deviceIntake, type Intake } from '../adapters/intake.ts';
 import { checkMapping } from '../adapters/interpret.ts';
+import type { Metrics } from './api/admin/metrics.ts';
 import type { Config } from './config.ts';
 import type { AccessFunction } from './domain/access.ts';
 import type { EgressGuard } from './egress/guard.ts';
@@ -12,6 +13,7 @@ import { type CommandOperations, commandOperations } from './operations/commands
 import { announce } from './operations/commands/show.ts';
 import { type DeviceOperations, type DeviceOperationsOptions, deviceOperations } from './operations/devices.ts';
 import { ingest } from './operations/ingest.ts';
+import { outsideDevices } from './outside-devices.ts';
 import type { Clock } from './ports/clock.ts';
 import type { DocumentStore } from './ports/document-store.ts';
 import type { EntityStore } from './ports/entity-store.ts';
@@ -20,6 +22,7 @@ import { sweepEvery } from './upkeep.ts';
 
 export interface DeviceSideOptions {
   readonly config: Config;
+  readonly brokerId: string;
   readonly documents: DocumentStore;
   readonly entities: EntityStore;
   readonly clock: Clock;
@@ -29,11 +32,16 @@ export interface DeviceSideOptions {
   readonly logger: Logger;
 }
 
+/** How often it is looked whether a device listens at a broker that does not say when one begins to. */
+const OUTSIDE_RETRY_MS = 5000;
+
 /** Registry, intake and commands of devices, tied together. */
 export interface DeviceSide {
   readonly devices: DeviceOperations;
   readonly commands: CommandOperations;
   readonly intake: Intake;
+  /** For /metrics. */
+  addFigures(figures: Metrics): void;
   /** What the embedded MQTT broker asks about its sessions, and hands over. */
   readonly mqtt: Pick<MqttServerOptions, 'authenticate' | 'maySubscribe' | 'listener' | 'onListening' | 'onMessages'>;
   /** The embedded MQTT broker is there: sessions can be ended, commands sent. */
@@ -44,11 +52,20 @@ export interface DeviceSide {
 }
 
 export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide> {
-  const { config, documents, entities, clock, access, resolveContext, guard, logger } = options;
+  const { config, brokerId, documents, entities, clock, access, resolveContext, guard, logger } = options;
   const onError = (error: unknown) => logger.error({ err: error }, 'devices');
   let mqtt: MqttServer | undefined;
 
-  const devices = await deviceOperations({ documents, access, resolveContext, checkMapping, commandsOf });
+  const outside = outsideDevices(config, brokerId, logger);
+  const devices = await deviceOperations({
+    documents,
+    access,
+    resolveContext,
+    checkMapping,
+    commandsOf,
+    clock,
+    gate: outside.gate,
+  });
   const commands = commandOperations({
     documents,
     entities,
@@ -60,17 +77,19 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
   });
   const pushing = httpPush(guard);
   commands.register(httpCarrier(pushing.push));
-  commands.register(mqttCarrier(async (...sent) => (await mqtt?.send(...sent)) ?? false));
+  commands.register(mqttCarrier('mqtt', async (...sent) => (await mqtt?.send(...sent)) ?? false));
+  if (config.mqttOutside !== '') commands.register(mqttCarrier('mqtt-outside', outside.send, OUTSIDE_RETRY_MS));
   const intake = deviceIntake({
     ingest: ingest({ entities, clock, access }),
     directory: devices,
     commands,
+    onRefused: devices.refusals.note,
     now: clock.now,
   });
   devices.onRevoked((session) => mqtt?.disconnect(session));
   devices.onProvisioned((known) => announce(entities, clock, known.tenant, commandsOf(known)));
   devices.onDeleted((identity) => void commands.forget(identity).catch(onError));
-  let stopSweeping = () => {};
+  const sweeps: (() => void)[] = [];
 
   return {
     devices,
@@ -83,15 +102,50 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
       onListening: commands.reachable,
       onMessages: intake.mqtt,
     },
+    addFigures(figures) {
+      const refused = (): number => Object.values(devices.refusals.counts()).reduce((sum, count) => sum + count, 0);
+      figures.add(
+        'devices',
+        () => ({ refused_values_total: devices.refusals.counts()['VALUE'] ?? 0, refused_total: refused() }),
+        {
+          refused_values_total:
+            'Values left out of messages whose others were taken; /iot/devices/<id>/refusals has the last ones',
+          refused_total: 'Messages and values of known devices that were refused, whichever way they came',
+        },
+      );
+      figures.add(
+        'commands',
+        () => {
+          const { open, ended } = commands.figures();
+          return { open, ok_total: ended['OK'] ?? 0, error_total: ended['ERROR'] ?? 0, expired_total: ended['EXPIRED'] ?? 0 };
+        },
+        {
+          open: 'Commands that are not at their end',
+          ok_total: 'Commands that devices carried out',
+          error_total: 'Commands that failed',
+          expired_total: 'Commands that nobody answered in time',
+        },
+      );
+      if (config.mqttOutside === '') return;
+      figures.add('mqtt_outside', () => outside.figures() ?? {}, {
+        connections: 'Open connections to the MQTT broker outside',
+        messages_total: 'Publications taken from there',
+        accepted_total: 'Publications from there that were stored',
+        refused_total: 'Publications from there that were not stored: unknown sender, broken payload',
+        unavailable_total: 'Publications left there because the store was not available',
+      });
+    },
     connect(server) {
       mqtt = server;
     },
     async start() {
       await commands.load();
-      stopSweeping = sweepEvery(1000, commands.sweep, onError);
+      sweeps.push(sweepEvery(1000, commands.sweep, onError), sweepEvery(1000, devices.endExpiredTokens, onError));
+      await outside.start(devices, commands, intake);
     },
     async stop() {
-      stopSweeping();
+      for (const stop of sweeps) stop();
+      await outside.stop();
       await commands.stop();
       await pushing.close();
     },

@@ -249,8 +249,9 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     };
   }
 
-  const deviceRoom = await deviceSide({ config, documents, entities, clock, access, resolveContext, guard, logger });
+  const deviceRoom = await deviceSide({ config, brokerId, documents, entities, clock, access, resolveContext, guard, logger });
   const { devices, commands, intake } = deviceRoom;
+  deviceRoom.addFigures(figures);
   const provision = commandingEntities(entityOperations({ entities, history, clock, access }), commands);
   const provisionEverywhere = distributedEntities(provision, sources);
 

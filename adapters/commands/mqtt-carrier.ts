@@ -8,10 +8,13 @@ export type SendToDevice = (
   options: { readonly qos: 0 | 1; readonly retain: boolean },
 ) => Promise<boolean>;
 
-/** Commands over MQTT, to `[/]<key>/<device>/cmd`. Who does not listen gets them when it does. */
-export function mqttCarrier(send: SendToDevice): CommandCarrier {
+/**
+ * Commands over MQTT, to `[/]<key>/<device>/cmd`. Who does not listen gets them when it does.
+ * @param retryMs where nobody says that a device has begun to listen: it is tried again after this
+ */
+export function mqttCarrier(name: string, send: SendToDevice, retryMs?: number): CommandCarrier {
   return {
-    name: 'mqtt',
+    name,
     carries({ device, group }) {
       const transport = device.transport ?? group?.transport;
       return transport === undefined || transport.toUpperCase() === 'MQTT';
@@ -21,7 +24,7 @@ export function mqttCarrier(send: SendToDevice): CommandCarrier {
       const qos = entry?.mqtt?.qos === 0 || entry?.mqtt?.qos === '0' ? 0 : 1;
       const retain = entry?.mqtt?.retain === true || entry?.mqtt?.retain === 'true';
       const delivered = await send(known.identity, body, { qos, retain });
-      return { kind: delivered ? 'delivered' : 'waiting' };
+      return delivered ? { kind: 'delivered' } : { kind: 'waiting', ...(retryMs !== undefined && { retryMs }) };
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { Iri, TenantId } from './iri.ts';
 import type { JsonValue } from './json.ts';
+import type { Instant } from './time.ts';
 
 // Names with underscores are those of the FIWARE IoT Agent provisioning API, in which devices and groups are written down.
 
@@ -71,6 +72,8 @@ export interface ServiceGroup extends Provisioning {
   readonly resource: string;
   /** Keyed hash of the API key; the key itself is not kept. */
   readonly keyHash: string;
+  /** The API key, readable for this broker only: it stands in topics towards devices. */
+  readonly sealedKey?: string;
   /** Absent: true. An unknown device with a valid key is provisioned from the group. */
   readonly autoprovision?: boolean;
   readonly defaultEntityNameConjunction?: string;
@@ -83,8 +86,11 @@ export interface Device extends Provisioning {
   readonly protocol?: string;
   /** Keyed hash of the API key, if the device has its own. */
   readonly keyHash?: string;
+  readonly sealedKey?: string;
   /** Keyed hash of the device's token. */
   readonly tokenHash?: string;
+  /** From then on the token does not hold. */
+  readonly tokenExpiresAt?: Instant;
 }
 
 /** A device and all that is needed to understand it. Another object after every change: what is derived may be cached by it. */

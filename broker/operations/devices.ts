@@ -1,4 +1,3 @@
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { type AccessFunction, type Caller, demand } from '../domain/access.ts';
 import type { CommandedEntity } from '../domain/command.ts';
 import type { Device, DeviceSession, KnownDevice, ServiceGroup } from '../domain/device.ts';
@@ -7,10 +6,17 @@ import { DomainError } from '../domain/errors.ts';
 import type { TenantId } from '../domain/iri.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { Context } from '../domain/jsonld/context.ts';
+import type { Instant } from '../domain/time.ts';
+import type { Clock } from '../ports/clock.ts';
 import type { DeviceDirectory, Unknown } from '../ports/device-directory.ts';
+import type { DeviceGate } from '../ports/device-gate.ts';
 import type { DocumentStore } from '../ports/document-store.ts';
 import { deviceIndex, type IndexedDevice, type IndexedGroup } from './devices/index.ts';
+import { type DeviceRefusal, type RefusalLog, refusalLog, type UnknownDevice } from './devices/refusals.ts';
+import { deviceSecrets } from './devices/secrets.ts';
+import { KEY_ID, keyId, type Shown, shownDevice, shownGroup } from './devices/shown.ts';
 import { type CommandTargets, commandTargetIndex } from './devices/targets.ts';
+import { deviceTokens, type IssuedToken } from './devices/tokens.ts';
 
 export interface DeviceOperationsOptions {
   readonly documents: DocumentStore;
@@ -23,6 +29,9 @@ export interface DeviceOperationsOptions {
   readonly commandsOf: (known: KnownDevice) => CommandedEntity | undefined;
   /** After this time a @context that could not be loaded is tried again. */
   readonly retryMs?: number;
+  readonly clock: Clock;
+  /** Who lets devices in at an MQTT broker outside. */
+  readonly gate?: DeviceGate | undefined;
 }
 
 /** The service path of a request: where in a tenant a group or device belongs. "/*" is every path, for listing. */
@@ -30,15 +39,6 @@ export interface Place {
   readonly caller: Caller;
   readonly path: string;
 }
-
-/** A secret that is shown this once. */
-export interface IssuedToken {
-  readonly device_id: string;
-  readonly token: string;
-}
-
-/** What a listing shows of a group or device: everything but secrets, whose place a key id takes. */
-export type Shown = JsonObject;
 
 /** Provisioning of groups and devices as the FIWARE IoT Agent API has it, and the directory that adapters ask. */
 export interface DeviceOperations extends DeviceDirectory {
@@ -57,14 +57,25 @@ export interface DeviceOperations extends DeviceDirectory {
   updateDevice(place: Place, id: string, body: JsonValue, apikey?: string): Promise<void>;
   deleteDevice(place: Place, id: string, apikey?: string): Promise<void>;
   /** A new token; the one before stops to work, and sessions opened with it end. */
-  issueToken(place: Place, id: string, apikey?: string): Promise<IssuedToken>;
+  issueToken(place: Place, id: string, apikey?: string, expiresAt?: Instant): Promise<IssuedToken>;
   revokeToken(place: Place, id: string, apikey?: string): Promise<void>;
+  /** Takes back tokens whose time is over. @returns how many */
+  endExpiredTokens(): Promise<number>;
   /** Who connects with these credentials; undefined: they hold for nobody. A device shows its token, a network server the API key. */
   authenticate(username: string | undefined, password: string): DeviceSession | undefined;
   /** Calls back when a session may no longer go on: device deleted, token replaced or revoked, group gone. */
   onRevoked(listener: (session: DeviceSession) => void): void;
   /** Calls back with a device that was provisioned, or changed; the answer to who did so waits for it. */
   onProvisioned(listener: (known: KnownDevice) => Promise<void>): void;
+  /** The API key that stands in topics of a device; undefined: it has none. */
+  apikeyOf(known: KnownDevice): string | undefined;
+  /** Who may connect with a secret of its own: identity of a device or hash of a group's key, and the hash of the secret. */
+  admitted(): ReadonlyMap<string, string>;
+  readonly refusals: Pick<RefusalLog, 'note' | 'counts'>;
+  /** What the device said lately and was not taken, newest first. */
+  listRefusals(place: Place, id: string, apikey?: string): Promise<readonly DeviceRefusal[]>;
+  /** Devices that showed a valid key and are not provisioned. */
+  listUnknownDevices(place: Place): Promise<readonly UnknownDevice[]>;
   /** Calls back with the identity of a device that was deleted. */
   onDeleted(listener: (identity: string) => void): void;
   /** Which attributes of which entities are commands to devices. */
@@ -73,18 +84,14 @@ export interface DeviceOperations extends DeviceDirectory {
 
 /** How long a start waits for the @contexts of devices. */
 const START_WAIT_MS = 1000;
-/** 192 random bits; 32 characters that need no escaping in topics and URLs. */
-const TOKEN_BYTES = 24;
-/** How a key is called where it must not be shown. */
-const KEY_ID = /^key:[0-9a-f]{16}$/;
-
 /**
  * Loads groups, devices and their contexts into memory and answers with the operations on them.
  * @throws Error if the store cannot be read
  */
 export async function deviceOperations(options: DeviceOperationsOptions): Promise<DeviceOperations> {
-  const { documents, access, resolveContext, checkMapping, commandsOf, retryMs = 10_000 } = options;
-  const pepper = await pepperOf(documents);
+  const { documents, access, resolveContext, checkMapping, commandsOf, clock, gate, retryMs = 10_000 } = options;
+  const secrets = await deviceSecrets(documents);
+  const { hash } = secrets;
   const targets = commandTargetIndex(commandsOf);
   const index = deviceIndex(targets);
   const deleted: ((identity: string) => void)[] = [];
@@ -94,10 +101,12 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
   /** Devices whose @context could not be loaded, by identity. */
   const withoutContext = new Set<string>();
   let retry: NodeJS.Timeout | undefined;
-  const hash = (secret: string): string => createHmac('sha256', pepper).update(secret).digest('hex');
   const revoked = (session: DeviceSession): void => {
     for (const listener of listeners) listener(session);
   };
+
+  const refusals = refusalLog(clock);
+  const tokens = deviceTokens({ secrets, index, clock, gate, save, revoked });
 
   for (const { tenant, body } of await documents.list('service-group', undefined)) {
     index.putGroup(tenant, body['subservice'] as string, body as unknown as ServiceGroup);
@@ -112,6 +121,18 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
   function keyHashOf(apikey: string): string {
     if (!KEY_ID.test(apikey)) return hash(apikey);
     return index.keyHashes().find((known) => keyId(known) === apikey) ?? apikey;
+  }
+
+  /** What of an API key is kept with a device. A key id has nothing to seal. */
+  function keyMembers(apikey: string): Pick<Device, 'keyHash' | 'sealedKey'> {
+    return { keyHash: keyHashOf(apikey), ...(!KEY_ID.test(apikey) && { sealedKey: secrets.seal(apikey) }) };
+  }
+
+  function draftOf({ caller: { tenant }, path }: Place, device: Device): KnownDevice {
+    const expand = (): never => {
+      throw new DomainError('InternalError', 'A draft of a device has no names');
+    };
+    return { tenant, servicePath: path, identity: '', device, group: groupOf(tenant, path, device), expand };
   }
 
   async function put(tenant: TenantId, path: string, device: Device): Promise<KnownDevice> {
@@ -155,7 +176,7 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
     return groups.length === 1 ? groups[0]?.group : groups.find(({ group }) => group.entity_type === device.entity_type)?.group;
   }
 
-  async function save(tenant: TenantId, path: string, device: Device, expectNew: boolean): Promise<void> {
+  async function save(tenant: TenantId, path: string, device: Device, expectNew: boolean): Promise<KnownDevice> {
     const group = groupOf(tenant, path, device);
     const source = device.jsonLdContext ?? group?.jsonLdContext;
     let context: Context;
@@ -172,6 +193,7 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
     if (version === undefined) throw duplicateDevice(device.device_id);
     const known = index.putDevice(tenant, path, device, group, (term) => context.expand(term));
     for (const listener of provisioned) await listener(known);
+    return known;
   }
 
   function found({ caller, path }: Place, id: string, apikey?: string): IndexedDevice {
@@ -198,6 +220,8 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
     index.removeDevice(known);
     revoked({ kind: 'device', identity: known.identity });
     for (const listener of deleted) listener(known.identity);
+    refusals.forget(known.identity);
+    if (device.tokenHash !== undefined) await gate?.dismiss(known.identity);
   }
 
   /** Group changes reach devices at use time, so every device of the group is looked at again. */
@@ -205,16 +229,12 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
     for (const { known } of index.devices(tenant, path)) await put(tenant, known.servicePath, known.device);
   }
 
-  async function issue(place: Place, one: IndexedDevice): Promise<IssuedToken> {
-    const token = randomBytes(TOKEN_BYTES).toString('base64url');
-    await save(place.caller.tenant, one.known.servicePath, { ...one.known.device, tokenHash: hash(token) }, false);
-    if (one.known.device.tokenHash !== undefined) revoked({ kind: 'device', identity: one.known.identity });
-    return { device_id: one.known.device.device_id, token };
-  }
-
   /** An unknown device with a valid key: provisioned from its group, unless that says no. Once, however many messages come at the same time. */
   function autoprovision(one: IndexedGroup, deviceId: string): Unknown | Promise<KnownDevice | Unknown> {
-    if (one.group.autoprovision === false || !/^[^+#/\0<>();'="]{1,128}$/.test(deviceId)) return 'unknown-device';
+    if (one.group.autoprovision === false || !/^[^+#/\0<>();'="]{1,128}$/.test(deviceId)) {
+      refusals.noteUnknown(one.tenant, one.path, deviceId.slice(0, 128));
+      return 'unknown-device';
+    }
     const key = `${one.tenant}\n${one.path}\n${one.group.keyHash}\n${deviceId}`;
     let waiting = provisioning.get(key);
     if (waiting === undefined) {
@@ -250,7 +270,7 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
       return index.version;
     },
     byKey: (key, deviceId, resource) => byHash(hash(key), deviceId, resource),
-    byToken: (token) => index.byToken(hash(token)),
+    byToken: tokens.byToken,
     bySession(session, deviceId, resource) {
       if (session.kind === 'group') return byHash(session.keyHash, deviceId, resource);
       if (session.kind === 'anonymous') return 'unknown-key';
@@ -262,7 +282,13 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
       permit(place, 'createServiceGroup', 'administer');
       const read = bodies.map((body) => readGroup(body));
       for (const { group, apikey } of read) {
-        const whole = { ...group, resource: group.resource ?? '', keyHash: hash(apikey ?? '') } as ServiceGroup;
+        const key = apikey ?? '';
+        const whole = {
+          ...group,
+          resource: group.resource ?? '',
+          keyHash: hash(key),
+          sealedKey: secrets.seal(key),
+        } as ServiceGroup;
         // A measure carries resource and key only, so the two must be enough to know the tenant.
         if (index.groupExists(whole.resource, whole.keyHash)) {
           throw new ProvisioningError(
@@ -273,6 +299,7 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
         checkGroup(place, whole, checkMapping, await contextFor(whole));
         const { tenant } = place.caller;
         const body = { ...whole, subservice: place.path } as unknown as JsonObject;
+        await gate?.admitGroup({ tenant, group: whole, apikey: key });
         await documents.put('service-group', tenant, groupId(place.path, whole), body);
         index.putGroup(tenant, place.path, whole);
       }
@@ -286,7 +313,8 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
       permit(place, 'updateServiceGroup', 'administer');
       const one = foundGroup(place, resource, apikey);
       const { group } = readGroup(body, true);
-      const whole = { ...one.group, ...group, resource: one.group.resource, keyHash: one.group.keyHash } as ServiceGroup;
+      const { resource: _, ...rest } = group;
+      const whole: ServiceGroup = { ...one.group, ...rest };
       checkGroup(place, whole, checkMapping, await contextFor(whole));
       const stored = { ...whole, subservice: one.path } as unknown as JsonObject;
       await documents.put('service-group', place.caller.tenant, groupId(one.path, whole), stored);
@@ -305,24 +333,21 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
         for (const device of own) await remove(place, device);
       }
       await refresh(place.caller.tenant, one.path);
-      if (!index.hasKey(one.group.keyHash)) revoked({ kind: 'group', keyHash: one.group.keyHash });
+      if (index.hasGroupKey(one.group.keyHash)) return;
+      revoked({ kind: 'group', keyHash: one.group.keyHash });
+      await gate?.dismissGroup(one.group.keyHash);
     },
 
     async createDevices(place, bodies) {
       permit(place, 'createDevice', 'administer');
       const read = bodies.map((body) => readDevice(body));
-      const tokens: IssuedToken[] = [];
+      const issued: IssuedToken[] = [];
       for (const { device, apikey, newToken } of read) {
-        const token = newToken ? randomBytes(TOKEN_BYTES).toString('base64url') : undefined;
-        const whole = {
-          ...device,
-          ...(apikey !== undefined && { keyHash: keyHashOf(apikey) }),
-          ...(token !== undefined && { tokenHash: hash(token) }),
-        } as Device;
-        await save(place.caller.tenant, place.path, whole, true);
-        if (token !== undefined) tokens.push({ device_id: whole.device_id, token });
+        const whole = { ...device, ...(apikey !== undefined && keyMembers(apikey)) } as Device;
+        if (newToken) issued.push(await tokens.issue(draftOf(place, whole), true));
+        else await save(place.caller.tenant, place.path, whole, true);
       }
-      return tokens;
+      return issued;
     },
     async listDevices(place, limit, offset) {
       permit(place, 'listDevices', 'read');
@@ -343,32 +368,35 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
       permit(place, 'deleteDevice', 'administer');
       await remove(place, found(place, id, apikey));
     },
-    async issueToken(place, id, apikey) {
+    async issueToken(place, id, apikey, expiresAt) {
       permit(place, 'issueDeviceToken', 'administer');
-      return issue(place, found(place, id, apikey));
+      return tokens.issue(found(place, id, apikey).known, false, expiresAt);
     },
     async revokeToken(place, id, apikey) {
       permit(place, 'revokeDeviceToken', 'administer');
-      const { known } = found(place, id, apikey);
-      const { tokenHash: _, ...device } = known.device;
-      await save(place.caller.tenant, known.servicePath, device, false);
-      revoked({ kind: 'device', identity: known.identity });
+      await tokens.revoke(found(place, id, apikey).known);
     },
-
-    authenticate(username, password) {
-      const given = hash(password);
-      const device = index.byToken(given);
-      if (device !== undefined && equal(device.device.tokenHash, given)) {
-        const names = [undefined, '', device.device.device_id, password];
-        return names.includes(username) ? { kind: 'device', identity: device.identity } : undefined;
-      }
-      return index.hasGroupKey(given) ? { kind: 'group', keyHash: given } : undefined;
+    endExpiredTokens: tokens.sweep,
+    authenticate: tokens.authenticate,
+    apikeyOf: ({ device, group }) => tokens.keyOf(device, group),
+    admitted() {
+      const devices = index.withTokens().map(({ identity, device }) => [identity, device.tokenHash as string] as const);
+      return new Map([...devices, ...index.groupKeys().map((keyHash) => [keyHash, keyHash] as const)]);
     },
     onRevoked(listener) {
       listeners.push(listener);
     },
     onProvisioned(listener) {
       provisioned.push(listener);
+    },
+    refusals,
+    async listRefusals(place, id, apikey) {
+      permit(place, 'listDeviceRefusals', 'read');
+      return refusals.of(found(place, id, apikey).known.identity);
+    },
+    async listUnknownDevices(place) {
+      permit(place, 'listUnknownDevices', 'read');
+      return refusals.unknown(place.caller.tenant, place.path);
     },
     onDeleted(listener) {
       deleted.push(listener);
@@ -401,40 +429,8 @@ function checkGroup(place: Place, group: ServiceGroup, check: (known: KnownDevic
   }
 }
 
-const keyId = (keyHash: string): string => `key:${keyHash.slice(0, 16)}`;
 const effectiveKey = (known: KnownDevice): string | undefined => known.device.keyHash ?? known.group?.keyHash;
 const groupId = (path: string, group: ServiceGroup): string => `${path}|${group.resource}|${group.keyHash}`;
 const documentId = (path: string, id: string, keyHash: string | undefined): string => `${path}|${id}|${keyHash ?? ''}`;
 const duplicateDevice = (id: string): ProvisioningError =>
   new ProvisioningError('DUPLICATE_DEVICE_ID', `A device with the same pair (Service, DeviceId) was found: ${id}`);
-
-function shownGroup({ group, tenant, path }: IndexedGroup): Shown {
-  const { keyHash, ...rest } = group;
-  return { ...rest, apikey: keyId(keyHash), service: tenant, subservice: path } as unknown as Shown;
-}
-
-function shownDevice(known: KnownDevice): Shown {
-  const { keyHash, tokenHash, ...rest } = known.device;
-  return {
-    ...rest,
-    ...(keyHash !== undefined && { apikey: keyId(keyHash) }),
-    hasToken: tokenHash !== undefined,
-    service: known.tenant,
-    service_path: known.servicePath,
-  } as unknown as Shown;
-}
-
-/** Compares digests without telling by the time it takes how much of them is equal. */
-function equal(a: string | undefined, b: string): boolean {
-  return a !== undefined && a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));
-}
-
-/** The secret that API keys and tokens are hashed with: made at the first start, so that a copied list of hashes alone tells nothing. */
-async function pepperOf(documents: DocumentStore): Promise<Buffer> {
-  const tenant = '' as TenantId;
-  const stored = await documents.get('setting', tenant, 'device-key-pepper');
-  if (typeof stored?.body['value'] === 'string') return Buffer.from(stored.body['value'], 'base64url');
-  const value = randomBytes(32).toString('base64url');
-  const put = await documents.put('setting', tenant, 'device-key-pepper', { value }, 0);
-  return put === undefined ? pepperOf(documents) : Buffer.from(value, 'base64url');
-}

@@ -34,6 +34,7 @@ const PROGRAMS = [
   'broker/start.ts',
   'broker/wiring.ts',
   'broker/device-side.ts',
+  'broker/outside-devices.ts',
   'broker/upkeep.ts',
   'broker/figures.ts',
   'broker/config.ts',

@@ -4,6 +4,7 @@ import { DomainError } from '../../broker/domain/errors.ts';
 import type { ContextResolver } from '../../broker/operations/contexts/resolve.ts';
 import { deviceOperations } from '../../broker/operations/devices.ts';
 import type { DocumentStore } from '../../broker/ports/document-store.ts';
+import { systemClock } from '../../broker/stores/system-clock.ts';
 import { offlineContexts } from '../support/contexts.ts';
 import { CITY, until } from '../support/devices.ts';
 import { documentsInMemory } from '../support/documents.ts';
@@ -19,6 +20,7 @@ async function registry(documents: DocumentStore, resolveContext?: ContextResolv
     resolveContext: resolveContext ?? contexts.resolve,
     checkMapping: () => {},
     commandsOf: () => undefined,
+    clock: systemClock('test'),
     retryMs: 20,
   });
 }
@@ -62,6 +64,7 @@ describe('the device registry', () => {
       resolveContext: (await offlineContexts()).resolve,
       checkMapping: () => {},
       commandsOf: () => undefined,
+      clock: systemClock('test'),
     });
     await expect(devices.createGroups(CITY, [GROUP])).rejects.toMatchObject({ type: 'Forbidden' });
     await expect(devices.createDevices(CITY, [{}])).rejects.toMatchObject({ type: 'Forbidden' });

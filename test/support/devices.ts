@@ -9,6 +9,7 @@ import type { Instant } from '../../broker/domain/time.ts';
 import { type DeviceOperations, deviceOperations, type Place } from '../../broker/operations/devices.ts';
 import type { DocumentStore } from '../../broker/ports/document-store.ts';
 import type { Fragment, Ingest } from '../../broker/ports/ingest.ts';
+import { systemClock } from '../../broker/stores/system-clock.ts';
 import { type MqttServer, type MqttServerOptions, mqttServer } from '../../broker/transport/mqtt.ts';
 import { offlineContexts } from './contexts.ts';
 import { documentsInMemory } from './documents.ts';
@@ -75,6 +76,7 @@ export async function deviceSide(
     resolveContext: contexts.resolve,
     checkMapping,
     commandsOf,
+    clock: systemClock('test'),
   });
   const ingest = recordingIngest();
   const intake = deviceIntake({

@@ -2,6 +2,7 @@ import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import { ProvisioningError } from '../../domain/device-document.ts';
 import { DEFAULT_TENANT, isTenantName, type TenantId } from '../../domain/iri.ts';
 import { isObject, type JsonValue } from '../../domain/json.ts';
+import { type Instant, parseInstant } from '../../domain/time.ts';
 import type { DeviceOperations, Place } from '../../operations/devices.ts';
 import { parameter } from '../http/request.ts';
 import { iotErrors } from './errors.ts';
@@ -65,7 +66,12 @@ export const provisioningRoutes =
       '/iot/devices/:id/token',
       { schema: { summary: 'Issue a new token, shown once', tags: TAGS } },
       async (request, reply) => {
-        const issued = await devices.issueToken(placeOf(request), idOf(request), parameter(request, 'apikey'));
+        const issued = await devices.issueToken(
+          placeOf(request),
+          idOf(request),
+          parameter(request, 'apikey'),
+          expiryOf(request),
+        );
         return reply.code(201).header('cache-control', 'no-store').send(issued);
       },
     );
@@ -75,6 +81,23 @@ export const provisioningRoutes =
       async (request, reply) => {
         await devices.revokeToken(placeOf(request), idOf(request), parameter(request, 'apikey'));
         return reply.code(204).send();
+      },
+    );
+
+    app.get(
+      '/iot/devices/:id/refusals',
+      { schema: { summary: 'What the device said lately and was not taken', tags: TAGS } },
+      async (request) => {
+        const refusals = await devices.listRefusals(placeOf(request), idOf(request), parameter(request, 'apikey'));
+        return { count: refusals.length, refusals };
+      },
+    );
+    app.get(
+      '/iot/unknown-devices',
+      { schema: { summary: 'Devices with a valid key that are not provisioned', tags: TAGS } },
+      async (request) => {
+        const unknown = await devices.listUnknownDevices(placeOf(request, true));
+        return { count: unknown.length, devices: unknown };
       },
     );
 
@@ -105,6 +128,16 @@ export const provisioningRoutes =
       broker: 'Mizar',
     }));
   };
+
+/** When the token that is asked for shall end. @throws ProvisioningError WRONG_SYNTAX */
+function expiryOf(request: FastifyRequest): Instant | undefined {
+  const body = request.body as JsonValue | undefined;
+  const text = isObject(body) ? body['expiresAt'] : undefined;
+  if (text === undefined) return undefined;
+  const expiresAt = parseInstant(text);
+  if (expiresAt === undefined) throw new ProvisioningError('WRONG_SYNTAX', 'expiresAt must be a DateTime in UTC');
+  return expiresAt;
+}
 
 /** Tenant and service path of a request. @throws ProvisioningError MISSING_HEADERS, WRONG_SYNTAX */
 function placeOf(request: FastifyRequest, listing = false): Place {

@@ -16,6 +16,8 @@ export interface DeviceListener {
   drop(known: KnownDevice): void;
 }
 
+export type DeviceIndex = ReturnType<typeof deviceIndex>;
+
 /** Groups and devices in memory, found by what messages carry: hash of key and device id, or hash of token. */
 export function deviceIndex(listener: DeviceListener) {
   let version = 0;
@@ -23,6 +25,8 @@ export function deviceIndex(listener: DeviceListener) {
   const groups = new Map<string, IndexedGroup[]>();
   const byIdentity = new Map<string, KnownDevice>();
   const byToken = new Map<string, KnownDevice>();
+  /** Devices whose token ends by itself. */
+  const expiring = new Set<KnownDevice>();
   /** By tenant, path and id; several if their keys differ. */
   const byPlace = new Map<string, KnownDevice[]>();
   /** Devices whose key no group has. */
@@ -33,6 +37,7 @@ export function deviceIndex(listener: DeviceListener) {
     listener.drop(known);
     byIdentity.delete(known.identity);
     if (known.device.tokenHash !== undefined) byToken.delete(known.device.tokenHash);
+    expiring.delete(known);
     const at = place(known.tenant, known.servicePath, known.device.device_id);
     without(byPlace, at, known);
     if (known.device.keyHash !== undefined) without(byOwnKey, known.device.keyHash, known);
@@ -72,6 +77,7 @@ export function deviceIndex(listener: DeviceListener) {
     },
     hasGroupKey: (keyHash: string): boolean => groups.has(keyHash),
     hasKey: (keyHash: string): boolean => groups.has(keyHash) || byOwnKey.has(keyHash),
+    groupKeys: (): readonly string[] => [...groups.keys()],
     keyHashes: (): readonly string[] => [...new Set([...groups.keys(), ...byOwnKey.keys()])],
 
     putDevice(
@@ -88,6 +94,7 @@ export function deviceIndex(listener: DeviceListener) {
       const known: KnownDevice = { tenant, servicePath: path, identity, device, group, expand };
       byIdentity.set(identity, known);
       if (device.tokenHash !== undefined) byToken.set(device.tokenHash, known);
+      if (device.tokenExpiresAt !== undefined) expiring.add(known);
       append(byPlace, place(tenant, path, device.device_id), known);
       if (device.keyHash !== undefined) append(byOwnKey, device.keyHash, known);
       listener.put(known);
@@ -104,6 +111,8 @@ export function deviceIndex(listener: DeviceListener) {
       return own.map((known) => ({ known }));
     },
     byIdentity: (identity: string): KnownDevice | undefined => byIdentity.get(identity),
+    withExpiringTokens: (): readonly KnownDevice[] => [...expiring],
+    withTokens: (): readonly KnownDevice[] => [...byToken.values()],
     byToken: (tokenHash: string): KnownDevice | undefined => byToken.get(tokenHash),
     byKey(keyHash: string, id: string, resource: string): KnownDevice | undefined {
       for (const { tenant, path } of orderedFor(groups.get(keyHash), resource)) {
