@@ -7,6 +7,7 @@
  * --save (keeps the figures for docs/performance.md).
  */
 import { startBareServer } from './bare.ts';
+import { devices } from './devices.ts';
 import type { Bench, Rows } from './harness.ts';
 import { history } from './history.ts';
 import { indexCost } from './index-cost.ts';
@@ -61,6 +62,7 @@ try {
     size,
     writes,
     mqtt,
+    devices,
     notifications,
     subscriptions,
     history,

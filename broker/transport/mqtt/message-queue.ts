@@ -1,4 +1,5 @@
 import type { DeviceOutcome, MqttMessage } from '../../domain/device.ts';
+import { fairLanes } from './fair-lanes.ts';
 
 interface Waiting<C> {
   readonly message: MqttMessage;
@@ -28,26 +29,29 @@ export interface MessageQueue<C> {
   settled(timeoutMs: number): Promise<void>;
 }
 
+/** Parts of one batch: small enough that the others hardly notice, large enough that the commit costs little for each message. */
+const SHARES = { perLane: 8, perShare: 24, rememberMs: 1000 } as const;
+
 /**
- * First in, first out, in front of the store: while one batch is being committed the next gathers. Acknowledgements go out in the order of
- * arrival, after the commit. How much can gather is bounded by the connections: each stops to read until what it sent is acknowledged.
+ * In front of the store: while one batch is being committed the next gathers, for each connection first in, first out, and in turn for all of them.
+ * Acknowledgements go out after the commit, for each connection in the order of arrival. How much can gather is bounded by the connections: each stops to
+ * read until what it sent is acknowledged.
  */
 export function messageQueue<C>(options: MessageQueueOptions<C>): MessageQueue<C> {
-  let waiting: Waiting<C>[] = [];
+  const waiting = fairLanes<C, Waiting<C>>({ limit: options.limit, ...SHARES });
   let underWay = 0;
   let wake: (() => void)[] = [];
   let working = false;
   const totals = { messages: 0, accepted: 0, refused: 0, unavailable: 0 };
 
   async function work(): Promise<void> {
-    while (waiting.length > 0) {
-      const batch = waiting.length <= options.limit ? waiting : waiting.slice(0, options.limit);
-      waiting = waiting.length <= options.limit ? [] : waiting.slice(options.limit);
+    while (waiting.size > 0) {
+      const batch = waiting.take();
       underWay = batch.length;
       await commit(batch);
       underWay = 0;
       // While the store was busy more has come in on the sockets: reading it first makes the next batch larger, and its share of the fsync smaller.
-      if (waiting.length < options.limit) await new Promise((resolve) => setImmediate(resolve));
+      if (waiting.size < options.limit) await new Promise((resolve) => setImmediate(resolve));
     }
     working = false;
     for (const resolve of wake) resolve();
@@ -79,7 +83,7 @@ export function messageQueue<C>(options: MessageQueueOptions<C>): MessageQueue<C
   return {
     add(message, client, done) {
       totals.messages++;
-      waiting.push({ message, client, done });
+      waiting.add(client, shareOf(message), { message, client, done });
       if (working) return;
       working = true;
       // Not at once: what the same read of the socket brings belongs into the same batch.
@@ -90,7 +94,7 @@ export function messageQueue<C>(options: MessageQueueOptions<C>): MessageQueue<C
       accepted_total: totals.accepted,
       refused_total: totals.refused,
       unavailable_total: totals.unavailable,
-      waiting: waiting.length + underWay,
+      waiting: waiting.size + underWay,
     }),
     settled(timeoutMs) {
       if (!working) return Promise.resolve();
@@ -103,4 +107,13 @@ export function messageQueue<C>(options: MessageQueueOptions<C>): MessageQueue<C
       });
     },
   };
+}
+
+/** Whose part of the work a message is: its tenant's, as far as that can be told without looking anything up. */
+function shareOf({ topic, session }: MqttMessage): string {
+  if (session.kind === 'device') return session.identity.slice(0, session.identity.indexOf('#'));
+  if (session.kind === 'group') return session.keyHash;
+  // The key stands behind the format, and in front of the device: [/][json|ul/]<key>/<device>/…
+  const [first = '', second = ''] = topic.startsWith('/') ? topic.slice(1).split('/', 2) : topic.split('/', 2);
+  return first === 'json' || first === 'ul' ? second : first;
 }
