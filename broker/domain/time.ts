@@ -44,7 +44,8 @@ export function instant(text: unknown, what: string): Instant {
 
 /** The moment as microseconds, for comparing, indexing and arithmetic. */
 export function toMicros(at: Instant): Micros {
-  if (at.length === 20) return Date.parse(at) * 1000;
+  // Seconds, or milliseconds: what nearly all are written in.
+  if (at.length === 20 || at.length === 24) return Date.parse(at) * 1000;
   const fraction = at.slice(20, -1);
   return Date.parse(`${at.slice(0, 19)}Z`) * 1000 + Number(fraction.padEnd(6, '0'));
 }

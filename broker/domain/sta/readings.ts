@@ -85,10 +85,12 @@ function grouped(readings: readonly Reading[]): readonly (readonly Reading[])[] 
     if (known === undefined) series.set(key, [reading]);
     else known.push(reading);
   }
-  const order = (a: Reading, b: Reading) =>
-    a.instance.observedAt === undefined || b.instance.observedAt === undefined
-      ? 0
-      : compareInstants(a.instance.observedAt, b.instance.observedAt);
+  const order = ({ instance: a }: Reading, { instance: b }: Reading): number => {
+    if (a.observedAt === undefined || b.observedAt === undefined || a.observedAt === b.observedAt) return 0;
+    // Of one length the texts are in the order of the moments.
+    if (a.observedAt.length === b.observedAt.length) return a.observedAt < b.observedAt ? -1 : 1;
+    return compareInstants(a.observedAt, b.observedAt);
+  };
   return [...series.values()].map((of) => (of.length === 1 ? of : of.sort(order)));
 }
 

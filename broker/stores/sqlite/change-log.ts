@@ -114,7 +114,7 @@ export class ChangeLog implements ChangeFeed {
       kind === 'created' && isAsCreated(entity) ? '' : text,
       types === entity.types ? null : JSON.stringify(types),
       kind === 'updated' ? storedText(draft.attributes.map((change) => this.#row(change, entity))) : null,
-      late && late.length > 0 ? storedText(late) : null,
+      late && late.length > 0 ? storedText(late.map((one) => this.#lateRow(one, at, draft.stamp))) : null,
     );
     this.#fresh.push({
       position,
@@ -194,6 +194,8 @@ export class ChangeLog implements ChangeFeed {
     ];
     const entity = this.#codec.decode(state, id);
     const kind = KINDS[kindNumber] as Change['kind'];
+    const stamp: Stamp = { at: stampAt, origin: this.#dictionary.iri(origin) };
+    const base = { createdAt: at, modifiedAt: at, stamp };
     return {
       position,
       tenant: this.#dictionary.tenantName(tenant) as TenantId,
@@ -205,9 +207,11 @@ export class ChangeLog implements ChangeFeed {
         attributes === null
           ? allAttributes(kind, entity)
           : (fromStoredText(attributes) as Row[]).map((of) => this.#fromChange(of, entity)),
-      ...(late === null ? {} : { late: fromStoredText(late) as LateInstance[] }),
+      ...(late === null
+        ? {}
+        : { late: (fromStoredText(late) as (LateInstance | LateRow)[]).map((row) => this.#fromLate(row, base)) }),
       at,
-      stamp: { at: stampAt, origin: this.#dictionary.iri(origin) } satisfies Stamp,
+      stamp,
     };
   }
 
@@ -229,6 +233,18 @@ export class ChangeLog implements ChangeFeed {
       ...(after ? { after } : {}),
       ...(before === 0 ? {} : { before: this.#codec.decodeInstance(before, entity) }),
     };
+  }
+
+  #lateRow({ name, instance, amends }: LateInstance, at: Instant, stamp: Stamp): LateRow {
+    const coded = this.#codec.encodeInstance(instance, { createdAt: at, modifiedAt: at, stamp });
+    return amends === undefined ? [this.#dictionary.name(name), coded] : [this.#dictionary.name(name), coded, amends];
+  }
+
+  /** Files of before have them written out. */
+  #fromLate(row: LateInstance | LateRow, base: Parameters<Codec['encodeInstance']>[1]): LateInstance {
+    if (!Array.isArray(row)) return row as LateInstance;
+    const [name, coded, amends] = row as unknown as LateRow;
+    return { name: this.#dictionary.iri(name), instance: this.#codec.decodeInstance(coded, base), ...(amends && { amends }) };
   }
 
   async head(): Promise<Position> {
@@ -310,6 +326,9 @@ export class ChangeLog implements ChangeFeed {
     if (this.#moved.size > 0) void this.#commits.submit(() => undefined).catch(() => {});
   }
 }
+
+/** An instance that only went to history, relative to its change. */
+type LateRow = readonly [name: number, ReturnType<Codec['encodeInstance']>, amends?: NonNullable<LateInstance['amends']>];
 
 type Row = [name: number, datasetId: Iri | 0, kind: number, before: ReturnType<Codec['encodeInstance']> | 0];
 

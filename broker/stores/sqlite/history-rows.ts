@@ -44,7 +44,7 @@ export class HistoryRows {
   readonly #dictionary: Dictionary;
   readonly #commits: GroupCommit;
   /** Part of every instanceId: numbers alone would repeat in another broker. */
-  readonly #store: string;
+  readonly #prefix: string;
   readonly #transient: TransientRows;
   #next: number;
   #reserved: number;
@@ -65,7 +65,7 @@ export class HistoryRows {
       store = crypto.randomUUID();
       database.run(REMEMBER, 'store', store);
     }
-    this.#store = String(store);
+    this.#prefix = `urn:ngsi-ld:Instance:${store}-`;
   }
 
   /** Another process may have written: when the next row that expires does so now. */
@@ -74,14 +74,13 @@ export class HistoryRows {
   }
 
   instanceId(seq: number): Iri {
-    return `urn:ngsi-ld:Instance:${this.#store}-${seq}` as Iri;
+    return `${this.#prefix}${seq}` as Iri;
   }
 
   /** The number in an instanceId of this store; undefined: not one of ours. */
   seqOf(instanceId: Iri): number | undefined {
-    const prefix = `urn:ngsi-ld:Instance:${this.#store}-`;
-    if (!instanceId.startsWith(prefix)) return undefined;
-    const digits = instanceId.slice(prefix.length);
+    if (!instanceId.startsWith(this.#prefix)) return undefined;
+    const digits = instanceId.slice(this.#prefix.length);
     return /^[1-9]\d{0,15}$/.test(digits) ? Number(digits) : undefined;
   }
 

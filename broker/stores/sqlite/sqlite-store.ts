@@ -75,7 +75,7 @@ export function openSqliteStore(settings: SqliteSettings): SqliteStore {
   const cacheBytes = settings.cacheBytes ?? DEFAULT_CACHE_BYTES;
   const cache = new EntityCache(cacheBytes);
   const ids = new IdCache(Math.max(cacheBytes / 8, LEAST_ID_BYTES));
-  const log = new ChangeLog(database, dictionary, commits, codec, settings.recentChanges ?? 5_000);
+  const log = new ChangeLog(database, dictionary, commits, codec, settings.recentChanges ?? 12_000);
   const shapes = new ShapeCounts(database, dictionary, commits);
   if (settings.shared) shapes.share();
   const history = new HistoryRows(database, dictionary, commits);
