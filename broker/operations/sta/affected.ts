@@ -7,6 +7,7 @@ import { DATASTREAMS, type EntitySet, LOCATION, LOCATIONS, localName, OWN, TYPE 
 import type { SetName } from '../../domain/sta/model.ts';
 import { toMicros } from '../../domain/time.ts';
 import type { StoredEntity } from '../../ports/entity-store.ts';
+import { datedByEntity } from './dated.ts';
 import type { Item } from './item.ts';
 import { placeAttribute, type Reader } from './reader.ts';
 
@@ -130,7 +131,8 @@ async function addInstance(
         )
       : await series.numbered(reader.tenant, [number]);
   if (read === undefined) return undefined;
-  const item = reader.item(set, read.number, { kind: 'instance', found: read, holder });
+  const [dated = read] = set === 'Observations' ? await datedByEntity(reader, holder, [read]) : [read];
+  const item = reader.item(set, read.number, { kind: 'instance', found: dated, holder });
   found.push({ item, changed: how.amends ? new Set(item.type.properties.map((property) => property.name)) : undefined });
   return item;
 }

@@ -2,7 +2,8 @@ import type { Iri } from '../../domain/iri.ts';
 import type { Condition, EntityQuery, TypeSelection } from '../../domain/query/query.ts';
 import { targetsOf } from '../../domain/sta/lens/attributes.ts';
 import { featureOf } from '../../domain/sta/lens/observation.ts';
-import { isThing } from '../../domain/sta/lens/series.ts';
+import { isControlled, isThing, observedName, observingNames } from '../../domain/sta/lens/series.ts';
+import { isDatedByEntity } from '../../domain/sta/lens/times.ts';
 import {
   DATASTREAMS,
   LOCATIONS,
@@ -16,6 +17,7 @@ import {
 import type { SetName } from '../../domain/sta/model.ts';
 import type { StoredEntity } from '../../ports/entity-store.ts';
 import type { NumberBound, Series } from '../../ports/series-store.ts';
+import { datedByEntity } from './dated.ts';
 import type { Item } from './item.ts';
 import { storedMany } from './links.ts';
 import { computedSeries, isDevice, placeAttribute, type Reader } from './reader.ts';
@@ -128,6 +130,9 @@ function foreignThings(reader: Reader, types: readonly Iri[]): Source {
   );
 }
 
+/** Entities that are asked which property their `value` is of. */
+const CONTROLLED_LOOKED_AT = 1000;
+
 /** Attributes that are measured somewhere and that no ObservedProperty describes. */
 async function observedAttributes(reader: Reader): Promise<readonly Item[]> {
   const { entities } = reader.dependencies;
@@ -137,8 +142,12 @@ async function observedAttributes(reader: Reader): Promise<readonly Item[]> {
     if (!types.has(type)) continue;
     for (const { name, kinds } of attributes) {
       if (names.has(name) || !kinds.some((kind) => kind.endsWith('Property') && kind !== 'GeoProperty')) continue;
-      const some = await entities.query(reader.tenant, { types: any([type]), anyAttribute: [name] }, { limit: 5 });
-      if (some.entities.some((stored) => computedSeries(stored).some((series) => series.name === name))) names.add(name);
+      // What a Device's `value` is of stands in each entity.
+      const limit = isControlled(name) ? CONTROLLED_LOOKED_AT : 5;
+      const some = await entities.query(reader.tenant, { types: any([type]), anyAttribute: [name] }, { limit });
+      for (const stored of some.entities) {
+        if (computedSeries(stored).some((series) => series.name === name)) names.add(observedName(stored.entity, name));
+      }
     }
   }
   return Promise.all([...names].map((name) => reader.attributeItem(name)));
@@ -181,14 +190,17 @@ const MOST_NAMES = 200;
 /** All Observations in order of phenomenonTime; undefined: the store does not have them in that order. */
 export async function observationsInTime(reader: Reader, bounds: Bounds): Promise<Source | undefined> {
   const { series } = reader.dependencies;
-  const names = await reader.measuredNames();
+  const { names, apart } = await reader.measuredNames();
   if (series.across === undefined || names.length > MOST_NAMES) return undefined;
+  // What is dated by other attributes was written later than that: it can be before the bounds, and not behind them.
+  const { to: _, ...open } = bounds;
+  const within = apart ? open : bounds;
   return {
-    order: 'time',
+    order: apart ? 'none' : 'time',
     async page(after, limit, descending) {
       const [at, number] = after ?? [];
       const behind = at === undefined || number === undefined ? {} : { after: { at, number } };
-      const { found, next } = (await series.across?.(reader.tenant, names, { ...bounds, ...behind, limit, descending })) ?? {
+      const { found, next } = (await series.across?.(reader.tenant, names, { ...within, ...behind, limit, descending })) ?? {
         found: [],
         next: undefined,
       };
@@ -212,9 +224,11 @@ export function seriesSource(
   keep?: (item: Item) => boolean,
 ): Source {
   const { series: store } = reader.dependencies;
-  const { numbers: _, ...times } = bounds;
+  // Where other attributes say when it was, the store has them in the order in which they were written.
+  const apart = set === 'Observations' && isDatedByEntity(holder.entity, series.name, series.datasetId);
+  const { numbers: _, ...times } = apart ? {} : bounds;
   return {
-    order: 'time',
+    order: apart ? 'none' : 'time',
     ...(keep === undefined && bounds.from === undefined && bounds.to === undefined
       ? { count: () => store.count(reader.tenant, series) }
       : {}),
@@ -222,7 +236,8 @@ export function seriesSource(
       const [at, number] = after ?? [];
       const behind = at === undefined || number === undefined ? {} : { after: { at, number } };
       const found = await store.read(reader.tenant, series, { ...times, ...behind, limit, descending });
-      const placed = found
+      const dated = apart ? await datedByEntity(reader, holder, found) : found;
+      const placed = dated
         .map((one) => ({
           item: reader.item(set, one.number, { kind: 'instance', found: one, holder }),
           cursor: [one.at, one.number],
@@ -361,11 +376,11 @@ async function datastreamsOf(reader: Reader, { origin, set }: Item, link: 'Datas
   }
   if (origin.kind === 'attribute') {
     if (link !== 'Datastreams' || things.length === 0) return EMPTY;
-    const query = { ...(things.length > MOST_TYPES ? {} : { types: any(things) }), anyAttribute: [origin.name] };
+    const query = { ...(things.length > MOST_TYPES ? {} : { types: any(things) }), anyAttribute: observingNames(origin.name) };
     const having = walk(reader, query, (stored) => reader.entityAs('Things', stored));
     return nested('id', having, async ({ origin: of }) => {
       if (of.kind !== 'entity') return EMPTY;
-      const series = computedSeries(of.stored).filter(({ name }) => name === origin.name);
+      const series = computedSeries(of.stored).filter(({ name }) => observedName(of.stored.entity, name) === origin.name);
       return listSource(await Promise.all(series.map((one) => reader.computedItem(of.stored, one))));
     });
   }

@@ -5,7 +5,7 @@ import type { JsonObject, JsonValue } from '../../domain/json.ts';
 import type { Row } from '../../domain/sta/filter/evaluate.ts';
 import { attributeValue, decodeProperty, placeOf, plainValue, textNamed } from '../../domain/sta/lens/attributes.ts';
 import { observationProperties } from '../../domain/sta/lens/observation.ts';
-import { isMeasured, seriesOf } from '../../domain/sta/lens/series.ts';
+import { isMeasured, observedName, seriesOf } from '../../domain/sta/lens/series.ts';
 import { unitCodeOf, unitOfMeasurement } from '../../domain/sta/lens/units.ts';
 import { DATASTREAMS, localName, OBSERVED_AREA, OWN, TYPE, term } from '../../domain/sta/lens/vocabulary.ts';
 import type { SetName, TypeModel } from '../../domain/sta/model.ts';
@@ -181,9 +181,9 @@ function seriesProperties(type: TypeModel, origin: Extract<Origin, { kind: 'seri
     return { ...companionProperties(type, companion), ...(area === undefined ? {} : { observedArea: area }) };
   }
   const instance = instanceOf(thing.entity, series.name, series.datasetId);
-  const short = localName(series.name);
+  const short = localName(observedName(thing.entity, series.name));
   const value = instance === undefined ? undefined : instanceValue(instance);
-  const code = (instance as { unitCode?: string } | undefined)?.unitCode;
+  const code = (instance as { unitCode?: string } | undefined)?.unitCode ?? unitNamed(thing, series.name);
   const area = placeOf(thing.entity);
   return {
     name: `${nameOf(thing)} ${short}`,
@@ -193,6 +193,10 @@ function seriesProperties(type: TypeModel, origin: Extract<Origin, { kind: 'seri
     ...(area === undefined ? {} : { observedArea: area as unknown as JsonValue }),
   };
 }
+
+/** DeviceMeasurement says the unit of its number apart. */
+const unitNamed = ({ entity }: StoredEntity, name: Iri): string | undefined =>
+  localName(name) === 'numValue' ? textNamed(entity, 'unit') : undefined;
 
 function observationType(value: JsonValue | undefined): string {
   if (typeof value === 'number') return 'Measurement';

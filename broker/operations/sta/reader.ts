@@ -4,12 +4,14 @@ import { instanceOf } from '../../domain/entity.ts';
 import type { Iri, TenantId } from '../../domain/iri.ts';
 import { placeOf, targetsNamed, targetsOf } from '../../domain/sta/lens/attributes.ts';
 import { storedLink } from '../../domain/sta/lens/links.ts';
-import { isThing, mayBeMeasured, seriesOf, type ThingSeries } from '../../domain/sta/lens/series.ts';
+import { isThing, mayBeMeasured, observedName, seriesOf, type ThingSeries } from '../../domain/sta/lens/series.ts';
+import { isDatedByEntity, isTimeAttribute } from '../../domain/sta/lens/times.ts';
 import { LOCATION, LOCATIONS, localName, OBSERVED_PROPERTY, SENSOR, SUBJECT, TYPE } from '../../domain/sta/lens/vocabulary.ts';
 import type { Model, SetName } from '../../domain/sta/model.ts';
 import type { StoredEntity } from '../../ports/entity-store.ts';
 import type { NumberedInstance, Series } from '../../ports/series-store.ts';
 import type { CommandTarget } from '../devices/targets.ts';
+import { datedByEntity, datedExtents } from './dated.ts';
 import type { StaDependencies } from './dependencies.ts';
 import { Item, type Origin } from './item.ts';
 import { itemNamed, storedOne } from './links.ts';
@@ -77,17 +79,19 @@ export class Reader {
     return this.#thingTypes;
   }
 
-  /** Attributes that may have Observations. */
-  async measuredNames(): Promise<readonly Iri[]> {
+  /** Attributes that may have Observations; `apart`: of some, other attributes say when they were made. */
+  async measuredNames(): Promise<{ readonly names: readonly Iri[]; readonly apart: boolean }> {
     const things = new Set(await this.thingTypes());
     const names = new Set<Iri>();
+    let apart = false;
     for (const { type, attributes } of await this.dependencies.entities.typeCounts(this.tenant)) {
       if (!things.has(type)) continue;
       for (const { name, kinds } of attributes) {
+        if (isTimeAttribute(name)) apart = true;
         if (mayBeMeasured(name) && kinds.some((kind) => MEASURABLE.has(kind))) names.add(name);
       }
     }
-    return [...names];
+    return { names: [...names], apart };
   }
 
   // ---- one by id ---------------------------------------------------------------------------------------------------------------------
@@ -193,7 +197,10 @@ export class Reader {
   async complete(items: readonly Item[]): Promise<void> {
     for (const item of items) {
       if (item.origin.kind !== 'series' || item.extents !== undefined) continue;
-      item.extents = await this.dependencies.extents.of(this.tenant, item.origin.series);
+      const { series, thing } = item.origin;
+      item.extents = isDatedByEntity(thing.entity, series.name, series.datasetId)
+        ? await datedExtents(this, thing, series)
+        : await this.dependencies.extents.of(this.tenant, series);
     }
   }
 
@@ -241,7 +248,9 @@ export class Reader {
     if (holder === undefined) return undefined;
     const belongs =
       set === 'Observations' ? this.seriesOfInstance(found, holder) !== undefined : isPlaceInstance(found, holder);
-    return belongs ? this.item(set, found.number, { kind: 'instance', found, holder }) : undefined;
+    if (!belongs) return undefined;
+    const [dated] = set === 'Observations' ? await datedByEntity(this, holder, [found]) : [found];
+    return this.item(set, found.number, { kind: 'instance', found: dated ?? found, holder });
   }
 
   seriesOfInstance(found: NumberedInstance, holder: StoredEntity): ThingSeries | undefined {
@@ -293,7 +302,7 @@ export class Reader {
         const [stored] = await this.entitiesOf(targetsOf(companion.entity, name));
         return stored && this.entityItem(set, stored);
       }
-      if (link === 'ObservedProperty') return this.attributeItem(series.name);
+      if (link === 'ObservedProperty') return this.attributeItem(observedName(thing.entity, series.name));
       const sensor = await this.sensorOf(thing, series);
       return sensor === undefined ? this.unspecified(thing) : this.entityItem('Sensors', sensor);
     }

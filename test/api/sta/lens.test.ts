@@ -174,6 +174,84 @@ describe('SensorThings as a lens over NGSI-LD', () => {
     expect([await sta.count('Datastreams'), await sta.count('Observations')]).toEqual([0, 0]);
   });
 
+  it('measurements without observedAt are dated by what their entity says, at each of its times', async () => {
+    const noise = (level: number, from: string, to: string): Json => ({
+      LAeq: { type: 'Property', value: level },
+      dateObserved: { type: 'Property', value: `${from}/${to}` },
+    });
+    const id = 'urn:ngsi-ld:NoiseLevelObserved:1';
+    await ngsild('POST', '/entities', { id, type: 'NoiseLevelObserved', ...noise(60, day(1), day(2)) });
+    await ngsild('PATCH', `/entities/${id}/attrs`, noise(70, day(5), day(6)));
+    // What arrives late is dated as it says, and stands where it belongs.
+    await ngsild('PATCH', `/entities/${id}/attrs`, noise(65, day(3), day(4)));
+    const series = await first('Datastreams?$expand=Observations($orderby=phenomenonTime)');
+    expect(series['phenomenonTime']).toBe(`${day(1)}/${day(6)}`);
+    const seen = (series['Observations'] as Json[]).map(({ phenomenonTime, result }) => [phenomenonTime, result]);
+    expect(seen).toEqual([
+      [`${day(1)}/${day(2)}`, 60],
+      [`${day(3)}/${day(4)}`, 65],
+      [`${day(5)}/${day(6)}`, 70],
+    ]);
+    const found = async (filter: string, at = 'Observations') =>
+      (await sta.list(`${at}?$orderby=phenomenonTime desc&$filter=${filter}`)).map(({ result }) => result);
+    for (const at of ['Observations', `Datastreams(${series['@iot.id']})/Observations`]) {
+      expect(await found(`phenomenonTime ge ${day(3)}`, at)).toEqual([70, 65]);
+      expect(await found(`phenomenonTime le ${day(4)}`, at)).toEqual([65, 60]);
+    }
+    const own = await first('Observations?$filter=result eq 65');
+    expect((await sta.get(`Observations(${own['@iot.id']})`))['phenomenonTime']).toBe(`${day(3)}/${day(4)}`);
+  });
+
+  it("a Device's value and a DeviceMeasurement observe what controlledProperty names; a forecast has a time of issue", async () => {
+    const device = (n: number, property: string, value: number): Json => ({
+      id: `urn:ngsi-ld:Device:${n}`,
+      type: 'Device',
+      controlledProperty: { type: 'Property', value: [property] },
+      value: { type: 'Property', value },
+      dateLastValueReported: { type: 'Property', value: day(n) },
+    });
+    await ngsild('POST', '/entities', device(1, 'humidity', 0.4));
+    await ngsild('POST', '/entities', device(2, 'co2', 500));
+    await ngsild('POST', '/entities', {
+      id: 'urn:ngsi-ld:DeviceMeasurement:1',
+      type: 'DeviceMeasurement',
+      controlledProperty: { type: 'Property', value: 'humidity' },
+      numValue: { type: 'Property', value: 0.5 },
+      textValue: { type: 'Property', value: '' },
+      unit: { type: 'Property', value: 'P1' },
+      dateObserved: { type: 'Property', value: day(3) },
+      refDevice: { type: 'Property', value: 'urn:ngsi-ld:Device:1' },
+    });
+    expect((await sta.list('ObservedProperties')).map(({ name }) => name).sort()).toEqual(['co2', 'humidity']);
+    const humid = await sta.list(
+      "Datastreams?$filter=ObservedProperty/name eq 'humidity'&$expand=Observations,Sensor($select=name)",
+    );
+    expect(humid).toMatchObject([
+      { name: '1 humidity', Observations: [{ result: 0.4, phenomenonTime: day(1) }] },
+      {
+        name: '1 humidity',
+        unitOfMeasurement: { symbol: '%' },
+        Sensor: { name: '1' },
+        Observations: [{ result: 0.5, phenomenonTime: day(3) }],
+      },
+    ]);
+    const property = await first("ObservedProperties?$filter=name eq 'humidity'");
+    expect(await sta.list(`ObservedProperties(${property['@iot.id']})/Datastreams`)).toHaveLength(2);
+    await ngsild('POST', '/entities', {
+      id: 'urn:ngsi-ld:WeatherForecast:1',
+      type: 'WeatherForecast',
+      temperature: { type: 'Property', value: 12 },
+      validFrom: { type: 'Property', value: day(7) },
+      validTo: { type: 'Property', value: day(8) },
+      dateIssued: { type: 'Property', value: day(6) },
+    });
+    expect(await first('Observations?$filter=result eq 12&$expand=Datastream')).toMatchObject({
+      phenomenonTime: `${day(7)}/${day(8)}`,
+      resultTime: day(6),
+      Datastream: { phenomenonTime: `${day(7)}/${day(8)}`, resultTime: `${day(6)}/${day(6)}` },
+    });
+  });
+
   it('a device that was provisioned and spoke appears without configuration', async () => {
     const group = {
       resource: '/iot/json',

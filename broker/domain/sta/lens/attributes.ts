@@ -2,7 +2,7 @@ import { type AttributeInstance, type Attributes, instanceValue } from '../../at
 import type { Entity } from '../../entity.ts';
 import { badRequest, DomainError } from '../../errors.ts';
 import { type Geometry, parseGeometry } from '../../geometry.ts';
-import type { Iri } from '../../iri.ts';
+import { type Iri, isIri } from '../../iri.ts';
 import { isObject, type JsonObject, type JsonValue } from '../../json.ts';
 import { geometryIn } from '../filter/value.ts';
 import type { PropertyModel, TypeModel } from '../model.ts';
@@ -37,9 +37,11 @@ export function textNamed(entity: Entity, short: string): string | undefined {
 export function targetsNamed(entity: Entity, ...shorts: readonly string[]): readonly Iri[] {
   for (const name of Object.keys(entity.attributes) as Iri[]) {
     if (!shorts.includes(localName(name))) continue;
-    const found = (entity.attributes[name] ?? []).flatMap((instance) =>
-      instance.type === 'Relationship' ? ([instance.object].flat() as Iri[]) : [],
-    );
+    const found = (entity.attributes[name] ?? []).flatMap((instance) => {
+      if (instance.type === 'Relationship') return [instance.object].flat() as Iri[];
+      // Some models write ids as texts.
+      return instance.type === 'Property' && isIri(instance.value) ? [instance.value] : [];
+    });
     if (found.length > 0) return found;
   }
   return [];

@@ -15,7 +15,7 @@ export interface ThingSeries {
 
 /** Attributes of Smart Data Models that carry a time or a unit and are no measurements. */
 const NO_MEASUREMENT = new Set(
-  'name description address category dateObserved dateObservedFrom dateObservedTo dateLastValueReported dateModified dateCreated dateIssued TimeInstant deviceState status mnc mcc laneId'.split(
+  'name description address category dateObserved dateObservedFrom dateObservedTo dateLastValueReported dateModified dateCreated dateIssued TimeInstant deviceState status mnc mcc laneId validFrom validTo validity dateRetrieved dateFirstUsed dateInstalled controlledProperty unit'.split(
     ' ',
   ),
 );
@@ -28,18 +28,57 @@ const MEASURED = new Set(
 );
 
 /** Types of Smart Data Models whose numbers are measurements. */
-const OBSERVED = /(Observed|Measurement)$/;
+const OBSERVED = /(Observed|Measurement|Forecast)$/;
+
+/** Attributes that hold whatever their entity's `controlledProperty` names: `value` of a Device (which NGSI-LD has a word of its own for), and those of DeviceMeasurement. */
+const CONTROLLED = new Set(['value', 'hasValue', 'numValue', 'textValue']);
+const HAS_VALUE = 'https://uri.etsi.org/ngsi-ld/hasValue' as Iri;
+
+export const isControlled = (name: Iri): boolean => CONTROLLED.has(localName(name));
+
+/** What a measured attribute observes: itself, or what the entity says that it is about. */
+export function observedName(entity: Pick<Entity, 'attributes'>, name: Iri): Iri {
+  if (!isControlled(name)) return name;
+  const controlled = controlledProperties(entity);
+  return controlled.length === 1 ? (controlled[0] as Iri) : name;
+}
+
+/** Attributes that may observe a property: that of the name itself, and those that hold what controlledProperty names. */
+export function observingNames(property: Iri): readonly Iri[] {
+  const base = property.slice(0, property.length - localName(property).length);
+  return [property, HAS_VALUE, ...[...CONTROLLED].map((short) => (base + short) as Iri)];
+}
+
+/** The properties that an entity names, in the vocabulary of the attribute that does so. */
+function controlledProperties({ attributes }: Pick<Entity, 'attributes'>): readonly Iri[] {
+  for (const name of Object.keys(attributes) as Iri[]) {
+    const short = localName(name);
+    if (short !== 'controlledProperty') continue;
+    const [instance] = attributes[name] ?? [];
+    const values = instance?.type === 'Property' ? [instance.value].flat() : [];
+    const base = name.slice(0, name.length - short.length);
+    return values
+      .filter((value) => typeof value === 'string' && /^[A-Za-z]\w*$/.test(value))
+      .map((value) => `${base}${value}` as Iri);
+  }
+  return [];
+}
 
 /** False: nothing under this name is ever an Observation, whatever it says. */
 export const mayBeMeasured = (name: Iri): boolean => !OWN.has(name) && !NO_MEASUREMENT.has(localName(name));
 
 /** True if an attribute instance is something that was measured (ADR-0006). */
-export function isMeasured({ types }: Pick<Entity, 'types'>, name: Iri, instance: AttributeInstance): boolean {
+export function isMeasured(
+  { types, attributes }: Pick<Entity, 'types' | 'attributes'>,
+  name: Iri,
+  instance: AttributeInstance,
+): boolean {
   const short = localName(name);
   if (OWN.has(name) || NO_MEASUREMENT.has(short)) return false;
   switch (instance.type) {
     case 'Property':
       if (instance.observedAt !== undefined || instance.unitCode !== undefined || MEASURED.has(short)) return true;
+      if (CONTROLLED.has(short) && instance.value !== '' && controlledProperties({ attributes }).length > 0) return true;
       return typeof instance.value === 'number' && types.some((type) => OBSERVED.test(localName(type)));
     case 'ListProperty':
       return instance.observedAt !== undefined || instance.unitCode !== undefined;
