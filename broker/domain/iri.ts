@@ -25,10 +25,14 @@ const INVISIBLE = /[\p{Z}\p{Cc}\p{Cf}\p{Cs}\p{Noncharacter_Code_Point}\p{Variati
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the ASCII range, all of it
 const ASCII = /^[\u0000-\u007F]*$/;
 
+/** Most IRIs: plain ASCII without what is forbidden. */
+const PLAIN = /^[A-Za-z][A-Za-z0-9+.-]*:[!#-;=?-[\]_a-z~]+$/;
+
 /** True if `text` is an absolute IRI: a scheme, something after it, and no character that RFC 3987 forbids. */
 export function isIri(text: unknown): text is Iri {
-  if (typeof text !== 'string' || !SCHEME.test(text) || text.indexOf(':') === text.length - 1 || FORBIDDEN.test(text))
-    return false;
+  if (typeof text !== 'string') return false;
+  if (PLAIN.test(text)) return true;
+  if (!SCHEME.test(text) || text.indexOf(':') === text.length - 1 || FORBIDDEN.test(text)) return false;
   return ASCII.test(text) || !INVISIBLE.test(text);
 }
 

@@ -4,6 +4,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Another process of the broker answers it. */
     passedOn?: boolean;
+    /** Where its route keeps its times, by status. */
+    times?: Map<number, RequestSeries>;
   }
 }
 
@@ -31,21 +33,43 @@ export function requestTimes(): {
   text(others?: readonly RequestSeries[]): string;
 } {
   const series = new Map<string, RequestSeries>();
+
+  function seriesOf(method: string, route: string, status: number): RequestSeries {
+    const labels = `method="${method}",route="${route.replaceAll('"', '')}",status="${status}"`;
+    let found = series.get(labels);
+    if (!found) {
+      found = { labels, counts: new Float64Array(BUCKETS.length + 1), sum: 0 };
+      series.set(labels, found);
+    }
+    return found;
+  }
+
   return {
     observe(app) {
+      // What fastify tells of a request's route it puts together anew whenever it is asked, so each route leaves its own place with its requests.
+      app.decorateRequest('times');
+      app.addHook('onRoute', (route) => {
+        if (Array.isArray(route.method)) return;
+        const times = new Map<number, RequestSeries>();
+        route.onRequest = [
+          (request, _reply, done) => {
+            request.times = times;
+            done();
+          },
+          ...[route.onRequest ?? []].flat(),
+        ];
+      });
       app.addHook('onResponse', (request, reply, done) => {
         // Another process answered, and counts it.
         if (request.passedOn === true) {
           done();
           return;
         }
-        const route = request.routeOptions.url ?? 'unknown';
-        const key = `${request.method}${reply.statusCode}${route}`;
-        let found = series.get(key);
+        const { statusCode } = reply;
+        let found = request.times?.get(statusCode);
         if (!found) {
-          const labels = `method="${request.method}",route="${route.replaceAll('"', '')}",status="${reply.statusCode}"`;
-          found = { labels, counts: new Float64Array(BUCKETS.length + 1), sum: 0 };
-          series.set(key, found);
+          found = seriesOf(request.method, request.routeOptions.url ?? 'unknown', statusCode);
+          request.times?.set(statusCode, found);
         }
         const seconds = reply.elapsedTime / 1000;
         let bucket = 0;

@@ -4,16 +4,23 @@ import type { EntityPage } from '../../operations/query.ts';
 /** Longer keys are not worth the memory. */
 const REMEMBERED_KEY_LENGTH = 2_000;
 
-/** What was made for a key, as long as there is room: the oldest goes first. What throws is not remembered. */
+/**
+ * What was made for a key, as long as there is room. Two generations: when the young one is full the old one is dropped, so that what is used
+ * stays, and to make room costs nothing (the first key of a Map that others were deleted from is far to find). What throws is not remembered.
+ */
 export function remember<T>(limit: number): (key: string, make: () => T) => T {
-  const known = new Map<string, T>();
+  let young = new Map<string, T>();
+  let old = new Map<string, T>();
   return (key, make) => {
-    const found = known.get(key);
+    const found = young.get(key);
     if (found !== undefined) return found;
-    const made = make();
+    const made = old.get(key) ?? make();
     if (key.length > REMEMBERED_KEY_LENGTH) return made;
-    if (known.size >= limit) known.delete(known.keys().next().value as string);
-    known.set(key, made);
+    if (young.size >= limit / 2) {
+      old = young;
+      young = new Map();
+    }
+    young.set(key, made);
     return made;
   };
 }

@@ -90,7 +90,9 @@ export class Database {
   prepare(sql: string): StatementSync {
     let statement = this.#statements.get(sql);
     if (!statement) {
-      statement = this.#connection.prepare(sql);
+      // SQLite looks at the value of a bare parameter behind LIMIT when it plans, and so plans anew whenever it is bound: 5 to 17 µs. Of an expression
+      // it knows nothing, and keeps its plan.
+      statement = this.#connection.prepare(sql.replaceAll('LIMIT ?', 'LIMIT +?'));
       statement.setReturnArrays(true);
       this.#statements.set(sql, statement);
     }

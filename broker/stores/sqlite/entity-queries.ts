@@ -116,13 +116,19 @@ export class EntityQueries {
   /** What is left of the query as a test of one candidate. */
   #test(tenant: number, query: EntityQuery, { left, lookup }: Access): Test | undefined {
     if (left === 'nothing' && !lookup) return undefined;
-    const predicate = this.#predicate(tenant, query);
-    if (left === 'everything') return (row) => predicate(row.entity);
+    if (left === 'everything') {
+      const predicate = this.#predicate(tenant, query);
+      return (row) => predicate(row.entity);
+    }
     const { shapes } = this.#parts;
+    let predicate: Predicate | undefined;
     const types = left === 'types' ? query.types : undefined;
     // Of what has expired in an entity the index still has the value.
     return (row, rested) => {
-      if (rested || row.partial || row.shape === undefined) return predicate(row.entity);
+      if (rested || row.partial || row.shape === undefined) {
+        predicate ??= this.#predicate(tenant, query);
+        return predicate(row.entity);
+      }
       return types === undefined || typesMatch(types, shapes.shape(row.shape).types);
     };
   }

@@ -6,11 +6,8 @@ export function readingFromDisk<T extends object>(
 ): T {
   for (const name of methods) {
     const read = store[name] as (...parameters: unknown[]) => Promise<unknown>;
-    const value = async (...parameters: unknown[]): Promise<unknown> => {
-      const answer = await read.apply(store, parameters);
-      if (commits.onDisk) await commits.onDisk;
-      return answer;
-    };
+    const whenOnDisk = (answer: unknown): unknown => commits.onDisk?.then(() => answer) ?? answer;
+    const value = (...parameters: unknown[]): Promise<unknown> => read.apply(store, parameters).then(whenOnDisk);
     Object.defineProperty(store, name, { value });
   }
   return store;

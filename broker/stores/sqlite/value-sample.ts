@@ -7,11 +7,14 @@ const SIZE = 256;
 /** A few of the rows of an index, each as likely as any other, and how many rows there are: how many lie in a span is estimated by them. */
 export class ValueSample {
   #rows: number;
-  readonly #values: [slot: number, value: string | number][];
+  /** Side by side, because every query of the attribute looks at all of them. */
+  readonly #slots: number[];
+  readonly #values: (string | number)[];
 
-  constructor(rows = 0, values: [number, string | number][] = []) {
+  constructor(rows = 0, values: readonly (readonly [slot: number, value: string | number])[] = []) {
     this.#rows = rows;
-    this.#values = values;
+    this.#slots = values.map(([slot]) => slot);
+    this.#values = values.map(([, value]) => value);
   }
 
   static parse(text: string): ValueSample {
@@ -21,7 +24,7 @@ export class ValueSample {
   }
 
   text(): string {
-    return JSON.stringify({ rows: this.#rows, values: this.#values });
+    return JSON.stringify({ rows: this.#rows, values: this.#slots.map((slot, at) => [slot, this.#values[at]]) });
   }
 
   /** About how many rows the index has: what was rolled back is counted, too. */
@@ -31,8 +34,11 @@ export class ValueSample {
 
   added(slot: number, value: string | number): void {
     this.#rows++;
-    if (this.#values.length < SIZE) this.#values.push([slot, value]);
-    else if (Math.random() * this.#rows < SIZE) this.#values[Math.floor(Math.random() * SIZE)] = [slot, value];
+    const full = this.#values.length >= SIZE;
+    if (full && Math.random() * this.#rows >= SIZE) return;
+    const at = full ? Math.floor(Math.random() * SIZE) : this.#values.length;
+    this.#slots[at] = slot;
+    this.#values[at] = value;
   }
 
   /** Which one does not matter: values that are written again and again replace each other in the sample. */
@@ -43,12 +49,13 @@ export class ValueSample {
   /** About how many rows lie in the spans; never 0 if there are any rows. */
   estimate(spans: readonly Span[]): number {
     let hits = 0.5;
+    const { length } = this.#values;
     for (const { slot, from, to } of spans) {
-      for (const [of, value] of this.#values) {
-        if (of === slot && within(value, from, to)) hits++;
+      for (let at = 0; at < length; at++) {
+        if (this.#slots[at] === slot && within(this.#values[at] as string | number, from, to)) hits++;
       }
     }
-    return this.#values.length === 0 ? 0 : Math.min(this.#rows, (this.#rows * hits) / this.#values.length);
+    return length === 0 ? 0 : Math.min(this.#rows, (this.#rows * hits) / length);
   }
 }
 
