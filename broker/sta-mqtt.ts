@@ -13,7 +13,7 @@ export async function staOnExternalBroker(
 ): Promise<ExternalBroker> {
   let broker: ExternalBroker | undefined;
   const publish = async (topic: string, payload: string) => broker?.publish(topic, payload);
-  const side = sta.connectExternal({ url: url.replace(/\/\/[^@/]*@/, '//'), publish }, origin);
+  const side = await sta.connectExternal({ url: url.replace(/\/\/[^@/]*@/, '//'), publish }, origin);
   broker = await externalBroker({
     logger,
     url,

@@ -43,6 +43,8 @@ export interface MqttServerOptions {
 /** Topics that an API answers instead of devices' adapters. */
 export interface TopicSpace {
   owns(topic: string): boolean;
+  /** Resolves when the API is loaded; before that it can only be asked what it owns, and be published to. */
+  open(): Promise<void>;
   maySubscribe(topic: string): boolean;
   /** One more, or one less, listens. */
   subscribed(topic: string): void;
@@ -146,7 +148,9 @@ export async function mqttServer(options: MqttServerOptions): Promise<MqttServer
       else take(client, packet, done);
     },
     authorizeSubscribe(client, subscription, done) {
-      done(null, allowed(client, subscription) ? subscription : null);
+      const answer = () => done(null, allowed(client, subscription) ? subscription : null);
+      if (topicSpace?.owns(subscription.topic)) topicSpace.open().then(answer, (error: Error) => done(error, null));
+      else answer();
     },
   });
   aedes.on('clientError', (_client: Client, error: Error) => logger.debug({ err: error }, 'MQTT connection ended'));

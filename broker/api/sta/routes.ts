@@ -1,32 +1,26 @@
-import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
-import type { Model } from '../../domain/sta/model.ts';
-import type { StaOperations } from '../../operations/sta/operations.ts';
+import type { FastifyPluginAsync, FastifyReply } from 'fastify';
 import { parseJsonBody } from '../http/json-body.ts';
-import { handleBatch } from './batch/batch.ts';
 import { staErrors } from './errors.ts';
-import { handle, type StaReply } from './handle.ts';
-import { serviceRoot } from './service-root.ts';
-import { targetOf } from './target.ts';
+import type { StaReply } from './handle.ts';
+import type { StaService } from './service.ts';
 
 export interface StaRouteSettings {
-  readonly model: Model;
   /** Path of the root without tenant: "/sta/v1.1". */
   readonly prefix: string;
-  /** What others reach; empty: what the client used. */
-  readonly publicUrl: string;
   readonly jsonDepth: number;
-  /** Conformance classes beyond those that every root has, with their settings. @param url of the root */
-  readonly conformance: (url: string) => Readonly<Record<string, unknown>>;
-  /** The rules of this root as a text for people, at `{root}/$rules`; absent: it has none. */
-  readonly rules?: string;
+  /** Whether the root has rules as a text for people, at `{root}/$rules`. */
+  readonly rules: boolean;
 }
 
 const JSON_TYPE = 'application/json; charset=UTF-8';
 const TAGS = ['SensorThings'];
 
-/** OGC SensorThings 1.1 (18-088) below one service root; for whoever can send no headers also with the tenant in front. */
+/**
+ * OGC SensorThings 1.1 (18-088) below one service root; for whoever can send no headers also with the tenant in front.
+ * @param open resolves to what answers, which is loaded with the first request
+ */
 export const staRoutes =
-  (operations: StaOperations, settings: StaRouteSettings): FastifyPluginAsync =>
+  (open: () => Promise<StaService>, { prefix, jsonDepth, rules }: StaRouteSettings): FastifyPluginAsync =>
   async (app) => {
     staErrors(app);
     // Clients say all sorts of things of bodies that are JSON, and of bodies that are not there: what a body is, its route knows.
@@ -43,23 +37,15 @@ export const staRoutes =
       }
     });
 
-    const target = (request: FastifyRequest) => targetOf(request, settings.model, settings.prefix, settings.publicUrl);
     const schema = (summary: string) => ({ schema: { summary, tags: TAGS } });
-    for (const base of [settings.prefix, `/:tenant${settings.prefix}`]) {
-      app.get(base, schema('Service root'), (request, reply) => {
-        const { model, url } = target(request);
-        return send(reply, { status: 200, json: serviceRoot({ model, url, more: settings.conformance(url) }) });
-      });
+    for (const base of [prefix, `/:tenant${prefix}`]) {
+      app.get(base, schema('Service root'), async (request, reply) => send(reply, (await open()).root(request)));
       app.post(`${base}/$batch`, schema('Several requests in one'), async (request, reply) =>
-        send(
-          reply,
-          await handleBatch(operations, target(request), request.body, request.headers['content-type'], settings.jsonDepth),
-        ),
+        send(reply, await (await open()).batch(request)),
       );
-      const { rules } = settings;
-      if (rules !== undefined) {
-        app.get(`${base}/$rules`, schema('Who may change what, in words'), (_request, reply) =>
-          send(reply, { status: 200, text: { type: 'text/plain; charset=UTF-8', content: rules } }),
+      if (rules) {
+        app.get(`${base}/$rules`, schema('Who may change what, in words'), async (_request, reply) =>
+          send(reply, (await open()).rules()),
         );
       }
       for (const [method, summary] of METHODS) {
@@ -69,9 +55,8 @@ export const staRoutes =
           ...schema(summary),
           handler: async (request, reply) => {
             const { body } = request;
-            const parsed = typeof body === 'string' ? parseJsonBody(body, settings.jsonDepth) : body;
-            const contentType = request.headers['content-type'];
-            return send(reply, await handle(operations, { method, target: target(request), body: parsed, contentType }));
+            const parsed = typeof body === 'string' ? parseJsonBody(body, jsonDepth) : body;
+            return send(reply, await (await open()).resource(request, method, parsed));
           },
         });
       }

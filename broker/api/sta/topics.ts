@@ -9,6 +9,7 @@ import { parseJsonBody } from '../http/json-body.ts';
 import { handle, optionsOf } from './handle.ts';
 import { entityJson } from './render.ts';
 import type { StaTarget } from './target.ts';
+import { STA_TOPIC } from './topic-names.ts';
 
 /** A service root that topics are of. */
 export interface TopicRoot {
@@ -40,8 +41,6 @@ export interface StaTopics {
   readonly figures: { readonly created: number; readonly refused: number };
 }
 
-const TOPIC = /^(?:(?!staplus\/)([A-Za-z0-9_-]{1,64})\/)?(staplus\/)?v1\.1\/(.+)$/s;
-
 export function staTopics(
   operations: StaOperations,
   watching: Pick<Watcher, 'add' | 'remove'>,
@@ -52,7 +51,7 @@ export function staTopics(
   const figures = { created: 0, refused: 0 };
 
   function targetOf(topic: string): StaTarget {
-    const [, tenant, plus, rest] = TOPIC.exec(topic) ?? [];
+    const [, tenant, plus, rest] = STA_TOPIC.exec(topic) ?? [];
     if (rest === undefined || (tenant !== undefined && !isTenantName(tenant)))
       throw badRequest(`"${topic.slice(0, 200)}" is no SensorThings topic`);
     const at = rest.indexOf('?');
@@ -82,7 +81,7 @@ export function staTopics(
 
   return {
     figures,
-    owns: (topic) => TOPIC.test(topic),
+    owns: (topic) => STA_TOPIC.test(topic),
     maySubscribe(topic) {
       try {
         watchOf(topic);

@@ -1,12 +1,12 @@
 import type { FastifyPluginAsync } from 'fastify';
-import { SENSING, STAPLUS } from '../../domain/sta/model.ts';
-import type { Watcher } from '../../operations/sta/operations.ts';
-import { type SensorThingsParts, sensorThings } from '../../operations/sta/sensor-things.ts';
-import { type ExternalPublisher, type ExternalTopics, externalTopics } from './external-topics.ts';
+import { isOfTask } from '../../domain/sta/task-id.ts';
+import type { SensorThingsParts } from '../../operations/sta/sensor-things.ts';
+import type { Tasking } from '../../operations/sta/tasks.ts';
+import type { ExternalPublisher, ExternalTopics } from './external-topics.ts';
+import type { OpenWindow } from './open-window.ts';
 import { staRoutes } from './routes.ts';
-import { RULES } from './rules.ts';
-import { REQUIREMENTS, staplusConformance, taskingConformance } from './service-root.ts';
-import { messageOf, type StaTopics, staTopics } from './topics.ts';
+import { STA_TOPIC } from './topic-names.ts';
+import type { StaTopics } from './topics.ts';
 
 /** Who has the MQTT connections. */
 export interface Publisher {
@@ -15,14 +15,19 @@ export interface Publisher {
   publish(topic: string, payload: string, qos: 0 | 1): Promise<void>;
 }
 
+/** Topics whose answers need all of SensorThings: only what {@link open} has resolved for may be asked, but for `owns` and `publish`. */
+export interface LazyTopics extends StaTopics {
+  open(): Promise<void>;
+}
+
 /** SensorThings over HTTP and MQTT. */
 export interface SensorThingsWindow {
   readonly routes: FastifyPluginAsync;
-  readonly topics: StaTopics;
+  readonly topics: LazyTopics;
   /** From here on MQTT works. */
   connect(publisher: Publisher, origin: string): void;
   /** From here on an external MQTT broker is told of everything, or of the topics that the configuration names. */
-  connectExternal(publisher: ExternalPublisher & { readonly url: string }, origin: string): ExternalSide;
+  connectExternal(publisher: ExternalPublisher & { readonly url: string }, origin: string): Promise<ExternalSide>;
   /** Resolves when everything committed so far was published. */
   idle(): Promise<void>;
   stop(): void;
@@ -47,91 +52,85 @@ export interface SensorThingsSettings {
 }
 
 /** Where the service roots are, without a tenant in front (ADR-0006). */
-const ROOTS = {
-  sensing: { model: SENSING, prefix: '/sta/v1.1' },
-  staplus: { model: STAPLUS, prefix: '/staplus/v1.1' },
-} as const;
-/** Topics of the default tenant and of others, with and without `staplus/`. */
-const FILTERS = ['v1.1/#', '+/v1.1/#', '+/staplus/v1.1/#'];
-const MQTT_CLASSES = ['create-observations-via-mqtt/observations-creation', 'receive-updates-via-mqtt/receive-updates'];
+export const ROOT_PATHS = { sensing: '/sta/v1.1', staplus: '/staplus/v1.1' } as const;
 
-/** Puts the window together. */
+/**
+ * The window, which opens with the first request or topic that concerns it: most brokers are never asked for SensorThings, and to load it takes a
+ * tenth of a start.
+ */
 export function sensorThingsWindow(
   parts: Omit<SensorThingsParts, 'maxPage' | 'ownership' | 'onError'>,
-  { staPageLimit, jsonDepth, publicUrl, staOwnership, staMqttTopics }: SensorThingsSettings,
+  settings: SensorThingsSettings,
   warn: (reason: string, details: object) => void,
 ): SensorThingsWindow {
-  const { operations, watch } = sensorThings({
-    ...parts,
-    maxPage: staPageLimit,
-    ownership: staOwnership,
-    onError: (error) => warn('SensorThings Tasking', { err: error }),
-  });
-  const endpoints: string[] = [];
-  const watchers: Watcher[] = [];
-  let origin = publicUrl.replace(/\/$/, '');
-  /** The topics of one MQTT broker, which hears what is told. */
-  const topicsFor = (tell: (topic: string, message: string) => Promise<void>) => {
-    const watching = watch(
-      (topic, told) => tell(topic, messageOf(told)),
-      (error) => warn('SensorThings over MQTT', { err: error }),
-    );
-    watchers.push(watching);
-    const topics = staTopics(operations, watching, {
-      ...ROOTS,
-      jsonDepth,
-      origin: () => origin,
-      onRefused: (topic, reason) => warn('a publication to SensorThings was refused', { topic, reason }),
+  let opening: Promise<OpenWindow> | undefined;
+  let opened: OpenWindow | undefined;
+  let stopped = false;
+  let connected: readonly [Publisher, string] | undefined;
+  const tasking = parts.tasking && heardFromTheStart(parts.tasking);
+
+  function open(): Promise<OpenWindow> {
+    opening ??= import('./open-window.ts').then(({ openWindow }) => {
+      opened = openWindow({ ...parts, ...(tasking && { tasking }) }, settings, warn);
+      if (connected !== undefined) opened.connect(...connected);
+      if (stopped) opened.stop();
+      return opened;
     });
-    return { watching, topics };
-  };
-  let publisher: Publisher | undefined;
-  const { topics } = topicsFor(async (topic, message) => publisher?.publish(topic, message, 1));
-  const mqttClasses = () =>
-    endpoints.length === 0 ? {} : Object.fromEntries(MQTT_CLASSES.map((name) => [REQUIREMENTS + name, { endpoints }]));
-  const common = { publicUrl, jsonDepth };
-  const rules = staOwnership ? { rules: RULES } : {};
+    return opening;
+  }
+
+  /** Commands of Tasks go on while nobody asks for SensorThings, after a restart for example: the first that says something opens the window. */
+  function heardFromTheStart({ targets, send, onState }: Tasking): Tasking {
+    const listeners: Parameters<Tasking['onState']>[0][] = [];
+    onState((command) => {
+      if (!isOfTask(command)) return;
+      open().then(
+        () => {
+          for (const hear of listeners) hear(command);
+        },
+        (error) => warn('SensorThings Tasking', { err: error }),
+      );
+    });
+    return { targets, send, onState: (hear) => void listeners.push(hear) };
+  }
+
+  function now(): StaTopics {
+    if (opened === undefined) throw new Error('SensorThings topics are asked before they are open');
+    return opened.topics;
+  }
+
   return {
-    topics,
+    topics: {
+      async open() {
+        await open();
+      },
+      owns: (topic) => STA_TOPIC.test(topic),
+      maySubscribe: (topic) => now().maySubscribe(topic),
+      subscribed: (topic) => now().subscribed(topic),
+      unsubscribed: (topic) => now().unsubscribed(topic),
+      publish: async (topic, payload) => (await open()).topics.publish(topic, payload),
+      get figures() {
+        return opened?.topics.figures ?? { created: 0, refused: 0 };
+      },
+    },
     async routes(app) {
-      app.register(staRoutes(operations, { ...ROOTS.sensing, ...common, conformance: mqttClasses }));
+      const { jsonDepth, staOwnership } = settings;
       app.register(
-        staRoutes(operations, {
-          ...ROOTS.staplus,
-          ...common,
-          ...rules,
-          conformance: (url) => ({
-            ...mqttClasses(),
-            ...taskingConformance(endpoints.length === 0 ? undefined : { endpoints }),
-            ...staplusConformance(staOwnership ? `${url}/$rules` : undefined),
-          }),
-        }),
+        staRoutes(async () => (await open()).services.sensing, { prefix: ROOT_PATHS.sensing, jsonDepth, rules: false }),
+      );
+      app.register(
+        staRoutes(async () => (await open()).services.staplus, { prefix: ROOT_PATHS.staplus, jsonDepth, rules: staOwnership }),
       );
     },
-    connect(to, at) {
-      publisher = to;
-      endpoints.push(to.url);
-      origin ||= at;
+    connect(publisher, origin) {
+      connected = [publisher, origin];
+      opened?.connect(publisher, origin);
     },
-    connectExternal(to, at) {
-      endpoints.push(to.url);
-      origin ||= at;
-      const external = topicsFor((topic, message) => to.publish(topic, message));
-      const settings = { ...ROOTS, origin: () => origin, topics: staMqttTopics };
-      const { learned } = externalTopics(external.topics, external.watching, settings, to);
-      return {
-        learned,
-        filters: FILTERS,
-        publish: async (topic, payload) => {
-          if (external.topics.owns(topic)) await external.topics.publish(topic, payload);
-        },
-      };
-    },
-    async idle() {
-      for (const watching of watchers) await watching.idle();
-    },
+    connectExternal: async (publisher, origin) => (await open()).connectExternal(publisher, origin),
+    idle: async () => opened?.idle(),
     stop() {
-      for (const watching of watchers) watching.stop();
+      stopped = true;
+      opened?.stop();
     },
   };
 }

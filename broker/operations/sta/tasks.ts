@@ -6,6 +6,7 @@ import { EntityEdit } from '../../domain/patch/edit.ts';
 import { deleteEntity } from '../../domain/patch.ts';
 import { attributeValue, jsonInstance, targetsOf } from '../../domain/sta/lens/attributes.ts';
 import { COMMAND_STATES, INFO, STATUS, THING, term } from '../../domain/sta/lens/vocabulary.ts';
+import { isOfTask } from '../../domain/sta/task-id.ts';
 import { type CommandStates, checkTaskingParameters, taskStatus } from '../../domain/sta/tasking.ts';
 import { writeMoment } from '../../domain/sta/time.ts';
 import type { CommandOperations } from '../commands/operations.ts';
@@ -98,7 +99,7 @@ export function followCommands(
   };
   tasking.onState((command) => {
     // Commands that NGSI-LD gave have no Task.
-    if (command.origin?.startsWith('urn:ngsi-ld:Task:')) write(command).catch(onError);
+    if (isOfTask(command)) write(command).catch(onError);
   });
 }
 
