@@ -14,10 +14,19 @@ interface Held {
   readonly lock?: DatabaseSync;
 }
 
+interface Prepared {
+  readonly statement: StatementSync;
+  /** It names the table of history. */
+  readonly ofHistory: boolean;
+}
+
 /** One open database file: prepared statements by their text, and the settings that make a commit durable and a read cheap. */
 export class Database {
   readonly #connection: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>();
+  readonly #statements = new Map<string, Prepared>();
+  /** Called before each statement that names the table of history, which may lack what waits (pending-history.ts). */
+  beforeHistory: () => void = () => {};
+  #writing = false;
   readonly #log: number | undefined;
   /** Brings what was committed to the disk, without holding up anybody else. undefined: there is no disk, or a commit is on it already. */
   readonly sync: ((done: (error: Error | null) => void) => void) | undefined;
@@ -40,6 +49,11 @@ export class Database {
     this.#shared = shared;
     this.#outside = shared;
     this.#lock = lock;
+  }
+
+  /** True inside a transaction that writes. */
+  get writing(): boolean {
+    return this.#writing;
   }
 
   /** True while a snapshot is open. */
@@ -72,31 +86,38 @@ export class Database {
   begin(): void {
     this.endSnapshot();
     this.#connection.exec('BEGIN IMMEDIATE');
+    this.#writing = true;
     this.#outside = false;
   }
 
   /** When this returns, the transaction is on disk, unless {@link sync} is there to bring it. */
   commit(): void {
     this.#connection.exec('COMMIT');
+    this.#writing = false;
     this.#outside = this.#shared;
   }
 
   rollback(): void {
     this.#outside = this.#shared;
+    this.#writing = false;
     this.#connection.exec('ROLLBACK');
   }
 
   /** The prepared statement for this text; made once. Rows come as arrays in the order of the columns: a tenth cheaper than objects. */
   prepare(sql: string): StatementSync {
-    let statement = this.#statements.get(sql);
-    if (!statement) {
-      // SQLite looks at the value of a bare parameter behind LIMIT when it plans, and so plans anew whenever it is bound: 5 to 17 µs. Of an expression
-      // it knows nothing, and keeps its plan.
-      statement = this.#connection.prepare(sql.replaceAll('LIMIT ?', 'LIMIT +?'));
-      statement.setReturnArrays(true);
-      this.#statements.set(sql, statement);
-    }
-    return statement;
+    const prepared = this.#statements.get(sql) ?? this.#prepare(sql);
+    if (prepared.ofHistory) this.beforeHistory();
+    return prepared.statement;
+  }
+
+  #prepare(sql: string): Prepared {
+    // SQLite looks at the value of a bare parameter behind LIMIT when it plans, and so plans anew whenever it is bound: 5 to 17 µs. Of an expression
+    // it knows nothing, and keeps its plan.
+    const statement = this.#connection.prepare(sql.replaceAll('LIMIT ?', 'LIMIT +?'));
+    statement.setReturnArrays(true);
+    const prepared = { statement, ofHistory: /\bhistory\b/.test(sql) };
+    this.#statements.set(sql, prepared);
+    return prepared;
   }
 
   all(sql: string, ...values: Value[]): Value[][] {

@@ -37,8 +37,7 @@ export class GroupCommit {
   #after: (() => void)[] = [];
   /** Called at the start of each transaction: what is written along with others, and not worth a transaction of its own. */
   beforeCommit: () => void = () => {};
-  /** Called at the end of each transaction: what is only worth writing once for all of it. */
-  beforeEnd: () => void = () => {};
+  readonly #atEnd: (() => void)[] = [];
 
   /** @param transactionWrites writes that one transaction takes: more would keep readers waiting longer than they gain */
   constructor(database: Database, maxWaitingWrites: number, transactionWrites: number) {
@@ -78,6 +77,11 @@ export class GroupCommit {
       this.#waiting += weight;
       this.#schedule();
     });
+  }
+
+  /** Called at the end of each transaction: what is only worth writing once for all of it. */
+  atEnd(write: () => void): void {
+    this.#atEnd.push(write);
   }
 
   /** Registers how to take back a change in memory; called in reverse order if the transaction, or this job of it, fails. */
@@ -172,7 +176,7 @@ export class GroupCommit {
       // A job that has the transaction to itself needs no savepoint: what undoes it undoes everything.
       const alone = jobs.length === 1;
       outcomes = jobs.map((job) => (!alone && (apart || job.atomic) ? this.#savepoint(job) : { result: job.run() }));
-      this.beforeEnd();
+      for (const write of this.#atEnd) write();
       this.#database.commit();
     } catch (error) {
       this.#rollBackTo(0);
@@ -266,7 +270,8 @@ function lost(error: Error): DomainError {
   return refused;
 }
 
-function translate(error: unknown): unknown {
+/** What callers are told of an error: a failure of the disk is a store that is not available. */
+export function translate(error: unknown): unknown {
   if (!isDiskFailure(error)) return error;
   const refused = new DomainError(
     'Unavailable',

@@ -7,24 +7,14 @@ import { sameInstance } from '../../domain/patch.ts';
 import { fromMicros, type Instant, type Micros, toMicros } from '../../domain/time.ts';
 import { allAttributes } from '../changes.ts';
 import { SCOPE, tombstone } from '../tombstone.ts';
-import type { Database, Value } from './database.ts';
+import type { Database } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
 import type { EntityRow } from './entity-cache.ts';
 import type { GroupCommit } from './group-commit.ts';
 import { hasNumber, type InstanceNumbers, needsNoRows, numbered, numbersAfter } from './instance-numbers.ts';
+import { PendingHistory } from './pending-history.ts';
 import { TransientRows } from './transient-rows.ts';
 
-const COLUMNS = 'entity, name, time, seq, observed, dataset, created, modified, deleted, number, instance';
-/**
- * One statement for several rows: a statement costs as much as a small row. More than these go one by one: inside a savepoint SQLite keeps the pages that a
- * statement for several rows changes until its end, and walks over all it has kept each time (23 µs a row instead of 4 among 10 000).
- */
-const ROWS_AT_ONCE = 16;
-const INSERTS = Array.from({ length: ROWS_AT_ONCE + 1 }, (_, rows) => {
-  const row = '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)';
-  return `INSERT INTO history (${COLUMNS}) VALUES ${Array(rows).fill(row).join(', ')}`;
-});
-const WIDTH = 11;
 const SAME_MOMENT =
   'SELECT instance, seq, created FROM history WHERE entity = ? AND name = ? AND time = ? AND observed = 1 AND deleted IS NULL AND dataset IS ? ORDER BY seq DESC';
 const ANY = 'SELECT 1 FROM history WHERE entity = ? AND name = ? AND dataset IS ? AND deleted IS NULL LIMIT 1';
@@ -46,16 +36,17 @@ export class HistoryRows {
   /** Part of every instanceId: numbers alone would repeat in another broker. */
   readonly #prefix: string;
   readonly #transient: TransientRows;
+  readonly #pending: PendingHistory;
   #next: number;
   #reserved: number;
-  /** Values of rows that go into the next statement. */
-  #values: Value[] = [];
   readonly #moments = new Moments();
 
-  constructor(database: Database, dictionary: Dictionary, commits: GroupCommit) {
+  /** @param shared other processes read the file */
+  constructor(database: Database, dictionary: Dictionary, commits: GroupCommit, shared = false) {
     this.#database = database;
     this.#dictionary = dictionary;
     this.#commits = commits;
+    this.#pending = new PendingHistory(database, commits, !shared);
     this.#transient = new TransientRows(database, commits);
     const remembered = (key: string) => database.get('SELECT value FROM memory WHERE key = ?', key)?.[0];
     this.#next = Number(remembered('instance') ?? 0) + 1;
@@ -106,11 +97,9 @@ export class HistoryRows {
 
   /** Inside a transaction: a row for every instance of the state that has none, unless it is to be forgotten. */
   settle({ key, entity, numbers }: EntityRow, forget: boolean): void {
-    this.#values.length = 0;
     if (!forget) {
       for (const { name, instance, seq } of numbered(entity, numbers)) this.#add(key, name, instance, entity.modifiedAt, seq);
     }
-    this.#flush();
     this.#settled(entity, numbers);
   }
 
@@ -130,7 +119,6 @@ export class HistoryRows {
     const { before, after, at } = draft;
     const entity = after ?? before;
     if (!entity) return;
-    this.#values.length = 0;
     if (row && numbers !== row.numbers) {
       for (const { name, instance, seq } of numbered(row.entity, row.numbers)) {
         if (!hasNumber(numbers, seq)) this.#add(key, name, instance, at, seq);
@@ -150,7 +138,6 @@ export class HistoryRows {
       if (amends !== 'forgotten') this.#add(key, name, instance, at);
     }
     if (before?.scopes !== after?.scopes) this.#addScope(key, before, after, at);
-    this.#flush();
     if (row && numbers === undefined) this.#settled(row.entity, row.numbers);
   }
 
@@ -158,7 +145,6 @@ export class HistoryRows {
   #remove(instanceId: Iri | undefined): void {
     const seq = instanceId === undefined ? undefined : this.seqOf(instanceId);
     if (seq === undefined) return;
-    this.#flush();
     this.#transient.forget(seq);
     this.#database.run(REMOVE, seq);
   }
@@ -203,9 +189,7 @@ export class HistoryRows {
 
   /** Inside a transaction. @param at used for createdAt and modifiedAt where the instance has none */
   insert(key: number, name: Iri, instance: AttributeInstance, at: Instant, seq?: number): void {
-    this.#values.length = 0;
     this.#add(key, name, instance, at, seq);
-    this.#flush();
   }
 
   #add(key: number, name: Iri, instance: AttributeInstance, at: Instant, given?: number): void {
@@ -229,7 +213,7 @@ export class HistoryRows {
     const nameKey = this.#dictionary.name(name);
     const time = observedAt === undefined ? modified : moments.micros(observedAt);
     if (expiresAt !== undefined) this.#transient.add(seq, moments.micros(expiresAt), key, nameKey, time);
-    this.#values.push(
+    this.#pending.add([
       key,
       nameKey,
       time,
@@ -241,17 +225,7 @@ export class HistoryRows {
       deletedAt === undefined ? null : moments.micros(deletedAt),
       typeof value === 'number' ? value : null,
       storedText(rest),
-    );
-  }
-
-  #flush(): void {
-    const values = this.#values;
-    if (values.length > ROWS_AT_ONCE * WIDTH) {
-      for (let from = 0; from < values.length; from += WIDTH) {
-        this.#database.run(INSERTS[1] as string, ...values.slice(from, from + WIDTH));
-      }
-    } else if (values.length > 0) this.#database.run(INSERTS[values.length / WIDTH] as string, ...values);
-    values.length = 0;
+    ]);
   }
 
   /** True if history has this reading already: same name, datasetId, observedAt and value. Without observedAt nothing is a duplicate. */

@@ -145,6 +145,10 @@ export const MIGRATIONS: readonly string[] = [
   -- All instances of an attribute in order of time, whatever their entity (across-series.ts). With the number, so that a condition on it need not look at rows.
   CREATE INDEX history_by_time ON history (name, time, seq, number);
   `,
+  `
+  -- Rows of history that wait for their places (pending-history.ts), one JSON array of rows for each transaction.
+  CREATE TABLE waiting_instance (key INTEGER PRIMARY KEY, rows TEXT NOT NULL);
+  `,
 ];
 
 /** In the file's header, so that a database of another program is recognised: "MIZR". */

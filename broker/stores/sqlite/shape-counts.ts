@@ -47,12 +47,12 @@ export class ShapeCounts {
     this.#database.commit();
     this.#told = new Map();
     // Once for all writes of a transaction.
-    this.#commits.beforeEnd = () => {
+    this.#commits.atEnd(() => {
       for (const [tenant, counts] of this.#told ?? []) {
         for (const [shape, difference] of counts) if (difference !== 0) this.#database.run(ADD, tenant, shape, difference);
       }
       this.#told?.clear();
-    };
+    });
   }
 
   /** Inside a transaction: the key of the entity's shape; null without an entity. */

@@ -78,7 +78,7 @@ export function openSqliteStore(settings: SqliteSettings): SqliteStore {
   const log = new ChangeLog(database, dictionary, commits, codec, settings.recentChanges ?? 12_000);
   const shapes = new ShapeCounts(database, dictionary, commits);
   if (settings.shared) shapes.share();
-  const history = new HistoryRows(database, dictionary, commits);
+  const history = new HistoryRows(database, dictionary, commits, settings.shared);
   const indexes = new AttributeIndexes(database, commits);
   const geo = new GeoIndex(database, dictionary);
   const pages = new AnsweredPages(cacheBytes / 4);
