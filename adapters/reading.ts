@@ -12,6 +12,8 @@ export interface Reading {
   /** When the device says it was true; absent: it does not say. */
   readonly observedAt?: Instant;
   readonly quality?: Quality;
+  /** What the device says about the value: unit, sub-properties; as in the `metadata` of a provisioned attribute. */
+  readonly metadata?: Readonly<Record<string, JsonValue>>;
 }
 
 /** Readings that belong together, because expressions may join them. */

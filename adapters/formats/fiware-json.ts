@@ -1,6 +1,7 @@
 import { type Instant, isObject, type JsonValue } from '../../broker/ports/ingest.ts';
 import { deviceTime } from '../device-time.ts';
 import { checkCount, isValue, LIMITS, type Measure, type Parsed, PayloadError, parseJson, type Reading } from '../reading.ts';
+import { entityMeasure } from './typed-entities.ts';
 
 export interface JsonOptions {
   /** `payloadType` of the device or group: how the message is built. */
@@ -17,19 +18,22 @@ export interface JsonOptions {
 export function parseFiwareJson(text: string, options: JsonOptions): Parsed {
   const message = parseJson(text);
   const warnings: string[] = [];
-  const objects = measureObjects(message, options.payloadType);
-  const measures = objects.map((object) => measureOf(object, options, warnings));
+  const objects = messageObjects(message);
+  const measures =
+    options.payloadType === 'ngsild'
+      ? objects.map((object) => entityMeasure(object, true, warnings))
+      : options.payloadType === 'ngsiv2'
+        ? objects.flatMap(v2Entities).map((object) => entityMeasure(object, false, warnings))
+        : objects.map((object) => measureOf(object, options, warnings));
   return { measures: oldestFirst(checkCount(measures)), warnings };
 }
 
-function measureObjects(message: JsonValue, payloadType: string | undefined): readonly Record<string, JsonValue>[] {
+function messageObjects(message: JsonValue): readonly Record<string, JsonValue>[] {
   const list = Array.isArray(message) ? message : [message];
   const objects = list.filter(isObject);
   if (objects.length !== list.length || list.length === 0) {
     throw new PayloadError('PARSE_ERROR', 'The message must be a JSON object, or an array of objects');
   }
-  if (payloadType === 'ngsild') return objects.map(fromNgsiLd);
-  if (payloadType === 'ngsiv2') return objects.flatMap(v2Entities).map(fromNgsiV2);
   return objects;
 }
 
@@ -65,36 +69,10 @@ function oldestFirst(measures: readonly Measure[]): readonly Measure[] {
     .map(({ measure }) => measure);
 }
 
-/** payloadType "ngsild": attributes become measures by the value they carry. */
-function fromNgsiLd(entity: Record<string, JsonValue>): Record<string, JsonValue> {
-  const measure: Record<string, JsonValue> = {};
-  for (const [name, attribute] of Object.entries(entity)) {
-    if (name === '@context') continue;
-    if (!isObject(attribute)) {
-      measure[name] = attribute as JsonValue;
-      continue;
-    }
-    const member = ['value', 'object', 'languageMap', 'vocab', 'valueList', 'objectList', 'json'].find(
-      (key) => key in attribute,
-    );
-    measure[name] = member === undefined ? attribute : (attribute[member] as JsonValue);
-    if (typeof attribute['observedAt'] === 'string') measure['TimeInstant'] ??= attribute['observedAt'];
-  }
-  return measure;
-}
-
 /** payloadType "ngsiv2": one entity, or the body of a batch update. */
 function v2Entities(object: Record<string, JsonValue>): readonly Record<string, JsonValue>[] {
   const entities = object['entities'];
   return 'actionType' in object && Array.isArray(entities) ? entities.filter(isObject) : [object];
-}
-
-function fromNgsiV2(entity: Record<string, JsonValue>): Record<string, JsonValue> {
-  const measure: Record<string, JsonValue> = {};
-  for (const [name, attribute] of Object.entries(entity)) {
-    measure[name] = isObject(attribute) && 'value' in attribute ? (attribute['value'] as JsonValue) : (attribute as JsonValue);
-  }
-  return measure;
 }
 
 /**

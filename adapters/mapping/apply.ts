@@ -9,7 +9,7 @@ import {
   toMicros,
 } from '../../broker/ports/ingest.ts';
 import type { Measure, Reading } from '../reading.ts';
-import { type CompiledAttribute, entityId, type Mapping } from './compile.ts';
+import { type CompiledAttribute, constantMembers, entityId, type Mapping } from './compile.ts';
 import { scaled } from './units.ts';
 import { valueMembers } from './values.ts';
 
@@ -96,7 +96,7 @@ export function applyMapping(mapping: Mapping, measure: Measure, caller: Caller,
     }
     const instance = {
       ...members,
-      ...attribute.constant,
+      ...(reading?.metadata === undefined ? attribute.constant : withMetadata(mapping, attribute, reading.metadata)),
       ...(observedAt !== undefined && { observedAt }),
       ...(reading?.quality !== undefined && reading.quality !== 'good' && withQuality(mapping, attribute, reading.quality)),
     } as AttributeInstance;
@@ -153,6 +153,27 @@ function idByExpression(target: Mapping['targets'][number], known: Readonly<Reco
   const name = expression.evaluate(known);
   if (typeof name !== 'string' && typeof name !== 'number') return undefined;
   return name === '' ? undefined : entityId(String(name), target.typeName);
+}
+
+/** What the device says about a value joins what is provisioned, which wins. */
+function withMetadata(
+  mapping: Mapping,
+  attribute: CompiledAttribute,
+  metadata: NonNullable<Reading['metadata']>,
+): Partial<AttributeInstance> {
+  let said: Partial<AttributeInstance>;
+  try {
+    said = constantMembers({ name: attribute.document.name, type: attribute.kind, metadata }, mapping.expand);
+  } catch {
+    // A name that no sub-attribute can have costs the metadata, not the value.
+    said = {};
+  }
+  const attributes = { ...said.attributes, ...attribute.constant.attributes };
+  return {
+    ...said,
+    ...attribute.constant,
+    ...(Object.keys(attributes).length > 0 && { attributes }),
+  } as Partial<AttributeInstance>;
 }
 
 function withQuality(mapping: Mapping, attribute: CompiledAttribute, quality: string): Partial<AttributeInstance> {

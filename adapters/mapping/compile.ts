@@ -132,7 +132,8 @@ function compileAttribute(attribute: MappedAttribute, expand: (term: string) => 
   };
 }
 
-function constantMembers(rule: ValueRule, expand: (term: string) => Iri): Partial<AttributeInstance> {
+/** What metadata, unit and dataset of a rule make of every instance. */
+export function constantMembers(rule: ValueRule, expand: (term: string) => Iri): Partial<AttributeInstance> {
   const sub: Record<Iri, readonly AttributeInstance[]> = {};
   let unit = rule.unitCode;
   let observedAt: Instant | undefined;

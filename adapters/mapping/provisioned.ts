@@ -1,4 +1,5 @@
-import type { DeviceAttribute, JsonValue, KnownDevice } from '../../broker/ports/ingest.ts';
+import type { DeviceAttribute, Iri, JsonValue, KnownDevice, StaticAttribute } from '../../broker/ports/ingest.ts';
+import { entityId } from './compile.ts';
 import { compileExpression } from './expressions.ts';
 import type { MappedAttribute, MappingDocument, StaticValue, Target } from './mapping.ts';
 
@@ -23,10 +24,11 @@ export function provisionedMapping(known: Pick<KnownDevice, 'device' | 'group' |
   const attributes = merged(group?.attributes, device.attributes).map((attribute) =>
     mapped(attribute, type, entityName, targets),
   );
+  const linked = statics.flatMap((attribute) => linkedAttributes(attribute, attributes, entityId(entityName, type), targets));
   const receiveTime = device.timestamp ?? group?.timestamp;
   return {
     targets,
-    attributes,
+    attributes: [...attributes, ...linked],
     unmapped: unmappedOf(device.explicitAttrs ?? group?.explicitAttrs),
     ...(receiveTime === false && { receiveTime: false }),
     constants: {
@@ -38,6 +40,27 @@ export function provisionedMapping(known: Pick<KnownDevice, 'device' | 'group' |
       subservice: known.servicePath,
     },
   };
+}
+
+/** The measures that a static attribute with a `link` copies to the entity that it names. One that is not declared is declared by this. */
+function linkedAttributes(
+  { value, link }: StaticAttribute,
+  attributes: readonly MappedAttribute[],
+  own: Iri,
+  targets: Target[],
+): readonly MappedAttribute[] {
+  if (link === undefined || typeof value !== 'string') return [];
+  const target = targetOf(value, link.type ?? 'Thing', targets);
+  return link.attributes.flatMap((name) => {
+    const declared = attributes.find((attribute) => attribute.name === name && attribute.target === undefined);
+    const rule = declared ?? { address: name, name };
+    const metadata = {
+      ...rule.metadata,
+      ...(link.name !== undefined && { [link.name]: { type: 'Relationship', value: own } }),
+    };
+    const copy = { ...rule, metadata, target };
+    return declared === undefined ? [rule, copy] : [copy];
+  });
 }
 
 /** Those of the group and of the device, by name; the device's own win, in the group's place. */

@@ -110,9 +110,17 @@ function checkList(value: JsonValue, list: (typeof LISTS)[number], what: string)
       if (entry[member] !== undefined && typeof entry[member] !== 'string') throw syntax(`${member} of ${at} must be a text`);
     }
     if (entry['metadata'] !== undefined && !isObject(entry['metadata'])) throw syntax(`metadata of ${at} must be an object`);
+    if (entry['link'] !== undefined && !isLink(entry['link'] as JsonValue))
+      throw syntax(`link of ${at} must have attributes, a list of names, and may have a name and a type`);
     if (list === 'static_attributes' && (entry as unknown as StaticAttribute).value === undefined)
       throw syntax(`${at} has no value`);
   });
 }
+
+const isLink = (link: JsonValue): boolean =>
+  isObject(link) &&
+  Array.isArray(link['attributes']) &&
+  link['attributes'].every((name: JsonValue) => typeof name === 'string' && name !== '') &&
+  ['name', 'type'].every((member) => link[member] === undefined || typeof link[member] === 'string');
 
 export const syntax = (message: string): ProvisioningError => new ProvisioningError('WRONG_SYNTAX', message);

@@ -24,10 +24,21 @@ export interface DeviceAttribute {
   readonly datasetId?: string;
 }
 
+/** A static Relationship to another entity that shall have some of the device's measures, too. */
+export interface DeviceLink {
+  /** Names of the attributes. */
+  readonly attributes: readonly string[];
+  /** Relationship back to the device, on each of them. */
+  readonly name?: string;
+  /** Of the other entity; absent: "Thing". */
+  readonly type?: string;
+}
+
 export interface StaticAttribute {
   readonly name: string;
   readonly type?: string;
   readonly value: JsonValue;
+  readonly link?: DeviceLink;
   readonly metadata?: Readonly<Record<string, JsonValue>>;
 }
 

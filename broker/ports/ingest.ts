@@ -17,6 +17,7 @@ export type {
   MeasureMessage,
   MqttMessage,
   ServiceGroup,
+  StaticAttribute,
 } from '../domain/device.ts';
 export { isIri } from '../domain/iri.ts';
 export { isObject } from '../domain/json.ts';

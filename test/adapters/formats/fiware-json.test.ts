@@ -49,10 +49,25 @@ describe('FIWARE JSON measures', () => {
   });
 
   it('takes an NGSI-LD entity or NGSI-v2 batch apart where payloadType says so', () => {
-    const ld = { id: 'urn:x:1', type: 'T', t: { type: 'Property', value: 5, observedAt: '2026-03-01T09:00:00Z' } };
+    const t = {
+      type: 'Property',
+      value: 5,
+      observedAt: '2026-03-01T09:00:00Z',
+      unitCode: 'CEL',
+      by: { type: 'Relationship', object: 'urn:x:2' },
+    };
+    const ld = { id: 'urn:x:1', type: 'T', t, plain: 7, none: { type: 'Property', value: null } };
     const parsed = parseFiwareJson(JSON.stringify(ld), { ...MQTT, payloadType: 'ngsild' });
-    expect(parsed.measures[0]?.observedAt).toBe('2026-03-01T09:00:00Z');
-    expect(parsed.measures[0]?.readings).toContainEqual({ address: 't', value: 5 });
+    // The time of one attribute is not that of the others.
+    expect(parsed.measures[0]?.observedAt).toBeUndefined();
+    expect(parsed.measures[0]?.readings).toContainEqual({
+      address: 't',
+      value: 5,
+      observedAt: '2026-03-01T09:00:00Z',
+      metadata: { unitCode: 'CEL', by: { type: 'Relationship', value: 'urn:x:2' } },
+    });
+    expect(parsed.measures[0]?.readings).toContainEqual({ address: 'plain', value: 7 });
+    expect(parsed.warnings).toEqual(['"none" has no value']);
     expect(parsed.measures[0]?.readings).toContainEqual({ address: 'measure_id', value: 'urn:x:1' });
     const v2 = {
       actionType: 'append',
