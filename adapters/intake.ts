@@ -24,6 +24,8 @@ export interface IntakeOptions {
   readonly commands: Pick<CommandDesk, 'answered' | 'fetch'>;
   /** A message, or a value of one (code VALUE), was refused. */
   readonly onRefused?: (identity: string, code: string, reason: string) => void;
+  /** A device was heard that nobody has claimed. @param message its description of itself, worth keeping until then */
+  readonly onUnclaimed?: (identity: string, message?: MqttMessage) => void;
   readonly now: () => Instant;
 }
 
@@ -49,13 +51,14 @@ export interface Intake {
 type Routed =
   | { readonly heard: Omit<Heard, 'payload'>; readonly errorTopic?: string }
   | { readonly ignored: string }
+  | { readonly unclaimed: string; readonly keep: boolean }
   | { readonly refused: DeviceOutcome & { accepted: false } };
 
 /** Uplinks repeat within seconds; a frame counter that comes again after this time is a device that was reset. */
 const DUPLICATE_MICROS = 600_000_000;
 const CACHED_TOPICS = 50_000;
 
-export function deviceIntake({ ingest, directory, commands, onRefused = () => {}, now }: IntakeOptions): Intake {
+export function deviceIntake({ ingest, directory, commands, onRefused = () => {}, onUnclaimed = () => {}, now }: IntakeOptions): Intake {
   let version = -1;
   const routes = new Map<string, Routed>();
   const uplinks = new Map<string, number>();
@@ -132,6 +135,12 @@ export function deviceIntake({ ingest, directory, commands, onRefused = () => {}
     return outcomes;
   }
 
+  /** It shows that the device works, and that is all for now. */
+  function unclaimed(identity: string, message?: MqttMessage): DeviceOutcome {
+    onUnclaimed(identity, message);
+    return { accepted: false, code: 'NOT_CLAIMED', reason: 'Nobody has claimed this device yet', identity };
+  }
+
   /** What was refused can be found. */
   function tell(outcome: DeviceOutcome): void {
     if (outcome.accepted) for (const reason of outcome.warnings ?? []) onRefused(outcome.identity, 'VALUE', reason);
@@ -159,6 +168,7 @@ export function deviceIntake({ ingest, directory, commands, onRefused = () => {}
         const one = found instanceof Promise ? await found : found;
         errorTopics.push('heard' in one ? one.errorTopic : undefined);
         if ('heard' in one) messages.push({ ...one.heard, payload: message.payload });
+        else if ('unclaimed' in one) messages.push(unclaimed(one.unclaimed, one.keep ? message : undefined));
         else if ('ignored' in one) messages.push({ accepted: true, identity: one.ignored });
         else messages.push(one.refused);
       }
@@ -167,6 +177,7 @@ export function deviceIntake({ ingest, directory, commands, onRefused = () => {}
     async http(message) {
       const heard = await webhook(message, directory);
       if (!('known' in heard)) return heard;
+      if (heard.known.device.onboarding !== undefined) return unclaimed(heard.known.identity);
       const asksOnly = message.getCommands === true && message.body.length === 0;
       const stored = asksOnly ? undefined : ((await store([heard], [undefined]))[0] as DeviceOutcome);
       const outcome = stored ?? { accepted: true as const, identity: heard.known.identity };
@@ -236,6 +247,9 @@ function routeTo(found: Awaited<Found>, address: TopicAddress): Routed {
     return refusedAs('UNKNOWN_KEY', 'The key or token in the topic, or of the session, holds for no device');
   }
   if (found === 'unknown-device') return refusedAs('DEVICE_NOT_FOUND', 'The device is not provisioned');
+  if (found.device.onboarding !== undefined) {
+    return { unclaimed: found.identity, keep: address.form === 'kit' && address.part === 'info' };
+  }
   const errorTopic = address.form === 'inventory' ? undefined : address.errorTopic;
   const make = (format: Heard['format'], attribute?: string): Routed => ({
     heard: { known: found, format, badTime: 'ignore', ...(attribute !== undefined && { attribute }) },

@@ -289,6 +289,13 @@ export const SETTINGS = {
     'Who says which devices the MQTT broker outside lets in; dynamic-security: this broker, through that plugin of Mosquitto, as its administrator',
   ),
   mqttConnections: whole('MIZAR_MQTT_CONNECTIONS', 20_000, [1, 1_000_000], 'Most MQTT connections at once', 'connections'),
+  onboardingDays: whole(
+    'MIZAR_ONBOARDING_DAYS',
+    7,
+    [1, 365],
+    'A device that was begun to be onboarded and that nobody has claimed is deleted after this',
+    'days',
+  ),
   commandExpiryS: whole(
     'MIZAR_COMMAND_EXPIRY_S',
     3600,

@@ -1,10 +1,17 @@
+import type { FastifyPluginAsync } from 'fastify';
 import type { Logger } from 'pino';
 import { httpCarrier } from '../adapters/commands/http-carrier.ts';
 import { mqttCarrier } from '../adapters/commands/mqtt-carrier.ts';
 import { commandsOf } from '../adapters/commands/targets.ts';
 import { deviceIntake, type Intake } from '../adapters/intake.ts';
 import { checkMapping } from '../adapters/interpret.ts';
+import { entityId } from '../adapters/mapping/compile.ts';
+import { staticEntity } from '../adapters/things/entity.ts';
+import { readThingDescription } from '../adapters/things/thing-description.ts';
 import type { Metrics } from './api/admin/metrics.ts';
+import { measureRoutes } from './api/iot/measures.ts';
+import { onboardingRoutes } from './api/iot/onboarding.ts';
+import { provisioningRoutes } from './api/iot/provisioning.ts';
 import type { Config } from './config.ts';
 import type { AccessFunction } from './domain/access.ts';
 import type { EgressGuard } from './egress/guard.ts';
@@ -12,6 +19,8 @@ import { httpPush } from './egress/http-push.ts';
 import { type CommandOperations, commandOperations } from './operations/commands/operations.ts';
 import { announce } from './operations/commands/show.ts';
 import { type DeviceOperations, type DeviceOperationsOptions, deviceOperations } from './operations/devices.ts';
+import { type OnboardingOperations, onboardingOperations } from './operations/devices/onboarding.ts';
+import { thingOperations } from './operations/devices/things.ts';
 import { ingest } from './operations/ingest.ts';
 import { outsideDevices } from './outside-devices.ts';
 import type { Clock } from './ports/clock.ts';
@@ -23,6 +32,7 @@ import { sweepEvery } from './upkeep.ts';
 export interface DeviceSideOptions {
   readonly config: Config;
   readonly brokerId: string;
+  readonly version: string;
   readonly documents: DocumentStore;
   readonly entities: EntityStore;
   readonly clock: Clock;
@@ -42,6 +52,7 @@ export interface DeviceSide {
   readonly intake: Intake;
   /** For /metrics. */
   addFigures(figures: Metrics): void;
+  readonly routes: readonly FastifyPluginAsync[];
   /** What the embedded MQTT broker asks about its sessions, and hands over. */
   readonly mqtt: Pick<MqttServerOptions, 'authenticate' | 'maySubscribe' | 'listener' | 'onListening' | 'onMessages'>;
   /** The embedded MQTT broker is there: sessions can be ended, commands sent. */
@@ -52,9 +63,10 @@ export interface DeviceSide {
 }
 
 export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide> {
-  const { config, brokerId, documents, entities, clock, access, resolveContext, guard, logger } = options;
+  const { config, brokerId, version, documents, entities, clock, access, resolveContext, guard, logger } = options;
   const onError = (error: unknown) => logger.error({ err: error }, 'devices');
   let mqtt: MqttServer | undefined;
+  let onboarding: OnboardingOperations | undefined;
 
   const outside = outsideDevices(config, brokerId, logger);
   const devices = await deviceOperations({
@@ -84,17 +96,37 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
     directory: devices,
     commands,
     onRefused: devices.refusals.note,
+    onUnclaimed: (identity, message) => onboarding?.heard(identity, message),
     now: clock.now,
   });
   devices.onRevoked((session) => mqtt?.disconnect(session));
   devices.onProvisioned((known) => announce(entities, clock, known.tenant, commandsOf(known)));
   devices.onDeleted((identity) => void commands.forget(identity).catch(onError));
+  const unclaimed = onboardingOperations({
+    devices,
+    clock,
+    access,
+    days: config.onboardingDays,
+    replay: (message) => intake.mqtt([message]),
+    onError,
+  });
+  onboarding = unclaimed;
+  const things = thingOperations({
+    devices,
+    entities,
+    clock,
+    access,
+    readThing: readThingDescription,
+    entityId: ({ device_id, entity_type }) => entityId(device_id, entity_type ?? 'Thing'),
+    entityOf: staticEntity,
+  });
   const sweeps: (() => void)[] = [];
 
   return {
     devices,
     commands,
     intake,
+    routes: [provisioningRoutes(devices, version), measureRoutes(intake.http), onboardingRoutes(unclaimed, things)],
     mqtt: {
       authenticate: devices.authenticate,
       maySubscribe: intake.maySubscribe,
@@ -141,6 +173,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
     async start() {
       await commands.load();
       sweeps.push(sweepEvery(1000, commands.sweep, onError), sweepEvery(1000, devices.endExpiredTokens, onError));
+      sweeps.push(sweepEvery(60_000, unclaimed.sweep, onError));
       await outside.start(devices, commands, intake);
     },
     async stop() {

@@ -10,8 +10,6 @@ import { deliveryRoutes } from './api/admin/deliveries.ts';
 import { type HealthReport, operatorRoutes } from './api/admin/health.ts';
 import { metrics } from './api/admin/metrics.ts';
 import { PAGING_LIMITS } from './api/http/paging.ts';
-import { measureRoutes } from './api/iot/measures.ts';
-import { provisioningRoutes } from './api/iot/provisioning.ts';
 import { batchRoutes } from './api/ngsi-ld/batch.ts';
 import { contextRoutes } from './api/ngsi-ld/contexts.ts';
 import { discoveryRoutes } from './api/ngsi-ld/discovery.ts';
@@ -249,8 +247,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     };
   }
 
-  const deviceRoom = await deviceSide({ config, brokerId, documents, entities, clock, access, resolveContext, guard, logger });
-  const { devices, commands, intake } = deviceRoom;
+  const deviceRoom = await deviceSide({ config, brokerId, version: VERSION, documents, entities, clock, access, resolveContext, guard, logger });
+  const { commands } = deviceRoom;
   deviceRoom.addFigures(figures);
   const provision = commandingEntities(entityOperations({ entities, history, clock, access }), commands);
   const provisionEverywhere = distributedEntities(provision, sources);
@@ -354,8 +352,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
       '': [
         remoteNotificationRoutes(distributed.receive),
         copyRoutes(copyOperations(distributed.records, access)),
-        provisioningRoutes(devices, VERSION),
-        measureRoutes(intake.http),
+        ...deviceRoom.routes,
         deliveryRoutes(deliveryOperations({ stores: [deliveries, messages], resume, access })),
         sta.routes,
         operatorRoutes({ health, indexes: store.indexes.list, ready: () => ready, metrics: figures.text }),

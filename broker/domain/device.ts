@@ -102,6 +102,15 @@ export interface Device extends Provisioning {
   readonly tokenHash?: string;
   /** From then on the token does not hold. */
   readonly tokenExpiresAt?: Instant;
+  /** Nobody has claimed the device yet: nothing of what it says is stored. */
+  readonly onboarding?: {
+    readonly session: string;
+    readonly createdAt: Instant;
+    /** When it is deleted, if it is not claimed. */
+    readonly expiresAt: Instant;
+    /** When it was heard first. */
+    readonly handshakeAt?: Instant;
+  };
 }
 
 /** A device and all that is needed to understand it. Another object after every change: what is derived may be cached by it. */

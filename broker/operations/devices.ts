@@ -12,6 +12,7 @@ import type { DeviceDirectory, Unknown } from '../ports/device-directory.ts';
 import type { DeviceGate } from '../ports/device-gate.ts';
 import type { DocumentStore } from '../ports/document-store.ts';
 import { deviceIndex, type IndexedDevice, type IndexedGroup } from './devices/index.ts';
+import { checkGroup, documentId, duplicateDevice, effectiveKey, groupId, RESOURCES } from './devices/naming.ts';
 import { type DeviceRefusal, type RefusalLog, refusalLog, type UnknownDevice } from './devices/refusals.ts';
 import { deviceSecrets } from './devices/secrets.ts';
 import { KEY_ID, keyId, type Shown, shownDevice, shownGroup } from './devices/shown.ts';
@@ -38,6 +39,19 @@ export interface DeviceOperationsOptions {
 export interface Place {
   readonly caller: Caller;
   readonly path: string;
+}
+
+/** Devices as they are kept. */
+export interface DeviceRegistry {
+  all(): readonly KnownDevice[];
+  byIdentity(identity: string): KnownDevice | undefined;
+  /** @throws ProvisioningError DEVICE_NOT_FOUND */
+  find(place: Place, id: string): KnownDevice;
+  /** Stores a new device with a new token. @throws ProvisioningError DUPLICATE_DEVICE_ID, WRONG_SYNTAX */
+  create(place: Place, device: Device): Promise<{ readonly identity: string; readonly token: IssuedToken }>;
+  /** Stores what has become of a device. */
+  save(known: KnownDevice, device: Device): Promise<KnownDevice>;
+  remove(known: KnownDevice): Promise<void>;
 }
 
 /** Provisioning of groups and devices as the FIWARE IoT Agent API has it, and the directory that adapters ask. */
@@ -76,6 +90,8 @@ export interface DeviceOperations extends DeviceDirectory {
   listRefusals(place: Place, id: string, apikey?: string): Promise<readonly DeviceRefusal[]>;
   /** Devices that showed a valid key and are not provisioned. */
   listUnknownDevices(place: Place): Promise<readonly UnknownDevice[]>;
+  /** For operations that build on the registry, and have asked the access function themselves. */
+  readonly registry: DeviceRegistry;
   /** Calls back with the identity of a device that was deleted. */
   onDeleted(listener: (identity: string) => void): void;
   /** Which attributes of which entities are commands to devices. */
@@ -214,9 +230,9 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
     return group;
   }
 
-  async function remove(place: Place, { known }: IndexedDevice): Promise<void> {
-    const { device, servicePath } = known;
-    await documents.delete('device', place.caller.tenant, documentId(servicePath, device.device_id, device.keyHash));
+  async function remove(known: KnownDevice): Promise<void> {
+    const { device, servicePath, tenant } = known;
+    await documents.delete('device', tenant, documentId(servicePath, device.device_id, device.keyHash));
     index.removeDevice(known);
     revoked({ kind: 'device', identity: known.identity });
     for (const listener of deleted) listener(known.identity);
@@ -330,7 +346,7 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
         const own = index
           .devices(place.caller.tenant, one.path)
           .filter(({ known }) => known.device.keyHash === one.group.keyHash);
-        for (const device of own) await remove(place, device);
+        for (const device of own) await remove(device.known);
       }
       await refresh(place.caller.tenant, one.path);
       if (index.hasGroupKey(one.group.keyHash)) return;
@@ -366,7 +382,7 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
     },
     async deleteDevice(place, id, apikey) {
       permit(place, 'deleteDevice', 'administer');
-      await remove(place, found(place, id, apikey));
+      await remove(found(place, id, apikey).known);
     },
     async issueToken(place, id, apikey, expiresAt) {
       permit(place, 'issueDeviceToken', 'administer');
@@ -398,6 +414,17 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
       permit(place, 'listUnknownDevices', 'read');
       return refusals.unknown(place.caller.tenant, place.path);
     },
+    registry: {
+      all: () => index.all(),
+      byIdentity: index.byIdentity,
+      find: (place, id) => found(place, id).known,
+      async create(place, device) {
+        const token = await tokens.issue(draftOf(place, device), true);
+        return { identity: found(place, device.device_id).known.identity, token };
+      },
+      save: (known, device) => save(known.tenant, known.servicePath, device, false),
+      remove,
+    },
     onDeleted(listener) {
       deleted.push(listener);
     },
@@ -410,27 +437,3 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
     });
   }
 }
-
-/** The resource of the group that devices of a protocol belong to, where an API key has several. */
-const RESOURCES: Readonly<Record<string, string>> = {
-  'IoTA-JSON': '/iot/json',
-  'IoTA-UL': '/iot/d',
-  'PDI-IoTA-UltraLight': '/iot/d',
-  'PDI-IoTA-JSON': '/iot/json',
-};
-
-function checkGroup(place: Place, group: ServiceGroup, check: (known: KnownDevice) => void, context: Context): void {
-  const device: Device = { device_id: 'x' };
-  const expand = (term: string) => context.expand(term);
-  try {
-    check({ tenant: place.caller.tenant, servicePath: place.path, identity: '', device, group, expand });
-  } catch (error) {
-    throw new ProvisioningError('WRONG_SYNTAX', (error as Error).message);
-  }
-}
-
-const effectiveKey = (known: KnownDevice): string | undefined => known.device.keyHash ?? known.group?.keyHash;
-const groupId = (path: string, group: ServiceGroup): string => `${path}|${group.resource}|${group.keyHash}`;
-const documentId = (path: string, id: string, keyHash: string | undefined): string => `${path}|${id}|${keyHash ?? ''}`;
-const duplicateDevice = (id: string): ProvisioningError =>
-  new ProvisioningError('DUPLICATE_DEVICE_ID', `A device with the same pair (Service, DeviceId) was found: ${id}`);

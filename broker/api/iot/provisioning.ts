@@ -140,7 +140,7 @@ function expiryOf(request: FastifyRequest): Instant | undefined {
 }
 
 /** Tenant and service path of a request. @throws ProvisioningError MISSING_HEADERS, WRONG_SYNTAX */
-function placeOf(request: FastifyRequest, listing = false): Place {
+export function placeOf(request: FastifyRequest, listing = false): Place {
   const service = request.headers['fiware-service'];
   const path = request.headers['fiware-servicepath'];
   if (typeof service !== 'string' || typeof path !== 'string') {

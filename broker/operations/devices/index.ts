@@ -111,6 +111,7 @@ export function deviceIndex(listener: DeviceListener) {
       return own.map((known) => ({ known }));
     },
     byIdentity: (identity: string): KnownDevice | undefined => byIdentity.get(identity),
+    all: (): readonly KnownDevice[] => [...byIdentity.values()],
     withExpiringTokens: (): readonly KnownDevice[] => [...expiring],
     withTokens: (): readonly KnownDevice[] => [...byToken.values()],
     byToken: (tokenHash: string): KnownDevice | undefined => byToken.get(tokenHash),

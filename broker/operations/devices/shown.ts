@@ -15,11 +15,13 @@ export function shownGroup({ group, tenant, path }: IndexedGroup): Shown {
 }
 
 export function shownDevice(known: KnownDevice): Shown {
-  const { keyHash, tokenHash, sealedKey: _, ...rest } = known.device;
+  const { keyHash, tokenHash, sealedKey: _, onboarding, ...rest } = known.device;
   return {
     ...rest,
     ...(keyHash !== undefined && { apikey: keyId(keyHash) }),
     hasToken: tokenHash !== undefined,
+    // The session is a secret of whoever sets the device up.
+    ...(onboarding !== undefined && { unclaimed: true }),
     service: known.tenant,
     service_path: known.servicePath,
   } as unknown as Shown;
