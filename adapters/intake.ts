@@ -58,7 +58,14 @@ type Routed =
 const DUPLICATE_MICROS = 600_000_000;
 const CACHED_TOPICS = 50_000;
 
-export function deviceIntake({ ingest, directory, commands, onRefused = () => {}, onUnclaimed = () => {}, now }: IntakeOptions): Intake {
+export function deviceIntake({
+  ingest,
+  directory,
+  commands,
+  onRefused = () => {},
+  onUnclaimed = () => {},
+  now,
+}: IntakeOptions): Intake {
   let version = -1;
   const routes = new Map<string, Routed>();
   const uplinks = new Map<string, number>();

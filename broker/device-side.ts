@@ -18,11 +18,11 @@ import type { EgressGuard } from './egress/guard.ts';
 import { httpPush } from './egress/http-push.ts';
 import { type CommandOperations, commandOperations } from './operations/commands/operations.ts';
 import { announce } from './operations/commands/show.ts';
-import { type DeviceOperations, type DeviceOperationsOptions, deviceOperations } from './operations/devices.ts';
 import { type OnboardingOperations, onboardingOperations } from './operations/devices/onboarding.ts';
 import { thingOperations } from './operations/devices/things.ts';
+import { type DeviceOperations, type DeviceOperationsOptions, deviceOperations } from './operations/devices.ts';
 import { ingest } from './operations/ingest.ts';
-import { outsideDevices } from './outside-devices.ts';
+import { type OutsideDevices, outsideDevices } from './outside-devices.ts';
 import type { Clock } from './ports/clock.ts';
 import type { DocumentStore } from './ports/document-store.ts';
 import type { EntityStore } from './ports/entity-store.ts';
@@ -40,6 +40,8 @@ export interface DeviceSideOptions {
   readonly resolveContext: DeviceOperationsOptions['resolveContext'];
   readonly guard: EgressGuard;
   readonly logger: Logger;
+  /** What /metrics tells. */
+  readonly figures: Metrics;
 }
 
 /** How often it is looked whether a device listens at a broker that does not say when one begins to. */
@@ -50,8 +52,7 @@ export interface DeviceSide {
   readonly devices: DeviceOperations;
   readonly commands: CommandOperations;
   readonly intake: Intake;
-  /** For /metrics. */
-  addFigures(figures: Metrics): void;
+  readonly onboarding: OnboardingOperations;
   readonly routes: readonly FastifyPluginAsync[];
   /** What the embedded MQTT broker asks about its sessions, and hands over. */
   readonly mqtt: Pick<MqttServerOptions, 'authenticate' | 'maySubscribe' | 'listener' | 'onListening' | 'onMessages'>;
@@ -120,12 +121,14 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
     entityId: ({ device_id, entity_type }) => entityId(device_id, entity_type ?? 'Thing'),
     entityOf: staticEntity,
   });
+  addDeviceFigures(options.figures, devices, commands, config.mqttOutside === '' ? undefined : outside);
   const sweeps: (() => void)[] = [];
 
   return {
     devices,
     commands,
     intake,
+    onboarding: unclaimed,
     routes: [provisioningRoutes(devices, version), measureRoutes(intake.http), onboardingRoutes(unclaimed, things)],
     mqtt: {
       authenticate: devices.authenticate,
@@ -133,39 +136,6 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
       listener: intake.listener,
       onListening: commands.reachable,
       onMessages: intake.mqtt,
-    },
-    addFigures(figures) {
-      const refused = (): number => Object.values(devices.refusals.counts()).reduce((sum, count) => sum + count, 0);
-      figures.add(
-        'devices',
-        () => ({ refused_values_total: devices.refusals.counts()['VALUE'] ?? 0, refused_total: refused() }),
-        {
-          refused_values_total:
-            'Values left out of messages whose others were taken; /iot/devices/<id>/refusals has the last ones',
-          refused_total: 'Messages and values of known devices that were refused, whichever way they came',
-        },
-      );
-      figures.add(
-        'commands',
-        () => {
-          const { open, ended } = commands.figures();
-          return { open, ok_total: ended['OK'] ?? 0, error_total: ended['ERROR'] ?? 0, expired_total: ended['EXPIRED'] ?? 0 };
-        },
-        {
-          open: 'Commands that are not at their end',
-          ok_total: 'Commands that devices carried out',
-          error_total: 'Commands that failed',
-          expired_total: 'Commands that nobody answered in time',
-        },
-      );
-      if (config.mqttOutside === '') return;
-      figures.add('mqtt_outside', () => outside.figures() ?? {}, {
-        connections: 'Open connections to the MQTT broker outside',
-        messages_total: 'Publications taken from there',
-        accepted_total: 'Publications from there that were stored',
-        refused_total: 'Publications from there that were not stored: unknown sender, broken payload',
-        unavailable_total: 'Publications left there because the store was not available',
-      });
     },
     connect(server) {
       mqtt = server;
@@ -183,4 +153,39 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
       await pushing.close();
     },
   };
+}
+
+/** What /metrics tells about devices. */
+function addDeviceFigures(
+  figures: Metrics,
+  devices: DeviceOperations,
+  commands: CommandOperations,
+  outside: OutsideDevices | undefined,
+): void {
+  const refused = (): number => Object.values(devices.refusals.counts()).reduce((sum, count) => sum + count, 0);
+  figures.add('devices', () => ({ refused_values_total: devices.refusals.counts()['VALUE'] ?? 0, refused_total: refused() }), {
+    refused_values_total: 'Values left out of messages whose others were taken; /iot/devices/<id>/refusals has the last ones',
+    refused_total: 'Messages and values of known devices that were refused, whichever way they came',
+  });
+  figures.add(
+    'commands',
+    () => {
+      const { open, ended } = commands.figures();
+      return { open, ok_total: ended['OK'] ?? 0, error_total: ended['ERROR'] ?? 0, expired_total: ended['EXPIRED'] ?? 0 };
+    },
+    {
+      open: 'Commands that are not at their end',
+      ok_total: 'Commands that devices carried out',
+      error_total: 'Commands that failed',
+      expired_total: 'Commands that nobody answered in time',
+    },
+  );
+  if (outside === undefined) return;
+  figures.add('mqtt_outside', () => outside.figures() ?? {}, {
+    connections: 'Open connections to the MQTT broker outside',
+    messages_total: 'Publications taken from there',
+    accepted_total: 'Publications from there that were stored',
+    refused_total: 'Publications from there that were not stored: unknown sender, broken payload',
+    unavailable_total: 'Publications left there because the store was not available',
+  });
 }

@@ -28,7 +28,7 @@ import { temporalProvisionRoutes } from './api/ngsi-ld/temporal-provision.ts';
 import { temporalQueryRoutes } from './api/ngsi-ld/temporal-query.ts';
 import { type SensorThingsWindow, sensorThingsWindow } from './api/sta/window.ts';
 import type { Config } from './config.ts';
-import { deviceSide } from './device-side.ts';
+import { type DeviceSide, deviceSide } from './device-side.ts';
 import { ENTITY_MAP_LIMITS } from './domain/entity-map.ts';
 import type { Iri, TenantId } from './domain/iri.ts';
 import { SNAPSHOT_LIMITS } from './domain/snapshot.ts';
@@ -86,6 +86,7 @@ export interface Broker {
   readonly store: OpenStore;
   readonly notifications: ReturnType<typeof notifications>;
   readonly sensorThings: SensorThingsWindow;
+  readonly devices: DeviceSide;
   readonly distributed: DistributedSubscriptions;
   readonly logger: Logger;
   readonly brokerId: string;
@@ -247,9 +248,9 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     };
   }
 
-  const deviceRoom = await deviceSide({ config, brokerId, version: VERSION, documents, entities, clock, access, resolveContext, guard, logger });
+  const rooms = { ...common, ...store, config, brokerId, version: VERSION, clock, resolveContext, logger, figures };
+  const deviceRoom = await deviceSide(rooms);
   const { commands } = deviceRoom;
-  deviceRoom.addFigures(figures);
   const provision = commandingEntities(entityOperations({ entities, history, clock, access }), commands);
   const provisionEverywhere = distributedEntities(provision, sources);
 
@@ -377,6 +378,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     store,
     notifications: delivery,
     sensorThings: sta,
+    devices: deviceRoom,
     distributed,
     logger,
     brokerId,

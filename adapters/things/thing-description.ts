@@ -63,7 +63,9 @@ export function readThingDescription(description: JsonValue | undefined): {
   if (!isObject(description)) throw new Error('A Thing Description is a JSON object');
   const contexts = [description['@context']].flat();
   if (!contexts.some((context) => typeof context === 'string' && CONTEXTS.test(context)))
-    throw new Error('The @context of a Thing Description names https://www.w3.org/2022/wot/td/v1.1 or https://www.w3.org/2019/wot/td/v1');
+    throw new Error(
+      'The @context of a Thing Description names https://www.w3.org/2022/wot/td/v1.1 or https://www.w3.org/2019/wot/td/v1',
+    );
   const { title, id } = description;
   if (typeof title !== 'string' || title === '') throw new Error('A Thing Description has a title');
   const attributes: JsonObject[] = [];
@@ -82,7 +84,8 @@ export function readThingDescription(description: JsonValue | undefined): {
     const writable = schema['readOnly'] !== true && isWritable(schema);
     if (readable) attributes.push(attribute(name, type, unitCode));
     if (writable) commands.push({ name, type: 'command' });
-    const note = typeof schema['unit'] === 'string' && unitCode === undefined ? `The unit ${schema['unit']} is not known` : undefined;
+    const note =
+      typeof schema['unit'] === 'string' && unitCode === undefined ? `The unit ${schema['unit']} is not known` : undefined;
     mapping.push({
       affordance,
       ...(readable && { attribute: name, type: type ?? 'as it is' }),
@@ -94,7 +97,8 @@ export function readThingDescription(description: JsonValue | undefined): {
   for (const [name] of membersOf(description, 'actions')) {
     const affordance = `actions/${name}`;
     const taken = commands.some((command) => command['name'] === name) || attributes.some((one) => one['name'] === name);
-    if (!NAME.test(name) || taken) mapping.push({ affordance, note: taken ? 'A property has this name' : 'The name cannot be that of a command' });
+    if (!NAME.test(name) || taken)
+      mapping.push({ affordance, note: taken ? 'A property has this name' : 'The name cannot be that of a command' });
     else {
       commands.push({ name, type: 'command' });
       mapping.push({ affordance, command: name });
@@ -115,7 +119,8 @@ export function readThingDescription(description: JsonValue | undefined): {
   const endpoint = commands.length > 0 ? endpointOf(description) : undefined;
   const deviceId = deviceIdOf(typeof id === 'string' ? id : title);
   const statics: JsonObject[] = [{ name: 'name', type: 'Text', value: title }];
-  if (typeof description['description'] === 'string') statics.push({ name: 'description', type: 'Text', value: description['description'] });
+  if (typeof description['description'] === 'string')
+    statics.push({ name: 'description', type: 'Text', value: description['description'] });
   if (typeof id === 'string') statics.push({ name: 'thingDescription', type: 'Text', value: id });
   return {
     device: {
@@ -143,7 +148,9 @@ function membersOf(description: Record<string, JsonValue>, member: string): read
   const members = description[member];
   if (members === undefined) return [];
   if (!isObject(members)) throw new Error(`${member} of a Thing Description is an object`);
-  return Object.entries(members).flatMap(([name, value]) => (isObject(value) ? [[name, value] as [string, Record<string, JsonValue>]] : []));
+  return Object.entries(members).flatMap(([name, value]) =>
+    isObject(value) ? [[name, value] as [string, Record<string, JsonValue>]] : [],
+  );
 }
 
 /** A property whose forms say nothing about operations can be read and written (8.3.1 of the Thing Description: the default of `op`). */

@@ -34,7 +34,17 @@ const TEXTS = [
 const FLAGS = ['timestamp', 'autoprovision'] as const;
 
 /** Members that only the registry writes. */
-const OWN = ['keyHash', 'onboarding', 'sealedKey', 'tokenHash', 'tokenExpiresAt', 'hasToken', 'service_path', 'service', 'subservice'];
+const OWN = [
+  'keyHash',
+  'onboarding',
+  'sealedKey',
+  'tokenHash',
+  'tokenExpiresAt',
+  'hasToken',
+  'service_path',
+  'service',
+  'subservice',
+];
 
 /**
  * Checks a group as a client sends it.

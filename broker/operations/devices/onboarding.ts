@@ -25,7 +25,10 @@ export interface OnboardingState {
  */
 export interface OnboardingOperations {
   /** @param body members of a device, all optional; without `device_id` one is made */
-  begin(place: Place, body: JsonValue | undefined): Promise<IssuedToken & { readonly session: string; readonly expiresAt: Instant }>;
+  begin(
+    place: Place,
+    body: JsonValue | undefined,
+  ): Promise<IssuedToken & { readonly session: string; readonly expiresAt: Instant }>;
   /** @throws ProvisioningError DEVICE_NOT_FOUND if there is no such session (any more) */
   state(session: string): OnboardingState;
   /** Calls back with the state now and whenever it changes. @returns stop */
@@ -66,7 +69,9 @@ export function onboardingOperations(options: OnboardingOptions): OnboardingOper
     for (const [session, own] of identities) if (own === identity) end(session, 'ended');
   });
 
-  function found(session: string): KnownDevice & { readonly device: { readonly onboarding: NonNullable<Device['onboarding']> } } {
+  function found(
+    session: string,
+  ): KnownDevice & { readonly device: { readonly onboarding: NonNullable<Device['onboarding']> } } {
     const identity = identities.get(session);
     const known = identity === undefined ? undefined : registry.byIdentity(identity);
     if (known?.device.onboarding === undefined)

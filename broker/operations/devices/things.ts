@@ -55,7 +55,15 @@ export interface ThingOptions {
   readonly entityOf: (known: KnownDevice) => EntityFragment & { readonly id: Iri; readonly types: readonly Iri[] };
 }
 
-export function thingOperations({ devices, entities, clock, access, readThing, entityId, entityOf }: ThingOptions): ThingOperations {
+export function thingOperations({
+  devices,
+  entities,
+  clock,
+  access,
+  readThing,
+  entityId,
+  entityOf,
+}: ThingOptions): ThingOperations {
   return {
     async onboard(place, description, { dryRun, apikey }) {
       demand(access, place.caller, { operation: 'createDevice', effect: 'administer' });

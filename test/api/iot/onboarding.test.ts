@@ -1,4 +1,4 @@
-import mqtt from 'mqtt';
+import mqtt, { type IClientOptions } from 'mqtt';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { inMemoryBroker } from '../../support/broker.ts';
 import { steppingClock } from '../../support/stepping-clock.ts';
@@ -18,8 +18,8 @@ async function city() {
     expect(answer.statusCode, answer.body).toBe(201);
     return answer.json() as { session: string; token: string; device_id: string; expiresAt: string };
   };
-  const connect = async () => {
-    const client = await mqtt.connectAsync(mqttUrl ?? '', { reconnectPeriod: 0, protocolVersion: 4 });
+  const connect = async (options: IClientOptions = {}) => {
+    const client = await mqtt.connectAsync(mqttUrl ?? '', { reconnectPeriod: 0, protocolVersion: 4, ...options });
     onTestFinished(() => void client.end(true));
     return client;
   };
@@ -86,7 +86,9 @@ describe('onboarding in two steps', () => {
     const { session } = await begin({ device_id: 'bin7', entity_type: 'Bin', protocol: 'IoTA-JSON' });
     const refused = await broker.request('POST', '/iot/json?k=k&i=bin7', { level: 1 });
     expect(refused.json()).toMatchObject({ name: 'NOT_CLAIMED' });
-    for (let turn = 0; turn < 200 && (await ask('GET', `/iot/onboarding/${session}`)).json().state === 'waiting'; turn++);
+    for (let turn = 0; turn < 1000 && (await ask('GET', `/iot/onboarding/${session}`)).json().state === 'waiting'; turn++) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
     expect((await ask('GET', `/iot/onboarding/${session}`)).json().state).toBe('handshake');
     expect((await ask('GET', '/iot/devices/bin7/refusals')).json().refusals[0]).toMatchObject({ code: 'NOT_CLAIMED' });
     await ask('POST', `/iot/onboarding/${session}/claim`);
@@ -156,17 +158,12 @@ describe('onboarding from a Thing Description', () => {
     ]);
     const read = async () => (await broker.request('GET', `/ngsi-ld/v1/entities/${entity}`, undefined, TENANT)).json();
     expect(await read()).toMatchObject({ type: 'Streetlight', name: { value: 'Lamp 42' } });
-    const client = await connect();
-    client.end(true);
-    const own = await mqtt.connectAsync(client.options.href ?? `mqtt://${client.options.host}:${client.options.port}`, {
-      username: device_id,
-      password: token,
-      reconnectPeriod: 0,
-      protocolVersion: 4,
-    });
-    onTestFinished(() => void own.end(true));
+    const own = await connect({ username: device_id, password: token });
     await own.publishAsync(`/json/lampKey/${device_id}/attrs`, '{"temperature":"21.5","brightness":40}', { qos: 1 });
-    expect(await read()).toMatchObject({ temperature: { value: 21.5, unitCode: 'CEL' }, brightness: { value: 40, unitCode: 'P1' } });
+    expect(await read()).toMatchObject({
+      temperature: { value: 21.5, unitCode: 'CEL' },
+      brightness: { value: 40, unitCode: 'P1' },
+    });
     const heard = new Promise<string>((resolve) => own.once('message', (_, payload) => resolve(payload.toString())));
     await own.subscribeAsync(`/lampKey/${device_id}/cmd`, { qos: 1 });
     await broker.request('PATCH', `/ngsi-ld/v1/entities/${entity}/attrs/brightness`, { value: 70 }, TENANT);
