@@ -184,7 +184,11 @@ export function deviceIntake({
     async http(message) {
       const heard = await webhook(message, directory);
       if (!('known' in heard)) return heard;
-      if (heard.known.device.onboarding !== undefined) return unclaimed(heard.known.identity);
+      if (heard.known.device.onboarding !== undefined) {
+        const refused = unclaimed(heard.known.identity);
+        tell(refused);
+        return refused;
+      }
       const asksOnly = message.getCommands === true && message.body.length === 0;
       const stored = asksOnly ? undefined : ((await store([heard], [undefined]))[0] as DeviceOutcome);
       const outcome = stored ?? { accepted: true as const, identity: heard.known.identity };
