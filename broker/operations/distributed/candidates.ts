@@ -1,14 +1,13 @@
-import { type AccessFunction, type Caller, demand } from '../../domain/access.ts';
+import type { AccessFunction, Caller } from '../../domain/access.ts';
 import { type Iri, isIri } from '../../domain/iri.ts';
 import { isObject } from '../../domain/json.ts';
 import type { EntityQuery } from '../../domain/query/query.ts';
-import { refuseTooDeep, refuseTooWide } from '../../domain/query/too-wide.ts';
 import type { Representation } from '../../domain/representation.ts';
 import type { EntityStore } from '../../ports/entity-store.ts';
-import { concerned as concernedOf, type QueryRequest } from '../query.ts';
+import type { QueryRequest } from '../query.ts';
 import type { RegistrationInForce } from '../registry/registrations-in-force.ts';
-import { type Gathered, type Gathering, isSplit, type ReadLimits, tooMany, wantedAttributes } from './gathering.ts';
-import { queryFor } from './question.ts';
+import { askedSources } from './asked-sources.ts';
+import type { Gathered, Gathering, ReadLimits } from './gathering.ts';
 import { type Question, type Sources, warningOf } from './sources.ts';
 
 /** What an EntityMap is made of (5.14.4.4). */
@@ -61,38 +60,21 @@ export function candidates({
     }
   }
 
-  return async (caller, { query, local, joinLevel }, representation) => {
-    const { onward } = caller;
-    if (onward === undefined || local) return undefined;
-    const wanted = query.anyAttribute ?? wantedAttributes(representation);
-    const concerned = concernedBy(caller, query, wanted);
-    if (concerned.length === 0) return undefined;
-    refuseTooWide(query, local);
-    refuseTooDeep(query.where, joinLevel);
-    demand(access, caller, { operation: 'queryEntities', effect: 'read', ...concernedOf(query) });
-    const split = isSplit(onward, limits);
-    const looping = sources.isLoop(caller);
-    const all = (looping ? [] : concerned).flatMap(({ source, information }) => {
-      const question = queryFor(onward, source.registration, information, wanted, split);
-      return question === undefined ? [] : [{ source, question }];
-    });
-    const asked = all.slice(0, limits.sources);
-    const { where: _, scopes: __, anyAttribute: ___, ...broad } = query;
+  return async (caller, request, representation) => {
+    const asked = askedSources({ sources, access, limits, concernedBy, loopWarning }, caller, request, representation);
+    if (asked === undefined) return undefined;
+    const { questions, warnings } = asked;
     const [here, ...there] = await Promise.all([
-      idsHere(caller, split ? broad : query),
-      ...asked.map(({ source, question }) => idsOf(caller, source, question)),
+      idsHere(caller, asked.here),
+      ...questions.map(({ source, question }) => idsOf(caller, source, question)),
     ]);
     return {
       found: assembled(
         here,
-        asked.map(({ source }) => source.id),
+        questions.map(({ source }) => source.id),
         there,
       ),
-      warnings: [
-        ...(looping ? [loopWarning(caller)] : []),
-        ...tooMany(all.slice(limits.sources)),
-        ...there.flatMap((one) => one.warnings),
-      ],
+      warnings: [...warnings, ...there.flatMap((one) => one.warnings)],
     };
   };
 }

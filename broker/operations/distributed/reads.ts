@@ -5,19 +5,18 @@ import { badRequest, DomainError, notFound } from '../../domain/errors.ts';
 import type { Iri } from '../../domain/iri.ts';
 import { compile } from '../../domain/query/evaluate.ts';
 import type { TypeSelection } from '../../domain/query/query.ts';
-import { refuseTooDeep, refuseTooWide } from '../../domain/query/too-wide.ts';
 import { typesMatch } from '../../domain/query/types.ts';
 import { matchingInformation } from '../../domain/registration.ts';
 import { hasAnyOf, type Representation } from '../../domain/representation.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { EntityStore } from '../../ports/entity-store.ts';
-import { concerned as concernedOf, type QueryRequest } from '../query.ts';
+import type { QueryRequest } from '../query.ts';
 import type { RegistrationInForce } from '../registry/registrations-in-force.ts';
+import { askedSources } from './asked-sources.ts';
 import { candidates, type FindCandidates } from './candidates.ts';
 import {
   type Gathered,
   gathering,
-  isSplit,
   type ReadLimits,
   type Reply,
   throughLinked,
@@ -71,7 +70,7 @@ export function distributedReads(dependencies: {
 }): DistributedReads {
   const { entities, sources, clock, access, limits } = dependencies;
   const parts = gathering({ sources, clock, limits });
-  const { gather, concernedBy, loopWarning } = parts;
+  const { gather, loopWarning } = parts;
 
   return {
     candidates: candidates({ ...dependencies, ...parts }),
@@ -143,29 +142,16 @@ export function distributedReads(dependencies: {
       return answer(merged);
     },
 
-    async queryEntities(caller, { query, page, local, joinLevel }, representation) {
-      const { onward } = caller;
-      if (onward === undefined || local) return undefined;
-      const wanted = query.anyAttribute ?? wantedAttributes(representation);
-      const concerned = concernedBy(caller, query, wanted);
-      if (concerned.length === 0) return undefined;
-      refuseTooWide(query, local);
-      refuseTooDeep(query.where, joinLevel);
-      demand(access, caller, { operation: 'queryEntities', effect: 'read', ...concernedOf(query) });
+    async queryEntities(caller, request, representation) {
+      const asked = askedSources({ sources, access, limits, ...parts }, caller, request, representation);
+      if (asked === undefined) return undefined;
+      const { query, page } = request;
+      const { questions, split } = asked;
       if (page.order !== undefined)
         throw badRequest('An order needs local=true, because other context sources take part (5.7.2.4)');
-      const split = isSplit(onward, limits);
-      const looping = sources.isLoop(caller);
-      const all = (looping ? [] : concerned).flatMap(({ source, information }) => {
-        const mapped = throughMap(onward, source.id);
-        const question = mapped && queryFor(mapped.onward, source.registration, information, wanted, split);
-        return question === undefined ? [] : [{ source, question: throughLinked(question, mapped) }];
-      });
-      const questions = all.slice(0, limits.sources);
       const end = (page.offset ?? 0) + page.limit;
       const remote = await Promise.all(questions.map(({ source, question }) => gather(caller, source, question)));
-      const { where: _, scopes: __, anyAttribute: ___, ...broad } = query;
-      const ours = await entities.query(caller.tenant, split ? broad : query, {
+      const ours = await entities.query(caller.tenant, asked.here, {
         limit: split ? limits.entities : end + 1,
         count: page.count === true && !split,
       });
@@ -203,11 +189,7 @@ export function distributedReads(dependencies: {
           ),
           ...(page.count ? { count: merged.length + beyond } : {}),
         },
-        warnings: [
-          ...(looping ? [loopWarning(caller)] : []),
-          ...tooMany(all.slice(limits.sources)),
-          ...remote.flatMap((one) => one.warnings),
-        ],
+        warnings: [...asked.warnings, ...remote.flatMap((one) => one.warnings)],
         madeOf: () =>
           contributions(
             found,
