@@ -4,7 +4,8 @@
  * measured.
  *
  * Options: --json (an array of {name, value, unit, ratio, goal} on standard output), --quick (one short run of each), --only PART-OF-A-NAME,
- * --save (keeps the figures for docs/performance.md).
+ * --save (keeps the figures for docs/performance.md), --store mongodb (reads and writes on the MongoDB that MIZAR_TEST_MONGODB names, and the ratio to the bare driver;
+ * rows that measure the embedded database are left out).
  */
 import { startBareServer } from './bare.ts';
 import { devices } from './devices.ts';
@@ -15,6 +16,7 @@ import { largeStore } from './large-store.ts';
 import { GENERATOR } from './load.ts';
 import { mqtt } from './mqtt.ts';
 import { notifications } from './notifications.ts';
+import { readsOnMongoDb, writesOnMongoDb } from './on-mongodb.ts';
 import { processes } from './processes.ts';
 import { randomQueries } from './random-queries.ts';
 import { reads } from './reads.ts';
@@ -52,24 +54,27 @@ const bench: Bench = {
     if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
   },
 };
+const embedded = [
+  reads,
+  queries,
+  size,
+  writes,
+  mqtt,
+  devices,
+  notifications,
+  subscriptions,
+  history,
+  sensorThings,
+  start,
+  processes,
+];
 const rows: Row[] = [];
 const began = performance.now();
 say(`load from ${GENERATOR}, 50 connections, medians of ${bench.runs} runs; Node ${process.version}; "!": the goal is missed`);
 try {
-  for (const group of [
-    reads,
-    queries,
-    size,
-    writes,
-    mqtt,
-    devices,
-    notifications,
-    subscriptions,
-    history,
-    sensorThings,
-    start,
-    processes,
-  ]) {
+  const onMongoDb = [readsOnMongoDb, writesOnMongoDb];
+  const groups = option('store') === 'mongodb' ? onMongoDb : embedded;
+  for (const group of groups) {
     for await (const row of group(bench)) {
       bench.progress('');
       rows.push(row);

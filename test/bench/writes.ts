@@ -6,14 +6,14 @@ import type { Row } from './row.ts';
 import { benchEntity } from './shapes.ts';
 
 const entity = JSON.stringify(benchEntity('urn:ngsi-ld:BenchEntity:[<n>]', 7));
-const CREATE: Work = { method: 'POST', path: '/ngsi-ld/v1/entities', body: entity, headers: JSON_HEADERS };
-const UPDATE: Work = {
+export const CREATE: Work = { method: 'POST', path: '/ngsi-ld/v1/entities', body: entity, headers: JSON_HEADERS };
+export const UPDATE: Work = {
   method: 'PATCH',
   path: '/ngsi-ld/v1/entities/urn:ngsi-ld:BenchEntity:[<k>]/attrs/speed',
   body: '{"value":[<n>]}',
   headers: JSON_HEADERS,
 };
-const upsert = (count: number): Work => ({
+export const upsert = (count: number): Work => ({
   method: 'POST',
   path: '/ngsi-ld/v1/entityOperations/upsert',
   body: JSON.stringify(Array.from({ length: count }, (_, k) => benchEntity(`urn:ngsi-ld:BenchEntity:[<n>]-${k}`, k))),

@@ -1,18 +1,19 @@
 /**
- * `node test/programs/with-mongodb.ts <command> [argument …]`: runs a command with a MongoDB server of its own, a replica set of one, which MIZAR_TEST_MONGODB names then.
- * The server is the program that MIZAR_TEST_MONGOD names (.ci/mongodb prints one). It keeps its data in memory where the machine has such a folder.
+ * `node test/programs/with-mongodb.ts [--on-disk] <command> [argument …]`: runs a command with a MongoDB server of its own, a replica set of one, which MIZAR_TEST_MONGODB names then.
+ * The server is the program that MIZAR_TEST_MONGOD names (.ci/mongodb prints one). It keeps its data in memory where the machine has such a folder, unless --on-disk.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { MongoClient } from 'mongodb';
 import { MONGOD, startMongod } from '../support/mongod.ts';
 
-const [command, ...parameters] = process.argv.slice(2);
+const onDisk = process.argv[2] === '--on-disk';
+const [command, ...parameters] = process.argv.slice(onDisk ? 3 : 2);
 if (command === undefined || MONGOD === undefined) {
-  console.error('Usage: MIZAR_TEST_MONGOD=/path/to/mongod node test/programs/with-mongodb.ts <command> [argument …]');
+  console.error('Usage: MIZAR_TEST_MONGOD=/path/to/mongod node test/programs/with-mongodb.ts [--on-disk] <command> [argument …]');
   process.exit(1);
 }
-const mongod = await startMongod(existsSync('/dev/shm') ? '/dev/shm' : undefined);
+const mongod = await startMongod(!onDisk && existsSync('/dev/shm') ? '/dev/shm' : undefined);
 const client = await new MongoClient(mongod.url).connect();
 const { version } = await client.db('admin').command({ buildInfo: 1 });
 await client.close();

@@ -34,7 +34,7 @@ export interface MongoSettings {
   readonly maxWaitingWrites?: number;
   /** Memory for entities read or written lately. Default 64 MiB. */
   readonly cacheBytes?: number;
-  /** Most writes that are written at once. Default 1 000. */
+  /** Most writes that are written at once, at most 400: more would keep writers waiting longer than they gain. Default 400. */
   readonly batchWrites?: number;
   /** Changes that are kept in memory for the readers of the feed. Default 5 000. */
   readonly recentChanges?: number;
@@ -46,6 +46,7 @@ export interface MongoSettings {
   readonly sortLimit?: number;
 }
 
+const MOST_BATCH_WRITES = 400;
 const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
 
 /** The store ports on one MongoDB database. */
@@ -111,7 +112,7 @@ export async function openMongoStore(settings: MongoSettings): Promise<MongoStor
     if (feed.highestStamp > 0) clock.saw({ at: feed.highestStamp, origin: '' });
     const writes = new WriteLoop(parts, {
       maxWaitingWrites: settings.maxWaitingWrites ?? 20_000,
-      batchWrites: settings.batchWrites ?? 1_000,
+      batchWrites: Math.min(settings.batchWrites ?? MOST_BATCH_WRITES, MOST_BATCH_WRITES),
       waitMs,
       forbidden: () => (lease.lost ? 'Another broker has taken over the database of this one.' : undefined),
       async recover() {

@@ -12,6 +12,9 @@ import { isPassing, translated } from './unavailable.ts';
 const GATHERING_TURNS = 8;
 /** How often a write is decided anew because somebody else has changed its entity. */
 const ATTEMPTS = 10;
+/** The part of what the last batch took that the next one may wait for company, and the most, in milliseconds. */
+const WORTH_WAITING = 6;
+const MOST_WAITING_MS = 20;
 /** Positions in doubt that are remembered. */
 const MOST_DOUBTFUL = 100_000;
 
@@ -127,10 +130,14 @@ export class WriteLoop {
     await this.#gather();
     while (this.#queue.length > 0) {
       if (this.#doubt && !(await this.#settle())) continue;
+      const before = this.#waiting;
       const jobs = this.#take();
+      const taken = before - this.#waiting;
+      const began = performance.now();
       try {
         if (Array.isArray(jobs)) await this.#batch(jobs);
         else await jobs.run();
+        await this.#gatherMore(taken, performance.now() - began);
       } catch (error) {
         if (!(error instanceof DomainError)) this.#doubt = true;
         for (const job of Array.isArray(jobs) ? jobs : [jobs]) job.reject(translated(error));
@@ -145,6 +152,18 @@ export class WriteLoop {
       known = this.#queue.length;
       await new Promise((resolve) => setImmediate(resolve));
     }
+  }
+
+  /**
+   * Those who have just been answered mostly have more to write. What a batch costs hardly grows with what is in it, so it is worth a fraction of that to
+   * have them in the next one, and not only those who came while the last one was written: with 50 writers that wait for their answers it doubles what a
+   * second takes.
+   */
+  async #gatherMore(answered: number, tookMs: number): Promise<void> {
+    if (this.#waiting === 0 || this.#closed) return;
+    const wanted = Math.min(this.#waiting + answered, this.#settings.batchWrites);
+    const until = performance.now() + Math.min(tookMs / WORTH_WAITING, MOST_WAITING_MS);
+    while (this.#waiting < wanted && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 1));
   }
 
   /** @returns true if the database is as it must be to be written to */
