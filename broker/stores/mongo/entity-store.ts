@@ -32,8 +32,14 @@ export class MongoEntityStore implements EntityStore {
     return rows.current(await rows.byId(tenant, id));
   }
 
-  query(tenant: TenantId, query: EntityQuery, page: PageRequest): Promise<EntityPage> {
-    return this.#queries.page(tenant, query, page);
+  async query(tenant: TenantId, query: EntityQuery, page: PageRequest): Promise<EntityPage> {
+    const { pages, clock, due } = this.#parts;
+    const known = pages.find(tenant, query, page, clock.micros(), () => due.entities.at);
+    if (known !== undefined) return known;
+    const { changes } = pages;
+    const answer = await this.#queries.page(tenant, query, page);
+    pages.keep(tenant, query, page, answer, changes);
+    return answer;
   }
 
   async numbered(tenant: TenantId, numbers: readonly number[]): Promise<readonly (StoredEntity | undefined)[]> {

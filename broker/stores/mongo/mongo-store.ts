@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../ports/clock.ts';
+import { AnsweredPages } from '../sqlite/answered-pages.ts';
 import type { Store } from '../store.ts';
 import { MongoChangeFeed } from './change-feed.ts';
 import type { Collections } from './collections.ts';
@@ -66,14 +67,16 @@ export async function openMongoStore(settings: MongoSettings): Promise<MongoStor
   try {
     await lease.take(settings.leaseWaitMs ?? 12_000);
     const { places } = await prepare(database, collections);
-    const cache = new RowCache(settings.cacheBytes ?? DEFAULT_CACHE_BYTES);
     const { memory, entities, history } = collections;
+    const cacheBytes = settings.cacheBytes ?? DEFAULT_CACHE_BYTES;
+    const cache = new RowCache(cacheBytes);
     const parts: Parts = {
       collections,
       clock,
       cache,
       rows: new Rows(collections, cache, clock),
       feed: new MongoChangeFeed(collections, settings.recentChanges ?? 5_000),
+      pages: new AnsweredPages(cacheBytes / 4),
       ids: new InstanceIds(await storeName(memory)),
       shapes: new Shapes(collections),
       tenants: new Tenants(collections),

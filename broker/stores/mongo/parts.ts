@@ -1,4 +1,5 @@
 import type { Clock } from '../../ports/clock.ts';
+import type { AnsweredPages } from '../sqlite/answered-pages.ts';
 import type { MongoChangeFeed } from './change-feed.ts';
 import type { Collections } from './collections.ts';
 import type { Due } from './due.ts';
@@ -16,6 +17,7 @@ export interface Parts {
   readonly cache: RowCache;
   readonly rows: Rows;
   readonly feed: MongoChangeFeed;
+  readonly pages: AnsweredPages;
   readonly ids: InstanceIds;
   readonly shapes: Shapes;
   readonly tenants: Tenants;

@@ -12,8 +12,9 @@ const AT_ONCE = 200;
  * Nothing may be written meanwhile.
  */
 export async function sweep(parts: Parts): Promise<void> {
-  const { collections, feed, cache, shapes, numbers, ids, due } = parts;
+  const { collections, feed, cache, pages, shapes, numbers, ids, due } = parts;
   cache.clear();
+  pages.forget();
   shapes.forget();
   numbers.positions.forget();
   const settled = feed.settled;

@@ -282,7 +282,7 @@ export class WriteLoop {
 
   /** @returns entities that were not written, and why */
   async #write(staged: ReadonlyMap<string, Staged>, together: boolean): Promise<ReadonlyMap<string, Error | 'changed'>> {
-    const { cache, collections, shapes, tenants, due, feed } = this.#parts;
+    const { cache, collections, pages, shapes, tenants, due, feed } = this.#parts;
     const all = [...staged.values()];
     await tenants.make(new Set(all.map(({ row }) => row.known.tenant)));
     await shapes.keep(all.map(({ row }) => row));
@@ -301,6 +301,14 @@ export class WriteLoop {
       const { known } = row;
       cache.set(row.marked(documents[at]?.r === true));
       shapes.moved(known.tenant, base?.known.shape, known.shape);
+      const length = Math.max(known.text?.length ?? 0, base?.known.text?.length ?? 0);
+      pages.changed(
+        known.tenant,
+        known.id,
+        base?.exists ? base.entity : undefined,
+        row.exists ? row.entity : undefined,
+        length,
+      );
       due.entities.add(known.expires);
     }
     await carryOut(collections, merged(written), false);
