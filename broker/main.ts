@@ -11,7 +11,11 @@ if (process.argv.includes('--help') || process.argv.includes('-h')) {
   process.exit(0);
 }
 
-if (process.argv.includes(SERVER_ARGUMENT)) {
+const [, , command] = process.argv;
+if (command === 'export' || command === 'import') {
+  const { runTransfer } = await import('./transfer/program.ts');
+  process.exitCode = await runTransfer(command, process.argv.slice(3), readConfig());
+} else if (process.argv.includes(SERVER_ARGUMENT)) {
   const { runServerProcess } = await import('./processes/server-main.ts');
   runServerProcess();
 } else {

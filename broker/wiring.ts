@@ -9,6 +9,7 @@ import { copyRoutes } from './api/admin/copies.ts';
 import { deliveryRoutes } from './api/admin/deliveries.ts';
 import { type HealthReport, operatorRoutes } from './api/admin/health.ts';
 import { metrics } from './api/admin/metrics.ts';
+import { transferRoutes } from './api/admin/transfer.ts';
 import { PAGING_LIMITS } from './api/http/paging.ts';
 import { batchRoutes } from './api/ngsi-ld/batch.ts';
 import { contextRoutes } from './api/ngsi-ld/contexts.ts';
@@ -67,6 +68,7 @@ import { contextSourceRegistry } from './operations/registry.ts';
 import { snapshotOperations } from './operations/snapshots.ts';
 import { subscriptionOperations } from './operations/subscriptions.ts';
 import { requireTenant } from './operations/tenants.ts';
+import { transferOperations } from './operations/transfer.ts';
 import type { Clock } from './ports/clock.ts';
 import { byData, type OfferedToServers } from './processes/offered.ts';
 import type { Servers } from './processes/supervisor.ts';
@@ -355,6 +357,7 @@ export async function buildBroker(config: Config, replacements: Replacements = {
         copyRoutes(copyOperations(distributed.records, access)),
         ...deviceRoom.routes,
         deliveryRoutes(deliveryOperations({ stores: [deliveries, messages], resume, access })),
+        transferRoutes(transferOperations({ ...store, access })),
         sta.routes,
         operatorRoutes({ health, indexes: store.indexes.list, ready: () => ready, metrics: figures.text }),
       ],

@@ -2,24 +2,26 @@ import type { TenantId } from '../domain/iri.ts';
 import type { JsonObject } from '../domain/json.ts';
 
 /** What is not an entity, each kind in its own drawer. */
-export type DocumentKind =
-  | 'subscription'
-  | 'subscription-state'
-  | 'registration'
-  | 'registration-state'
-  | 'registration-subscription'
-  | 'registration-subscription-state'
-  | 'subscription-copy'
-  | 'context'
-  | 'context-cache'
-  | 'entity-map'
-  | 'snapshot'
-  | 'service-group'
-  | 'device'
-  | 'command'
-  | 'mapping'
-  | 'series-name'
-  | 'setting';
+export const DOCUMENT_KINDS = [
+  'subscription',
+  'subscription-state',
+  'registration',
+  'registration-state',
+  'registration-subscription',
+  'registration-subscription-state',
+  'subscription-copy',
+  'context',
+  'context-cache',
+  'entity-map',
+  'snapshot',
+  'service-group',
+  'device',
+  'command',
+  'mapping',
+  'series-name',
+  'setting',
+] as const;
+export type DocumentKind = (typeof DOCUMENT_KINDS)[number];
 
 export interface StoredDocument {
   readonly kind: DocumentKind;

@@ -43,6 +43,7 @@ const PROGRAMS = [
   'broker/sta-mqtt.ts',
   'broker/open-store.ts',
   'broker/processes/',
+  'broker/transfer/',
 ];
 const isProgram = (file: string) =>
   PROGRAMS.some((program) => file === program || (program.endsWith('/') && file.startsWith(program)));

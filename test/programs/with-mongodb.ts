@@ -10,7 +10,9 @@ import { MONGOD, startMongod } from '../support/mongod.ts';
 const onDisk = process.argv[2] === '--on-disk';
 const [command, ...parameters] = process.argv.slice(onDisk ? 3 : 2);
 if (command === undefined || MONGOD === undefined) {
-  console.error('Usage: MIZAR_TEST_MONGOD=/path/to/mongod node test/programs/with-mongodb.ts [--on-disk] <command> [argument …]');
+  console.error(
+    'Usage: MIZAR_TEST_MONGOD=/path/to/mongod node test/programs/with-mongodb.ts [--on-disk] <command> [argument …]',
+  );
   process.exit(1);
 }
 const mongod = await startMongod(!onDisk && existsSync('/dev/shm') ? '/dev/shm' : undefined);
