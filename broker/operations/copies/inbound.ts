@@ -17,6 +17,7 @@ import { type Message, type MessageLanes, messageLanes } from '../notify/message
 import { noteAttempt } from '../notify/notification-state.ts';
 import { relayedNotificationOf } from '../notify/render.ts';
 import type { SplitEntities } from '../notify/split-entities.ts';
+import { stillWanted } from '../notify/still-wanted.ts';
 import type { SubscriptionInForce, SubscriptionsInForce } from '../notify/subscriptions-in-force.ts';
 import { isThrottled, throttle } from '../notify/throttle.ts';
 import type { CopyRecord, CopyRecords } from './records.ts';
@@ -69,7 +70,6 @@ export function inboundNotifications(options: {
     kind: 'remote',
     find: subscriptions.get,
     deliver,
-    cooldownMs: ({ notification }) => notification.endpoint.cooldownMs,
   });
 
   async function take(copy: CopyRecord, to: SubscriptionInForce, body: JsonObject, context: Context): Promise<void> {
@@ -114,10 +114,8 @@ export function inboundNotifications(options: {
   }
 
   async function deliver(to: SubscriptionInForce, { content, position, tenant }: Message): Promise<DeliveryResult> {
-    // Paused, expired or replaced while it waited: the notification is no longer wanted.
-    const current = subscriptions.get(to.tenant, to.id);
-    if (current === undefined || statusOf(current.subscription, clock.micros()) !== 'active') return { delivered: true };
-    if (current.contextMissing) return { delivered: false, reason: 'the @context of its notifications cannot be reached yet' };
+    const current = stillWanted(subscriptions.get(to.tenant, to.id), clock.micros());
+    if ('delivered' in current) return current;
     const { occasion, notifiedAt, registration, changes } = content as unknown as Received;
     const { joined, representation } = current.style;
     let notification: OutgoingNotification;

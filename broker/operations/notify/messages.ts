@@ -5,6 +5,7 @@ import type { MessageStore, StoredMessage } from '../../ports/message-store.ts';
 import type { DeliveryResult } from '../../ports/notifier.ts';
 import type { BackOff } from './back-off.ts';
 import { Lane, type Recalled, type Sendable, type Subscriber } from './lane.ts';
+import type { Subscribed } from './subscriptions-in-force.ts';
 
 /** A notification that is about no change of this broker's log. */
 export interface Message extends Sendable {
@@ -51,7 +52,7 @@ interface Queue<S extends Subscriber> {
   waiting: number;
 }
 
-export function messageLanes<S extends Subscriber>(options: {
+export function messageLanes<S extends Subscribed>(options: {
   /** Tells the queues of this kind from others in the store. */
   readonly kind: string;
   readonly messages: MessageStore;
@@ -62,11 +63,9 @@ export function messageLanes<S extends Subscriber>(options: {
   readonly backOff: BackOff;
   /** Messages that may wait for one subscriber; further ones are refused, so that their sender keeps them. */
   readonly mostWaiting: number;
-  /** The receiver asked for this pause after a failure (5.2.15). */
-  readonly cooldownMs: (subscriber: S) => number | undefined;
   readonly onError: (error: unknown) => void;
 }): MessageLanes<S> {
-  const { kind, messages, number, find, deliver, backOff, mostWaiting, cooldownMs, onError } = options;
+  const { kind, messages, number, find, deliver, backOff, mostWaiting, onError } = options;
   const queues = new Map<string, Queue<S>>();
   const removals = new Set<Promise<void>>();
 
@@ -102,7 +101,7 @@ export function messageLanes<S extends Subscriber>(options: {
         },
         send: deliver,
         recall: async (parked) => parked.map((one) => recalled(one as StoredMessage)),
-        backOffMs: (attempts, subscriber) => backOff.waitMs(attempts, cooldownMs(subscriber)),
+        backOffMs: (attempts, subscriber) => backOff.waitMs(attempts, subscriber.notification.endpoint.cooldownMs),
         maxAttempts: backOff.maxAttempts,
         // All of them keep their content: only what waits on disk is recalled.
         maxHeld: 1000,

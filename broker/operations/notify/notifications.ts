@@ -13,6 +13,7 @@ import { type DeliveryName, Lane, type Recalled } from './lane.ts';
 import { noteAttempt } from './notification-state.ts';
 import { notificationOf } from './render.ts';
 import type { SplitEntities } from './split-entities.ts';
+import { stillWanted } from './still-wanted.ts';
 import type { SubscriptionInForce, SubscriptionsInForce } from './subscriptions-in-force.ts';
 import { isThrottled, throttle } from './throttle.ts';
 import { Watermark } from './watermark.ts';
@@ -83,11 +84,9 @@ export function notifications(options: NotificationsOptions): Notifications {
   let flushed: Micros = 0;
 
   async function send(subscriber: SubscriptionInForce, change: Change): Promise<DeliveryResult> {
-    // Paused, expired or replaced while it waited: the notification is no longer wanted.
-    const current = subscriptions.get(subscriber.tenant, subscriber.id);
     const now = clock.micros();
-    if (!current || statusOf(current.subscription, now) !== 'active') return { delivered: true };
-    if (current.contextMissing) return { delivered: false, reason: 'the @context of its notifications cannot be reached yet' };
+    const current = stillWanted(subscriptions.get(subscriber.tenant, subscriber.id), now);
+    if ('delivered' in current) return current;
     const { joined, representation } = current.style;
     let notification: OutgoingNotification;
     try {

@@ -12,7 +12,9 @@ import type { DeliveryResult, Notifier } from '../../ports/notifier.ts';
 import type { BackOff } from '../notify/back-off.ts';
 import { type Message, messageLanes } from '../notify/messages.ts';
 import { noteAttempt } from '../notify/notification-state.ts';
+import { stillWanted } from '../notify/still-wanted.ts';
 import type { InForce, Subscribed } from '../notify/subscriptions-in-force.ts';
+import { isThrottled } from '../notify/throttle.ts';
 import type { RegistrationChange, RegistrationInForce, RegistrationsInForce } from './registrations-in-force.ts';
 import { registrationBody } from './representation.ts';
 import { type RegistrationSelection, selectedInformation } from './selection.ts';
@@ -93,14 +95,11 @@ export function registrationNotifications(options: {
     kind: 'registrations',
     find: subscriptions.get,
     deliver,
-    cooldownMs: ({ notification }) => notification.endpoint.cooldownMs,
   });
 
   async function deliver(to: RegistrationSubscription, { content }: Message): Promise<DeliveryResult> {
-    // Paused, expired or replaced while it waited: the notification is no longer wanted.
-    const current = subscriptions.get(to.tenant, to.id);
-    if (current === undefined || statusOf(current.subscription, clock.micros()) !== 'active') return { delivered: true };
-    if (current.contextMissing) return { delivered: false, reason: 'the @context of its notifications cannot be reached yet' };
+    const current = stillWanted(subscriptions.get(to.tenant, to.id), clock.micros());
+    if ('delivered' in current) return current;
     const { endpoint } = current.notification;
     const result = await notifier.deliver({
       uri: endpoint.uri,
@@ -143,10 +142,8 @@ export function registrationNotifications(options: {
   }
 
   async function notify(to: RegistrationSubscription, found: readonly Matching[], reason: TriggerReason): Promise<void> {
-    const { throttlingS } = to.subscription;
     const now = clock.micros();
-    if (statusOf(to.subscription, now) !== 'active') return;
-    if (throttlingS !== undefined && to.lastMade !== undefined && now - to.lastMade < throttlingS * 1e6) return;
+    if (statusOf(to.subscription, now) !== 'active' || isThrottled(to, now)) return;
     to.lastMade = now;
     await lanes.send(to, newsOf(found, reason, now) as unknown as JsonObject, to.id);
   }
