@@ -149,6 +149,13 @@ export const MIGRATIONS: readonly string[] = [
   -- Rows of history that wait for their places (pending-history.ts), one JSON array of rows for each transaction.
   CREATE TABLE waiting_instance (key INTEGER PRIMARY KEY, rows TEXT NOT NULL);
   `,
+  `
+  -- Result times of Observations and ends of their intervals, for the few that have any: the ends of a series are read, not looked for (series-texts.ts).
+  CREATE INDEX history_result_time ON history (entity, name, dataset, json_extract(instance, '$.attributes."https://uri.etsi.org/ngsi-ld/default-context/resultTime"[0].value'))
+    WHERE instr(instance, 'default-context/resultTime"') > 0;
+  CREATE INDEX history_phenomenon_end ON history (entity, name, dataset, json_extract(instance, '$.attributes."https://uri.etsi.org/ngsi-ld/default-context/phenomenonEnd"[0].value'))
+    WHERE instr(instance, 'default-context/phenomenonEnd"') > 0;
+  `,
 ];
 
 /** In the file's header, so that a database of another program is recognised: "MIZR". */

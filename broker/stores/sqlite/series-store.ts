@@ -6,6 +6,7 @@ import { placesAcross } from './across-series.ts';
 import type { Value } from './database.ts';
 import type { EntityRows, Parts } from './entity-rows.ts';
 import { Instances, STORED } from './instances.ts';
+import { textsOf } from './series-texts.ts';
 import { Unsettled } from './unsettled.ts';
 
 const LONG_AGO = -(2 ** 53);
@@ -143,12 +144,9 @@ export class SqliteSeriesStore implements SeriesStore {
     const [from, to] = [end('ASC'), end('DESC')];
     if (from === undefined || to === undefined) return undefined;
     if (texts.length === 0) return { from, to, texts: new Map() };
-    const paths = texts.map((name) => `$.attributes."${name}"[0].value`);
-    const columns = paths.map(() => 'min(json_extract(instance, ?)), max(json_extract(instance, ?))').join(', ');
-    const extremes = this.#parts.database.get(`SELECT ${columns} ${those}`, ...paths.flatMap((path) => [path, path]), ...of);
-    const known = texts.flatMap((name, at) => {
-      const [least, greatest] = [extremes?.[2 * at], extremes?.[2 * at + 1]];
-      return typeof least === 'string' && typeof greatest === 'string' ? [[name, { least, greatest }] as const] : [];
+    const known = texts.flatMap((name) => {
+      const found = textsOf(this.#parts.database, { ...keys, kept }, name);
+      return found === undefined ? [] : [[name, found] as const];
     });
     return { from, to, texts: new Map(known) };
   }

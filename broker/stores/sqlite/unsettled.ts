@@ -9,7 +9,11 @@ const DESCENDING = 'SELECT first, entity FROM unsettled WHERE first > ? AND firs
 const AT_ONCE = 200;
 const SHAPES =
   'SELECT u.first, u.entity, e.shape FROM unsettled u CROSS JOIN entity e ON e.key = u.entity WHERE u.first > ? AND e.tenant = ? ORDER BY u.first LIMIT ?';
-const LOOKED_AT = 10_000;
+const LOOKED_AT = 2_000;
+/** Numbers between what is written down of how far it was looked. */
+const WORTH_KEEPING = 100_000;
+const REMEMBERED = 'SELECT value FROM memory WHERE key = ?';
+const REMEMBER = 'INSERT INTO memory (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value';
 
 /** What was looked at of a tenant for instances of some names. */
 interface LookedAt {
@@ -17,6 +21,8 @@ interface LookedAt {
   readonly wanted: ReadonlySet<Iri>;
   /** Entities whose first number is up to this. */
   upTo: number;
+  /** As far as the next process will know. */
+  kept: number;
   /** Whether a shape has one of the names. */
   readonly shapes: Map<number, boolean>;
 }
@@ -68,7 +74,8 @@ export class Unsettled {
     const asked = [...names].sort().join(' ');
     let known = this.#looked.get(tenant);
     if (known === undefined || known.names !== asked) {
-      known = { names: asked, wanted: new Set(names), upTo: 0, shapes: new Map() };
+      const upTo = this.#remembered(tenant, asked);
+      known = { names: asked, wanted: new Set(names), upTo, kept: upTo, shapes: new Map() };
       this.#looked.set(tenant, known);
     }
     for (;;) {
@@ -78,9 +85,24 @@ export class Unsettled {
       const keys = found.filter(([, , shape]) => shape !== null && this.#has(known, shape)).map(([, key]) => key);
       for (let at = 0; at < keys.length; at += AT_ONCE) await this.#settle(keys.slice(at, at + AT_ONCE));
       known.upTo = Math.max(known.upTo, last[0]);
+      if (known.upTo - known.kept > WORTH_KEEPING) await this.#remember(tenant, known);
       if (found.length < LOOKED_AT) return;
       await new Promise((resolve) => setImmediate(resolve));
     }
+  }
+
+  /** How far it was looked for the same names before, by this process or one before it. */
+  #remembered(tenant: number, names: string): number {
+    const text = this.#parts.database.get(REMEMBERED, `looked ${tenant}`)?.[0];
+    const { names: known, upTo } =
+      typeof text === 'string' ? (JSON.parse(text) as { names: string; upTo: number }) : { names: '', upTo: 0 };
+    return known === names ? upTo : 0;
+  }
+
+  #remember(tenant: number, known: LookedAt): Promise<void> {
+    known.kept = known.upTo;
+    const text = JSON.stringify({ names: known.names, upTo: known.upTo });
+    return this.#parts.commits.submit(() => void this.#parts.database.run(REMEMBER, `looked ${tenant}`, text));
   }
 
   #has({ wanted, shapes }: LookedAt, shape: number): boolean {
