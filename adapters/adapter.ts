@@ -15,13 +15,19 @@ export interface DeviceMessage {
   readonly attribute?: string;
 }
 
+/** For sources that send again what they are not sure of: what was kept under this key and comes repeated is not kept twice. */
+export interface Once {
+  readonly key: string;
+  readonly repeated: boolean;
+}
+
 /** Where adapters hand in what they heard. */
 export interface Sink {
   /**
    * Resolves when the messages cannot be lost any more: on disk here, or stored by the broker. While it does not resolve, the adapter asks its devices for no more.
    * @throws if they were not taken
    */
-  take(messages: readonly DeviceMessage[]): Promise<void>;
+  take(messages: readonly DeviceMessage[], once?: Once): Promise<void>;
 }
 
 /** What an operator is told about an adapter. */

@@ -1,4 +1,5 @@
 import {
+  type AdapterMeasure,
   type CommandDesk,
   type DeviceDirectory,
   type DeviceOutcome,
@@ -12,7 +13,10 @@ import {
 } from '../broker/ports/ingest.ts';
 import { giveResults, type HeardResults, heardResults } from './commands/heard-results.ts';
 import { pollPayload } from './commands/payload.ts';
+import { chirpStackDevice } from './formats/chirpstack.ts';
+import { sigfoxDevice } from './formats/sigfox.ts';
 import { uplinkDevice } from './formats/things-stack.ts';
+import { heardByAdapter } from './heard-by-adapter.ts';
 import { type Heard, interpret, refusalOf } from './interpret.ts';
 import { commandTopic, parseFilter, parseTopic, RESOURCES, type TopicAddress } from './mqtt/topics.ts';
 import { protocolOf } from './protocol.ts';
@@ -41,6 +45,8 @@ export interface Intake {
   mqtt(batch: readonly MqttMessage[]): Promise<readonly DeviceOutcome[]>;
   /** One measure over HTTP. @throws if the store is unavailable */
   http(message: MeasureMessage): Promise<DeviceOutcome>;
+  /** What adapters heard, in this order. @throws if the store is unavailable */
+  adapters(batch: readonly AdapterMeasure[]): Promise<readonly DeviceOutcome[]>;
   /** Whether a session may listen to this topic filter: commands to itself, and errors of its own messages. */
   maySubscribe(session: DeviceSession, filter: string): boolean;
   /** The device that listens for commands with this filter, and the topic that it expects them on; undefined: it listens for something else. */
@@ -104,7 +110,7 @@ export function deviceIntake({
         const said = heardResults(message);
         if (said.results.length > 0) answers.set(at, said);
         if (said.measures === undefined) return { accepted: true, identity };
-        const { fragments: made, warnings, duplicateKey } = interpret(said.measures, receivedAt);
+        const { fragments: made, warnings, duplicateKey } = interpret(said.measures, message.receivedAt ?? receivedAt);
         if (duplicateKey !== undefined) {
           const before = uplinks.get(duplicateKey);
           const repeated = before !== undefined && toMicros(receivedAt) - before < DUPLICATE_MICROS;
@@ -198,6 +204,14 @@ export function deviceIntake({
       if (waiting.length === 0) return outcome;
       return { ...outcome, commands: pollPayload(waiting, heard.known, format) };
     },
+    async adapters(batch) {
+      const heard: (Heard | DeviceOutcome)[] = [];
+      for (const measure of batch) heard.push(await heardByAdapter(measure, directory, now()));
+      return store(
+        heard,
+        heard.map(() => undefined),
+      );
+    },
     maySubscribe(session, filter) {
       const address = parseFilter(filter);
       if (address === undefined) return false;
@@ -232,7 +246,8 @@ function find(address: TopicAddress, session: DeviceSession, directory: DeviceDi
     case 'inventory':
       return undefined;
     case 'things-stack':
-      return directory.bySession(session, address.deviceId, RESOURCES['things-stack']);
+    case 'chirpstack':
+      return directory.bySession(session, address.deviceId, RESOURCES[address.form]);
     case 'fiware': {
       const resource = RESOURCES[address.format];
       if (session.kind === 'device') {
@@ -272,6 +287,8 @@ function routeTo(found: Awaited<Found>, address: TopicAddress): Routed {
       return make(`kit-${address.part}`);
     case 'things-stack':
       return address.event === 'up' ? make('things-stack') : { ignored: found.identity };
+    case 'chirpstack':
+      return ['up', 'status', 'location'].includes(address.event) ? make('chirpstack') : { ignored: found.identity };
     case 'fiware':
       if (address.kind === 'cmdexe') {
         const format = address.format === 'any' ? protocolOf(found) : address.format;
@@ -289,6 +306,12 @@ const refusedAs = (code: string, reason: string): { refused: DeviceOutcome & { a
   refused: { accepted: false, code, reason },
 });
 
+/** Whose message it is, by what a network server writes into it. @throws PayloadError if it names no device */
+function deviceNamed(format: MeasureMessage['format'], text: string): string {
+  if (format === 'chirpstack') return chirpStackDevice(text);
+  return format === 'sigfox' ? sigfoxDevice(text) : uplinkDevice(text);
+}
+
 async function webhook(message: MeasureMessage, directory: DeviceDirectory): Promise<Heard | DeviceOutcome> {
   const { format, body: payload } = message;
   let known: Awaited<Found>;
@@ -298,7 +321,7 @@ async function webhook(message: MeasureMessage, directory: DeviceDirectory): Pro
   } else {
     let deviceId = message.deviceId;
     try {
-      deviceId ??= uplinkDevice(Buffer.from(payload).toString('utf8'));
+      deviceId ??= deviceNamed(format, Buffer.from(payload).toString('utf8'));
     } catch (error) {
       return refusalOf(error);
     }

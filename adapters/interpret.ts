@@ -1,12 +1,17 @@
 import type { Caller, DeviceOutcome, Fragment, Instant, KnownDevice } from '../broker/ports/ingest.ts';
 import { commandEntries, commandsOf } from './commands/targets.ts';
 import { deviceTime } from './device-time.ts';
+import { parseChirpStack } from './formats/chirpstack.ts';
 import { type CodecField, checkCodec } from './formats/codec.ts';
 import { measureName, parseFiwareJson, parseSingleValue } from './formats/fiware-json.ts';
+import { parseReadings } from './formats/readings.ts';
+import { parseSigfox } from './formats/sigfox.ts';
 import { parseKitInfo, parseKitReadings } from './formats/smart-citizen.ts';
 import { parseKitRaw } from './formats/smart-citizen-raw.ts';
+import { parseTasmota } from './formats/tasmota.ts';
 import { parseUplink } from './formats/things-stack.ts';
 import { parseUltraLight, ultraLightValue } from './formats/ultralight.ts';
+import { parseZigbee } from './formats/zigbee2mqtt.ts';
 import { applyMapping } from './mapping/apply.ts';
 import { compileMapping, type Mapping } from './mapping/compile.ts';
 import { compileExpression } from './mapping/expressions.ts';
@@ -15,7 +20,22 @@ import { smartCitizenMapping } from './mapping/smart-citizen.ts';
 import { isValue, type Measure, type Parsed, PayloadError } from './reading.ts';
 
 /** How a payload is written; decides the parser and the mapping. */
-export type Format = 'json' | 'ultralight' | 'kit-readings' | 'kit-raw' | 'kit-info' | 'things-stack' | 'readings';
+export const FORMATS = [
+  'json',
+  'ultralight',
+  'kit-readings',
+  'kit-raw',
+  'kit-info',
+  'things-stack',
+  'chirpstack',
+  'sigfox',
+  'tasmota',
+  'zigbee2mqtt',
+  'readings',
+] as const;
+export type Format = (typeof FORMATS)[number];
+const UPLINKS = { 'things-stack': parseUplink, chirpstack: parseChirpStack, sigfox: parseSigfox } as const;
+const isUplink = (format: Format): format is keyof typeof UPLINKS => Object.hasOwn(UPLINKS, format);
 
 /** A payload of a known device. */
 export interface Heard {
@@ -28,6 +48,8 @@ export interface Heard {
   readonly time?: string;
   /** What to do with times that cannot be read: who sends over HTTP hears of it. */
   readonly badTime: 'refuse' | 'ignore';
+  /** When it was heard; absent: now. */
+  readonly receivedAt?: Instant;
   /** Only one group of UltraLight measures (HTTP GET). */
   readonly single?: boolean;
   /** The payload holds results of commands, no measures. */
@@ -46,16 +68,17 @@ export function interpret(heard: Heard, receivedAt: Instant): Interpreted {
   const { known } = heard;
   const caller: Caller = { tenant: known.tenant, principal: { kind: 'device', id: known.identity } };
   const text = () => Buffer.from(heard.payload.buffer, heard.payload.byteOffset, heard.payload.byteLength).toString('utf8');
-  if (heard.format === 'things-stack') {
-    const uplink = parseUplink(text(), () => codecOf(known));
+  if (isUplink(heard.format)) {
+    const uplink = UPLINKS[heard.format](text(), () => codecOf(known));
     if (uplink === undefined) return { fragments: [], warnings: [] };
     const simulated = uplink.parsed.measures[0]?.readings.some(({ quality }) => quality === 'simulated') ?? false;
     return {
       ...fragmentsOf(mappingOf(known, 'provisioned'), uplink.parsed, caller, receivedAt),
-      ...(!simulated && { duplicateKey: `${known.identity}/${uplink.duplicateKey}` }),
+      ...(!simulated && uplink.duplicateKey !== undefined && { duplicateKey: `${known.identity}/${uplink.duplicateKey}` }),
     };
   }
-  const kit = heard.format.startsWith('kit');
+  // A kit's SD card comes as a file, its values under the numbers of the catalogue.
+  const kit = heard.format.startsWith('kit') || (heard.format === 'readings' && known.device.protocol === 'SmartCitizen');
   return fragmentsOf(mappingOf(known, kit ? 'kit' : 'provisioned'), withTime(parsed(heard, text), heard), caller, receivedAt);
 }
 
@@ -69,6 +92,12 @@ function parsed(heard: Heard, text: () => string): Parsed {
       return parseKitRaw(heard.payload);
     case 'kit-info':
       return parseKitInfo(text());
+    case 'readings':
+      return parseReadings(text());
+    case 'tasmota':
+      return parseTasmota(text(), attribute, zone);
+    case 'zigbee2mqtt':
+      return parseZigbee(text(), attribute);
     case 'ultralight': {
       if (attribute === undefined) return parseUltraLight(text(), zone, heard.single !== true);
       const value = ultraLightValue(text());

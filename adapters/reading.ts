@@ -1,7 +1,7 @@
 import type { Instant, JsonValue } from '../broker/ports/ingest.ts';
 
 /** How far a value can be trusted, as far as the adapter can tell. */
-export type Quality = 'good' | 'suspect' | 'simulated';
+export type Quality = 'good' | 'suspect' | 'simulated' | 'unknownCode';
 
 /** What an adapter heard: one value at one address of one device. What it means is the mapping's business. */
 export interface Reading {

@@ -303,6 +303,19 @@ export const SETTINGS = {
     'After this a command that its device has not answered ends as EXPIRED, unless it says another time (expiresAt)',
     's',
   ),
+  coapPort: whole('MIZAR_COAP_PORT', 0, [0, 65535], 'UDP port for measures over CoAP, usually 5683; 0: CoAP is off'),
+  importLimitBytes: whole(
+    'MIZAR_IMPORT_LIMIT_BYTES',
+    1024 ** 3,
+    [1024, 1024 ** 4],
+    'Largest file of history that is imported',
+    'bytes',
+  ),
+  dropFolder: text(
+    'MIZAR_DROP_FOLDER',
+    '',
+    'Folder below which file-drop adapters that run in the broker take files; empty: none are taken',
+  ),
   drainTimeoutMs: whole('MIZAR_DRAIN_TIMEOUT_MS', 10_000, [0, 600_000], 'How long SIGTERM waits for work under way', 'ms'),
 } as const;
 

@@ -1,5 +1,8 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { FastifyPluginAsync } from 'fastify';
 import type { Logger } from 'pino';
+import type { CoapServer } from '../adapters/coap/server.ts';
 import { httpCarrier } from '../adapters/commands/http-carrier.ts';
 import { mqttCarrier } from '../adapters/commands/mqtt-carrier.ts';
 import { commandsOf } from '../adapters/commands/targets.ts';
@@ -8,6 +11,7 @@ import { checkMapping } from '../adapters/interpret.ts';
 import { entityId } from '../adapters/mapping/compile.ts';
 import { staticEntity } from '../adapters/things/entity.ts';
 import { readThingDescription } from '../adapters/things/thing-description.ts';
+import { adapterSide } from './adapter-side.ts';
 import type { Metrics } from './api/admin/metrics.ts';
 import { measureRoutes } from './api/iot/measures.ts';
 import { onboardingRoutes } from './api/iot/onboarding.ts';
@@ -123,13 +127,34 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
   });
   addDeviceFigures(options.figures, devices, commands, config.mqttOutside === '' ? undefined : outside);
   const sweeps: (() => void)[] = [];
+  const adapters = await adapterSide({
+    documents,
+    access,
+    clock,
+    devices,
+    commands,
+    intake,
+    guard,
+    logger,
+    importFolder:
+      config.dataDir === ':memory:' ? join(tmpdir(), `mizar-imports-${process.pid}`) : join(config.dataDir, 'imports'),
+    importLimitBytes: config.importLimitBytes,
+    ...(config.dropFolder !== '' && { dropFolder: config.dropFolder }),
+  });
+  let coap: CoapServer | undefined;
 
   return {
     devices,
     commands,
     intake,
     onboarding: unclaimed,
-    routes: [provisioningRoutes(devices, version), measureRoutes(intake.http), onboardingRoutes(unclaimed, things)],
+    routes: [
+      provisioningRoutes(devices, version),
+      measureRoutes(intake.http),
+      onboardingRoutes(unclaimed, things),
+      adapters.routes,
+      adapters.importRoutes,
+    ],
     mqtt: {
       authenticate: devices.authenticate,
       maySubscribe: intake.maySubscribe,
@@ -145,10 +170,19 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
       sweeps.push(sweepEvery(1000, commands.sweep, onError), sweepEvery(1000, devices.endExpiredTokens, onError));
       sweeps.push(sweepEvery(60_000, unclaimed.sweep, onError));
       await outside.start(devices, commands, intake);
+      if (config.coapPort !== 0) {
+        const { coapServer } = await import('../adapters/coap/server.ts');
+        const log = (level: 'info' | 'warn' | 'error', message: string, details?: object) =>
+          logger[level](details ?? {}, message);
+        coap = await coapServer({ host: config.host, port: config.coapPort, take: intake.http, log });
+      }
+      await adapters.start();
     },
     async stop() {
       for (const stop of sweeps) stop();
       await outside.stop();
+      await coap?.close();
+      await adapters.stop();
       await commands.stop();
       await pushing.close();
     },

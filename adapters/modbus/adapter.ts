@@ -1,6 +1,6 @@
 import { fromMicros, type Instant, isObject, type JsonValue } from '../../broker/ports/ingest.ts';
 import { type Adapter, readingsMessage, type Surroundings } from '../adapter.ts';
-import { type MqttLink, mqttLink } from '../mqtt/link.ts';
+import { type AboutPacket, type MqttLink, mqttLink } from '../mqtt/link.ts';
 import { type ModbusLine, modbusLine } from './line.ts';
 import { poll, type Round } from './poll.ts';
 import { type Line, lineName, type ModbusSettings, type Slave } from './settings.ts';
@@ -85,7 +85,7 @@ export function modbusAdapter(settings: ModbusSettings, { name, sink, log, mayCo
   }
 
   /** A message on a subscribed topic: every member that is a variable is written, the others are reported. */
-  async function message(topic: string, payload: Buffer, retained: boolean): Promise<void> {
+  async function message(topic: string, payload: Buffer, { retained }: AboutPacket): Promise<void> {
     let wanted: JsonValue;
     try {
       wanted = JSON.parse(payload.toString('utf8'));

@@ -58,10 +58,15 @@ export function poll({ slave, line, onRound, onState }: PollOptions): { figures(
     const began = performance.now();
     try {
       const result = await readRound();
-      await onRound(result);
-      figures.rounds++;
-      figures.lastError = result.warnings[0];
       failures = 0;
+      figures.lastError = result.warnings[0];
+      // That the values could not be kept is no fault of the slave.
+      await onRound(result).then(
+        () => figures.rounds++,
+        (error: Error) => {
+          figures.lastError = `not kept: ${error.message}`;
+        },
+      );
       if (figures.offline) {
         figures.offline = false;
         await onState('online');

@@ -15,6 +15,14 @@ export interface MqttLink {
   close(): Promise<void>;
 }
 
+export interface AboutPacket {
+  readonly retained: boolean;
+  /** The server has sent it before, and does not know whether it was taken. */
+  readonly repeated: boolean;
+  /** With QoS 1: the same for all deliveries of one publication, and of no other for a long time. */
+  readonly messageId?: number;
+}
+
 export interface MqttLinkOptions {
   readonly url: string;
   readonly username?: string;
@@ -24,7 +32,7 @@ export interface MqttLinkOptions {
   readonly subscriptions: readonly string[];
   readonly qos?: 0 | 1;
   /** A publication is acknowledged when this resolves; if it rejects, the server sends it again to the next connection. */
-  readonly onMessage: (topic: string, payload: Buffer, retained: boolean) => Promise<void>;
+  readonly onMessage: (topic: string, payload: Buffer, about: AboutPacket) => Promise<void>;
   readonly mayContact: (target: URL) => Promise<void>;
   readonly log: Log;
 }
@@ -77,7 +85,12 @@ export function mqttLink(options: MqttLinkOptions): MqttLink {
     // The library acknowledges when this calls back, so what it was called for is safe by then.
     made.handleMessage = (packet, done) => {
       const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
-      onMessage(packet.topic, payload, packet.retain === true).then(
+      const about = {
+        retained: packet.retain === true,
+        repeated: packet.dup === true,
+        ...(packet.messageId !== undefined && { messageId: packet.messageId }),
+      };
+      onMessage(packet.topic, payload, about).then(
         () => done(),
         (error: Error) => {
           log('warn', `a message was not taken, and the connection is opened again to get it once more: ${error.message}`);

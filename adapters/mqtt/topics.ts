@@ -3,6 +3,8 @@ export const RESOURCES = {
   json: '/iot/json',
   ultralight: '/iot/d',
   'things-stack': '/iot/tts',
+  chirpstack: '/iot/chirpstack',
+  sigfox: '/iot/sigfox',
   /** The old topic form does not say: any group of the key. */
   any: '',
 } as const;
@@ -29,8 +31,8 @@ export type TopicAddress =
   /** Smart Citizen factory tests: they name no device. */
   | { readonly form: 'inventory' }
   | {
-      /** The Things Stack: v3/<application>[@<tenant>]/devices/<device>/up */
-      readonly form: 'things-stack';
+      /** The Things Stack: v3/<application>[@<tenant>]/devices/<device>/up; ChirpStack: application/<application>/device/<dev eui>/event/<event> */
+      readonly form: 'things-stack' | 'chirpstack';
       readonly deviceId: string;
       readonly event: string;
       readonly errorTopic: string;
@@ -65,6 +67,10 @@ export function parseTopic(topic: string): TopicAddress | undefined {
   if (levels[0] === 'v3' && levels[2] === 'devices' && levels.length >= 5) {
     const errorTopic = `${slash}${levels.slice(0, 4).join('/')}/errors`;
     return { form: 'things-stack', deviceId: levels[3] as string, event: levels.slice(4).join('/'), errorTopic };
+  }
+  if (levels[0] === 'application' && levels[2] === 'device' && levels[4] === 'event' && levels.length === 6) {
+    const errorTopic = `${slash}${levels.slice(0, 4).join('/')}/errors`;
+    return { form: 'chirpstack', deviceId: (levels[3] as string).toLowerCase(), event: levels[5] as string, errorTopic };
   }
   const prefixed = levels[0] === 'json' || levels[0] === 'ul';
   const [key, deviceId, kind, ...rest] = prefixed ? levels.slice(1) : levels;

@@ -16,7 +16,10 @@ export type ProvisioningCode =
   | 'DUPLICATE_GROUP'
   | 'DUPLICATE_DEVICE_ID'
   | 'DEVICE_NOT_FOUND'
-  | 'DEVICE_GROUP_NOT_FOUND';
+  | 'DEVICE_GROUP_NOT_FOUND'
+  | 'ADAPTER_NOT_FOUND'
+  | 'PROCESS_NOT_FOUND'
+  | 'IMPORT_NOT_FOUND';
 
 /** Characters that the IoT agents forbid in names. */
 const FORBIDDEN = /[<>();'="]/;

@@ -143,7 +143,7 @@ export interface MqttMessage {
 
 /** One measure as it comes over HTTP. */
 export interface MeasureMessage {
-  readonly format: 'json' | 'ultralight' | 'smart-citizen' | 'things-stack';
+  readonly format: 'json' | 'ultralight' | 'smart-citizen' | 'things-stack' | 'chirpstack' | 'sigfox';
   /** API key or, for the Smart Citizen twin, the device's token. */
   readonly key: string;
   readonly deviceId: string | undefined;
@@ -158,6 +158,22 @@ export interface MeasureMessage {
   /** One attribute instead of a message. */
   readonly attribute?: string;
   readonly body: Uint8Array;
+}
+
+/** What an adapter of this broker, or an adapter process, heard of one device. */
+export interface AdapterMeasure {
+  readonly tenant: TenantId;
+  /** Service path of the adapter, to which its devices belong. */
+  readonly path: string;
+  /** Keyed hash of the API key of the group that its devices belong to; absent: they are provisioned one by one. */
+  readonly keyHash?: string;
+  readonly device: string;
+  readonly format: string;
+  readonly payload: Uint8Array;
+  /** When the adapter heard it. */
+  readonly at: Instant;
+  /** The payload is the value of this attribute alone. */
+  readonly attribute?: string;
 }
 
 /** What became of one message. */

@@ -286,6 +286,7 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
       return index.version;
     },
     byKey: (key, deviceId, resource) => byHash(hash(key), deviceId, resource),
+    byPlace: index.at,
     byToken: tokens.byToken,
     bySession(session, deviceId, resource) {
       if (session.kind === 'group') return byHash(session.keyHash, deviceId, resource);

@@ -8,6 +8,7 @@ import type { Instant } from '../domain/time.ts';
 // Adapters see the broker through this file alone, so it hands out the value types that fragments are made of, and how to read them.
 export type { Command, CommandedEntity } from '../domain/command.ts';
 export type {
+  AdapterMeasure,
   CommandEntry,
   Device,
   DeviceAttribute,

@@ -124,9 +124,9 @@ export async function deviceSide(
   };
 }
 
-/** Resolves when the condition holds. @throws after six seconds */
-export async function until(condition: () => boolean, what = 'condition'): Promise<void> {
-  const end = Date.now() + 6000;
+/** Resolves when the condition holds. @throws after so many seconds */
+export async function until(condition: () => boolean, what = 'condition', seconds = 6): Promise<void> {
+  const end = Date.now() + seconds * 1000;
   while (!condition()) {
     if (Date.now() > end) throw new Error(`waited in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));

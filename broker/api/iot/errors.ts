@@ -9,6 +9,9 @@ const STATUS: Record<ProvisioningCode, number> = {
   DUPLICATE_DEVICE_ID: 409,
   DEVICE_NOT_FOUND: 404,
   DEVICE_GROUP_NOT_FOUND: 404,
+  ADAPTER_NOT_FOUND: 404,
+  PROCESS_NOT_FOUND: 404,
+  IMPORT_NOT_FOUND: 404,
 };
 
 /** In this plugin errors look as IoT agents show them, `{"name", "message"}`, because their clients read that. */

@@ -73,12 +73,12 @@ export const measureRoutes =
         return reply.send({});
       },
     );
-    for (const url of ['/iot/tts', '/iot/tts/*']) {
-      app.post(url, { schema: { summary: 'The Things Stack webhook', tags: TAGS } }, async (request, reply) => {
+    for (const [url, format, summary] of WEBHOOKS) {
+      app.post(url, { schema: { summary, tags: TAGS } }, async (request, reply) => {
         const key = secretOf(request);
         if (key === undefined) return unauthorized(reply, 'the API key of the group');
         const outcome = await take({
-          format: 'things-stack',
+          format,
           key,
           deviceId: undefined,
           body: bodyOf(request) ?? Buffer.alloc(0),
@@ -87,6 +87,14 @@ export const measureRoutes =
       });
     }
   };
+
+/** What network servers call; the API key of the group is in a header. */
+const WEBHOOKS = [
+  ['/iot/tts', 'things-stack', 'The Things Stack webhook'],
+  ['/iot/tts/*', 'things-stack', 'The Things Stack webhook'],
+  ['/iot/chirpstack', 'chirpstack', 'ChirpStack HTTP integration'],
+  ['/iot/sigfox', 'sigfox', 'Sigfox callback'],
+] as const;
 
 async function fiware(
   take: TakeMeasure,

@@ -110,6 +110,10 @@ export function deviceIndex(listener: DeviceListener) {
       );
       return own.map((known) => ({ known }));
     },
+    at(tenant: TenantId, path: string, id: string): KnownDevice | undefined {
+      const here = byPlace.get(place(tenant, path, id));
+      return here?.find(({ device }) => device.keyHash === undefined) ?? here?.[0];
+    },
     byIdentity: (identity: string): KnownDevice | undefined => byIdentity.get(identity),
     all: (): readonly KnownDevice[] => [...byIdentity.values()],
     withExpiringTokens: (): readonly KnownDevice[] => [...expiring],
