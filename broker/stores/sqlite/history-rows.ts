@@ -133,9 +133,14 @@ export class HistoryRows {
       else if (amends) continue;
       else if (kind === 'deleted' && then && this.#isMissed(key, name, then, at)) this.#add(key, name, tombstone(then, at), at);
     }
-    for (const { name, instance, amends } of draft.late ?? []) {
-      if (amends) this.#remove(instance.instanceId);
-      if (amends !== 'forgotten') this.#add(key, name, instance, at);
+    const { late } = draft;
+    if (late !== undefined) {
+      this.#pending.together(() => {
+        for (const { name, instance, amends } of late) {
+          if (amends) this.#remove(instance.instanceId);
+          if (amends !== 'forgotten') this.#add(key, name, instance, at);
+        }
+      });
     }
     if (before?.scopes !== after?.scopes) this.#addScope(key, before, after, at);
     if (row && numbers === undefined) this.#settled(row.entity, row.numbers);

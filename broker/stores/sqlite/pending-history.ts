@@ -29,6 +29,7 @@ export class PendingHistory {
   #rows: Value[][] = [];
   /** Rows that the journal has: those before this place. */
   #kept = 0;
+  #together = false;
 
   constructor(database: Database, commits: GroupCommit, mayWait: boolean) {
     this.#database = database;
@@ -45,8 +46,23 @@ export class PendingHistory {
 
   /** Inside a transaction. @param row in the order of the table's columns */
   add(row: Value[]): void {
-    const { length } = this.#rows;
+    if (!this.#together) this.#takeBack();
     this.#rows.push(row);
+  }
+
+  /** Inside a transaction: what `work` adds is taken back as one, because thousands of rows should not each remember how. */
+  together(work: () => void): void {
+    this.#takeBack();
+    this.#together = true;
+    try {
+      work();
+    } finally {
+      this.#together = false;
+    }
+  }
+
+  #takeBack(): void {
+    const { length } = this.#rows;
     this.#commits.onRollback(() => {
       this.#rows.length = length;
     });
