@@ -37,6 +37,10 @@ const MIGRATIONS: readonly (readonly Index[])[] = [
     { of: 'deliveries', key: { p: 1 } },
     { of: 'messages', key: { dead: 1, e: 1, _id: 1 } },
   ],
+  [
+    // All instances of an attribute in order of time, whatever their entity.
+    { of: 'history', key: { t: 1, a: 1, at: 1, _id: 1 } },
+  ],
 ];
 
 /** Places (places.ts). A server that has no such index answers the same, by looking at more. */

@@ -1,6 +1,7 @@
+import type { AttributeInstance } from '../../domain/attribute.ts';
 import type { Iri, TenantId } from '../../domain/iri.ts';
 import type { Micros } from '../../domain/time.ts';
-import type { NumberedInstance, Series, SeriesExtent, SeriesPage, SeriesStore } from '../../ports/series-store.ts';
+import type { NumberBound, NumberedInstance, Series, SeriesExtent, SeriesPage, SeriesStore } from '../../ports/series-store.ts';
 import { type HistoryDocument, keyOf } from './collections.ts';
 import type { HistoryFilter, Instances } from './instances.ts';
 import type { Parts } from './parts.ts';
@@ -34,13 +35,7 @@ export class MongoSeriesStore implements SeriesStore {
     const those = await this.#those(tenant, series);
     if (those === undefined || page.limit <= 0) return [];
     const { from, to, after, descending = false } = page;
-    const beyond = descending ? '$lt' : '$gt';
-    const parts: HistoryFilter[] = [those, ...bounds(from, to)];
-    if (after !== undefined) {
-      // The plain bound is for the index, the other one tells instances of one moment apart.
-      parts.push({ at: { [descending ? '$lte' : '$gte']: after.at } });
-      parts.push({ $or: [{ at: { [beyond]: after.at } }, { at: after.at, _id: { [beyond]: after.number } }] });
-    }
+    const parts: HistoryFilter[] = [those, ...bounds(from, to), ...behind(after, descending)];
     const direction = descending ? -1 : 1;
     const found = this.#parts.collections.history
       .find({ $and: parts } as HistoryFilter)
@@ -71,6 +66,35 @@ export class MongoSeriesStore implements SeriesStore {
       .sort({ _id: descending ? -1 : 1 })
       .limit(limit);
     return this.#named(await found.toArray());
+  }
+
+  async across(
+    tenant: TenantId,
+    names: readonly Iri[],
+    page: SeriesPage & { readonly numbers?: readonly NumberBound[] },
+  ): Promise<{ readonly found: readonly NumberedInstance[]; readonly next: SeriesPage['after'] }> {
+    const { from, to, after, descending = false, limit, numbers = [] } = page;
+    if (names.length === 0 || limit <= 0) return { found: [], next: undefined };
+    const parts = [
+      { t: tenant, a: { $in: [...names] } },
+      ENTERED,
+      this.#instances.kept(),
+      ...bounds(from, to),
+      ...behind(after, descending),
+    ];
+    const direction = descending ? -1 : 1;
+    const looked = numbers.length === 0 ? limit : Math.max(limit, LOOKED_AT);
+    const documents = await this.#parts.collections.history
+      .find({ $and: parts } as HistoryFilter)
+      .sort({ at: direction, _id: direction })
+      .limit(looked)
+      .toArray();
+    const last = documents.at(-1);
+    const matching = (await this.#named(documents)).filter(({ instance }) => isWithin(instance, numbers));
+    const found = matching.slice(0, limit);
+    const place = matching.length > limit ? found.at(-1) : last && { at: last.at, number: last._id };
+    const more = documents.length === looked || matching.length > limit;
+    return { found, next: more && place !== undefined ? { at: place.at, number: place.number } : undefined };
   }
 
   async count(
@@ -141,6 +165,34 @@ function bounds(from: Micros | undefined, to: Micros | undefined): HistoryFilter
   const range = { ...(from === undefined ? {} : { $gte: from }), ...(to === undefined ? {} : { $lte: to }) };
   return from === undefined && to === undefined ? [] : [{ at: range }];
 }
+
+function behind(after: SeriesPage['after'], descending: boolean): HistoryFilter[] {
+  if (after === undefined) return [];
+  const beyond = descending ? '$lt' : '$gt';
+  // The plain bound is for the index, the other one tells instances of one moment apart.
+  return [
+    { at: { [descending ? '$lte' : '$gte']: after.at } },
+    { $or: [{ at: { [beyond]: after.at } }, { at: after.at, _id: { [beyond]: after.number } }] },
+  ];
+}
+
+/** Instances that one step looks at for a condition on numbers. */
+const LOOKED_AT = 2000;
+
+/** What is no number is for others to judge. */
+function isWithin(instance: AttributeInstance, numbers: readonly NumberBound[]): boolean {
+  const value = instance.type === 'Property' ? instance.value : undefined;
+  if (typeof value !== 'number') return true;
+  return numbers.every(({ operator, value: bound }) => WITHIN[operator](value, bound));
+}
+
+const WITHIN: Record<NumberBound['operator'], (value: number, bound: number) => boolean> = {
+  '<': (value, bound) => value < bound,
+  '<=': (value, bound) => value <= bound,
+  '>': (value, bound) => value > bound,
+  '>=': (value, bound) => value >= bound,
+  '=': (value, bound) => value === bound,
+};
 
 function byCodePoint(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
