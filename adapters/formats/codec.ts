@@ -1,8 +1,9 @@
 import { isObject, type JsonValue } from '../../broker/ports/ingest.ts';
 import { PayloadError, type Reading } from '../reading.ts';
+import { decodeCayenne } from './cayenne-lpp.ts';
 
 /** One value inside the bytes of a LoRaWAN payload. Data, not code: nothing that a client provides is executed. */
-export interface CodecField {
+export interface CodecValue {
   /** f_port of the uplinks that it is in; absent: all. */
   readonly port?: number;
   /** From the first byte, 0-based. */
@@ -18,6 +19,14 @@ export interface CodecField {
   readonly name: string;
 }
 
+/** All bytes of an uplink are Cayenne LPP, which says itself what it holds. */
+export interface CayenneField {
+  readonly port?: number;
+  readonly type: 'cayenne-lpp';
+}
+
+export type CodecField = CodecValue | CayenneField;
+
 const TYPES = ['int', 'uint', 'float', 'bool', 'hex', 'text'];
 
 /** Checks a codec as a client provides it. @throws PayloadError WRONG_SYNTAX naming the field */
@@ -25,6 +34,10 @@ export function checkCodec(codec: JsonValue): readonly CodecField[] {
   if (!Array.isArray(codec)) throw new PayloadError('WRONG_SYNTAX', 'codec must be an array of fields');
   codec.forEach((field, index) => {
     const wrong = (what: string) => new PayloadError('WRONG_SYNTAX', `codec[${index}]: ${what}`);
+    if (isObject(field) && field['type'] === 'cayenne-lpp') {
+      if (field['port'] !== undefined && !whole(field['port'], 1, 255)) throw wrong('port must be 1 to 255');
+      return;
+    }
     if (!isObject(field) || typeof field['name'] !== 'string' || field['name'] === '') throw wrong('name must be a text');
     const { port, offset, length, type, endian, factor, shift } = field;
     if (port !== undefined && !whole(port, 1, 255)) throw wrong('port must be 1 to 255');
@@ -47,13 +60,14 @@ const whole = (value: unknown, least: number, most: number): boolean =>
 export function decode(codec: readonly CodecField[], port: number, bytes: Buffer): readonly Reading[] {
   return codec.flatMap((field): Reading[] => {
     if (field.port !== undefined && field.port !== port) return [];
+    if (field.type === 'cayenne-lpp') return [...decodeCayenne(bytes)];
     if (field.offset + field.length > bytes.length) return [];
     const value = fieldValue(field, bytes);
     return typeof value === 'number' && !Number.isFinite(value) ? [] : [{ address: field.name, value }];
   });
 }
 
-function fieldValue(field: CodecField, bytes: Buffer): number | boolean | string {
+function fieldValue(field: CodecValue, bytes: Buffer): number | boolean | string {
   const { offset, length } = field;
   const little = field.endian === 'little';
   switch (field.type) {
@@ -85,7 +99,7 @@ function fieldValue(field: CodecField, bytes: Buffer): number | boolean | string
 }
 
 /** 267 × 0.1 is 26.7, not 26.700000000000003: twelve digits are more than any sensor has. */
-function scaled(raw: number, field: CodecField): number {
+function scaled(raw: number, field: CodecValue): number {
   if (field.factor === undefined && field.shift === undefined) return raw;
   return Number((raw * (field.factor ?? 1) + (field.shift ?? 0)).toPrecision(12));
 }
