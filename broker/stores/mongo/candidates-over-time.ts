@@ -29,12 +29,13 @@ export function candidatesOverTime(
     let from = after === undefined ? undefined : keyOf(tenant, after);
     for (let step = Math.max(1, first); ; step = atOnce) {
       const bounds = descending ? { $gt, $lt: from ?? $lt } : { $gt: from ?? $gt, $lt };
+      const keep = rows.reading();
       const documents = await collections.entities
         .find({ $and: [...asked, { _id: bounds }] } as EntityFilter, { projection: READ })
         .sort({ _id: descending ? -1 : 1 })
         .limit(step)
         .toArray();
-      if (documents.length > 0) yield documents.map((document) => rows.keep(document as EntityDocument));
+      if (documents.length > 0) yield documents.map((document) => keep(document as EntityDocument));
       if (documents.length < step) return;
       from = documents.at(-1)?._id;
     }

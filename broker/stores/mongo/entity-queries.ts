@@ -67,12 +67,13 @@ export class EntityQueries {
     const test = this.#test(tenant, query);
     for (let from = after, step = Math.min(limit, STEP); ; step = STEP) {
       const behind = from === undefined ? {} : { n: descending ? { $lt: from } : { $gt: from } };
+      const keep = rows.reading();
       const documents = await collections.entities
         .find({ $and: [plan.filter, { e: { $exists: true }, ...behind }] } as EntityFilter, { projection: READ })
         .sort({ n: descending ? -1 : 1 })
         .limit(step)
         .toArray();
-      const candidates = documents.map((document) => rows.current(rows.keep(document as EntityDocument)));
+      const candidates = documents.map((document) => rows.current(keep(document as EntityDocument)));
       for (const row of await test(candidates)) {
         found.push(row);
         if (found.length === limit) return found;
@@ -117,13 +118,14 @@ export class EntityQueries {
     const { $gt, $lt } = keysOf(tenant);
     for (let from = after ?? $gt, step = first, skip = passed; ; step = Math.max(step, Math.min(2 * step, STEP)), skip = 0) {
       const filter = { $and: [plan.filter, { _id: { $gt: from, $lt }, e: { $exists: true } }] } as EntityFilter;
+      const keep = rows.reading();
       const documents = await collections.entities
         .find(filter, { projection: READ })
         .sort({ _id: 1 })
         .skip(skip)
         .limit(step)
         .toArray();
-      const stored = documents.map((document) => rows.keep(document as EntityDocument));
+      const stored = documents.map((document) => keep(document as EntityDocument));
       for (const row of await this.#matches(plan, stored, test)) if (!visit(row)) return;
       const last = documents.at(-1);
       if (last === undefined || documents.length < step) return;

@@ -45,8 +45,9 @@ export class MongoEntityStore implements EntityStore {
   async numbered(tenant: TenantId, numbers: readonly number[]): Promise<readonly (StoredEntity | undefined)[]> {
     const { collections, rows } = this.#parts;
     if (numbers.length === 0) return [];
+    const keep = rows.reading();
     const found = collections.entities.find({ t: tenant, n: { $in: [...numbers] } }, { projection: READ });
-    const byNumber = new Map((await found.toArray()).map((document) => [document.n, rows.keep(document as EntityDocument)]));
+    const byNumber = new Map((await found.toArray()).map((document) => [document.n, keep(document as EntityDocument)]));
     return numbers.map((number) => rows.current(byNumber.get(number)));
   }
 

@@ -78,7 +78,7 @@ export async function openMongoImporter(url: string, waitMs: number): Promise<Im
       for (let from = 0; from < instances.length; from += AT_ONCE) {
         await history.bulkWrite(
           instances.slice(from, from + AT_ONCE).map((replacement) => ({
-            replaceOne: { filter: { _id: replacement._id }, replacement, upsert: true },
+            replaceOne: { filter: { _id: replacement._id, k: replacement.k }, replacement, upsert: true },
           })) as never[],
           { ordered: false },
         );

@@ -75,10 +75,10 @@ export async function carryOut(
   for (const filter of followUp.clear) await history.deleteMany(filter);
   const work: Promise<unknown>[] = [];
   const operations: AnyBulkWriteOperation<HistoryDocument>[] = followUp.fresh.map((document) =>
-    again ? put(document) : { insertOne: { document } },
+    again ? putInstance(document) : { insertOne: { document } },
   );
   for (const [_id, document] of followUp.instances) {
-    operations.push(document === undefined ? { deleteOne: { filter: { _id } } } : put(document));
+    operations.push(document === undefined ? { deleteOne: { filter: { _id } } } : putInstance(document));
   }
   // In order only if something may be about an instance that is new itself.
   if (operations.length > 0) work.push(history.bulkWrite(operations, { ordered: followUp.instances.size > 0 }));
@@ -91,6 +91,11 @@ export async function carryOut(
   }
   await Promise.all(work);
 }
+
+/** With the key by which a sharded cluster finds its place. */
+const putInstance = (replacement: HistoryDocument) => ({
+  replaceOne: { filter: { _id: replacement._id, k: replacement.k }, replacement, upsert: true },
+});
 
 const put = <T extends { readonly _id: number }>(replacement: T) => ({
   replaceOne: { filter: { _id: replacement._id }, replacement, upsert: true },

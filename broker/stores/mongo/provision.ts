@@ -219,7 +219,7 @@ export class Provision {
     addHistory(followUp, { puts: outbox.puts ?? [], drops: outbox.drops ?? [] });
     await carryOut(collections, followUp, true);
     for (const { u } of outbox.puts ?? []) due.instances.add(u);
-    cache.set(next);
+    cache.written(next);
     feed.publish([], order);
   }
 }

@@ -9,9 +9,21 @@ export class RowCache {
   #young = new Map<string, EntityRow>();
   #old = new Map<string, EntityRow>();
   #bytes = 0;
+  #writes = 0;
 
   constructor(limitBytes: number) {
     this.#generationBytes = limitBytes / 2;
+  }
+
+  /** Grows with what is written: what was read before it grew may be older than what was written. */
+  get writes(): number {
+    return this.#writes;
+  }
+
+  /** Takes a row that has been written. */
+  written(row: EntityRow): void {
+    this.#writes++;
+    this.set(row);
   }
 
   get(key: string): EntityRow | undefined {
@@ -43,11 +55,13 @@ export class RowCache {
   }
 
   drop(key: string): void {
+    this.#writes++;
     this.#young.delete(key);
     this.#old.delete(key);
   }
 
   clear(): void {
+    this.#writes++;
     this.#young.clear();
     this.#old.clear();
     this.#bytes = 0;

@@ -24,8 +24,9 @@ export class Rows {
     const key = keyOf(tenant, id);
     const known = this.#cache.get(key);
     if (known) return known;
+    const keep = this.reading();
     const found = await this.#entities.findOne({ _id: key }, { projection: READ });
-    return found ? this.keep(found as EntityDocument) : undefined;
+    return found ? keep(found as EntityDocument) : undefined;
   }
 
   /** {@link byId} for several. Those that are not there are not in the answer. */
@@ -38,17 +39,21 @@ export class Rows {
       else missing.push(key);
     }
     if (missing.length > 0) {
+      const keep = this.reading();
       const found = this.#entities.find({ _id: { $in: missing } }, { projection: READ });
-      for (const document of await found.toArray()) rows.set(document._id, this.keep(document as EntityDocument));
+      for (const document of await found.toArray()) rows.set(document._id, keep(document as EntityDocument));
     }
     return rows;
   }
 
-  /** Remembers a row that was read. */
-  keep(document: EntityDocument): EntityRow {
-    const row = this.#cache.settled(EntityRow.of(document));
-    this.#cache.set(row);
-    return row;
+  /** To be called before the database is asked. @returns what remembers rows that were read, unless something was written meanwhile */
+  reading(): (document: EntityDocument) => EntityRow {
+    const before = this.#cache.writes;
+    return (document) => {
+      const row = this.#cache.settled(EntityRow.of(document));
+      if (this.#cache.writes === before) this.#cache.set(row);
+      return row;
+    };
   }
 
   /** The row without what has expired, if the entity exists now. */

@@ -299,7 +299,7 @@ export class WriteLoop {
     for (const [at, { row, base }] of all.entries()) {
       if (missing.has(row.key)) continue;
       const { known } = row;
-      cache.set(row.marked(documents[at]?.r === true));
+      cache.written(row.marked(documents[at]?.r === true));
       shapes.moved(known.tenant, base?.known.shape, known.shape);
       const length = Math.max(known.text?.length ?? 0, base?.known.text?.length ?? 0);
       pages.changed(
