@@ -299,7 +299,8 @@ for (const [id, list] of acknowledged) {
 const lost = unheard();
 check(lost.length === 0, `changes that never reached the subscriber: ${lost.slice(0, 5).join(', ')} (${lost.length})`);
 check(contradictions === 0, `${contradictions} notifications came with the id of another one`);
-check(writes > KILLS * 50, `only ${writes} writes were acknowledged, which proves little`);
+// A start on MongoDB takes longer, and so fewer rounds have time to write much.
+check(writes > KILLS * (ON_MONGODB ? 20 : 50), `only ${writes} writes were acknowledged, which proves little`);
 if (PROCESSES > 1) check(serversKilled > 0, 'no server process was killed');
 check(down > 0, 'no client noticed that the broker was killed, which proves nothing');
 check(

@@ -33,9 +33,11 @@ export function isPassing(error: unknown): boolean {
   );
 }
 
-/** A bulk write that broke off: the driver puts what happened into an error of its own, with the message alone. */
-function isCutOff({ writeErrors, code, result }: MongoBulkWriteError): boolean {
-  return ([writeErrors].flat().length === 0 && code === undefined) || result.getWriteConcernError() !== undefined;
+/** A bulk write that broke off: the driver wraps what happened, or says it with the message alone. */
+function isCutOff({ writeErrors, code, result, errorResponse }: MongoBulkWriteError): boolean {
+  if (result.getWriteConcernError() !== undefined) return true;
+  if ([writeErrors].flat().length > 0) return false;
+  return typeof code !== 'number' || isPassing(errorResponse);
 }
 
 /** What the rest of the broker hears of an error of the driver. */
