@@ -58,7 +58,8 @@ describe.skipIf(!hasMosquitto('SensorThings on an external MQTT broker'))(
       await vi.waitFor(() => expect(heard.map(([topic]) => topic)).toContain(mark), WAIT);
       heard = heard.filter(([topic]) => topic !== mark);
     }
-    const topics = () => heard.map(([topic]) => topic).sort();
+    /** Each once: a store that tells of its changes one by one may have a Datastream told of twice. */
+    const topics = () => [...new Set(heard.map(([topic]) => topic))].sort();
 
     it('sets, collections of an entity, entities and properties are heard when something is made or changed', async () => {
       await start();
