@@ -7,6 +7,8 @@ import {
   type Fragment,
   type Ingest,
   type Instant,
+  type JsonValue,
+  type KnownDevice,
   type MeasureMessage,
   type MqttMessage,
   toMicros,
@@ -15,6 +17,7 @@ import { giveResults, type HeardResults, heardResults } from './commands/heard-r
 import { pollPayload } from './commands/payload.ts';
 import { chirpStackDevice } from './formats/chirpstack.ts';
 import { sigfoxDevice } from './formats/sigfox.ts';
+import { configurationReply, parseConfigurationRequest } from './configuration.ts';
 import { uplinkDevice } from './formats/things-stack.ts';
 import { heardByAdapter } from './heard-by-adapter.ts';
 import { type Heard, interpret, refusalOf } from './interpret.ts';
@@ -26,6 +29,8 @@ export interface IntakeOptions {
   readonly directory: DeviceDirectory;
   /** Where commands wait, and their results go. */
   readonly commands: Pick<CommandDesk, 'answered' | 'fetch'>;
+  /** What the entity of a device says under these names, for devices that ask for their configuration. */
+  readonly valuesOf?: (known: KnownDevice, names: readonly string[]) => Promise<Record<string, JsonValue>>;
   /** A message, or a value of one (code VALUE), was refused. */
   readonly onRefused?: (identity: string, code: string, reason: string) => void;
   /** A device was heard that nobody has claimed. @param message its description of itself, worth keeping until then */
@@ -58,7 +63,15 @@ type Routed =
   | { readonly heard: Omit<Heard, 'payload'>; readonly errorTopic?: string }
   | { readonly ignored: string }
   | { readonly unclaimed: string; readonly keep: boolean }
+  | {
+      readonly asks: KnownDevice;
+      readonly format: 'json' | 'ultralight';
+      readonly replyTopic: string;
+      readonly errorTopic: string;
+    }
   | { readonly refused: DeviceOutcome & { accepted: false } };
+
+type Asking = Extract<Routed, { readonly asks: KnownDevice }>;
 
 /** Uplinks repeat within seconds; a frame counter that comes again after this time is a device that was reset. */
 const DUPLICATE_MICROS = 600_000_000;
@@ -68,6 +81,7 @@ export function deviceIntake({
   ingest,
   directory,
   commands,
+  valuesOf,
   onRefused = () => {},
   onUnclaimed = () => {},
   now,
@@ -148,6 +162,19 @@ export function deviceIntake({
     return outcomes;
   }
 
+  /** What the device wants to know, ready to be published to it. */
+  async function configuration({ asks, format, replyTopic, errorTopic }: Asking, payload: Uint8Array): Promise<DeviceOutcome> {
+    const { identity } = asks;
+    try {
+      const { fields } = parseConfigurationRequest(Buffer.from(payload).toString('utf8'), format);
+      const values = (await valuesOf?.(asks, fields)) ?? {};
+      const reply = { topic: replyTopic, payload: configurationReply(values, asks.device.device_id, format, now()) };
+      return { accepted: true, identity, reply };
+    } catch (error) {
+      return { ...refusalOf(error), identity, errorTopic };
+    }
+  }
+
   /** It shows that the device works, and that is all for now. */
   function unclaimed(identity: string, message?: MqttMessage): DeviceOutcome {
     onUnclaimed(identity, message);
@@ -181,6 +208,7 @@ export function deviceIntake({
         const one = found instanceof Promise ? await found : found;
         errorTopics.push('heard' in one ? one.errorTopic : undefined);
         if ('heard' in one) messages.push({ ...one.heard, payload: message.payload });
+        else if ('asks' in one) messages.push(await configuration(one, message.payload));
         else if ('unclaimed' in one) messages.push(unclaimed(one.unclaimed, one.keep ? message : undefined));
         else if ('ignored' in one) messages.push({ accepted: true, identity: one.ignored });
         else messages.push(one.refused);
@@ -295,7 +323,12 @@ function routeTo(found: Awaited<Found>, address: TopicAddress): Routed {
         const heard = { known: found, format, badTime: 'ignore', results: true } as const;
         return { heard, ...(errorTopic !== undefined && { errorTopic }) };
       }
-      if (address.kind !== 'attrs') return refusedAs('UNSUPPORTED_TOPIC', `Messages to ${address.kind} are not supported yet`);
+      if (address.kind === 'configuration/commands') {
+        const format = address.format === 'any' ? protocolOf(found) : address.format;
+        const own = address.errorTopic.slice(0, -'/errors'.length);
+        return { asks: found, format, replyTopic: `${own}/configuration/values`, errorTopic: address.errorTopic };
+      }
+      if (address.kind !== 'attrs') return refusedAs('UNSUPPORTED_TOPIC', `Messages to ${address.kind} are not supported`);
       return make(address.format === 'any' ? protocolOf(found) : address.format, address.attribute);
     case 'inventory':
       return { ignored: '' };
@@ -326,6 +359,9 @@ async function webhook(message: MeasureMessage, directory: DeviceDirectory): Pro
       return refusalOf(error);
     }
     known = await directory.byKey(message.key, deviceId, RESOURCES[format]);
+    // A device may show its own token in place of the key of its group.
+    if (known === 'unknown-key' && directory.byToken(message.key)?.device.device_id === deviceId)
+      known = directory.byToken(message.key);
   }
   if (known === undefined || known === 'unknown-key') {
     return { accepted: false, code: 'DEVICE_GROUP_NOT_FOUND', reason: 'The key holds for no group of devices here' };

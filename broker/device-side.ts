@@ -13,11 +13,15 @@ import { staticEntity } from '../adapters/things/entity.ts';
 import { readThingDescription } from '../adapters/things/thing-description.ts';
 import { adapterSide } from './adapter-side.ts';
 import type { Metrics } from './api/admin/metrics.ts';
+import { commandRoutes } from './api/iot/commands.ts';
 import { measureRoutes } from './api/iot/measures.ts';
 import { onboardingRoutes } from './api/iot/onboarding.ts';
 import { provisioningRoutes } from './api/iot/provisioning.ts';
 import type { Config } from './config.ts';
 import type { AccessFunction } from './domain/access.ts';
+import { commandValue } from './domain/command.ts';
+import type { KnownDevice } from './domain/device.ts';
+import type { JsonValue } from './domain/json.ts';
 import type { EgressGuard } from './egress/guard.ts';
 import { httpPush } from './egress/http-push.ts';
 import { type CommandOperations, commandOperations } from './operations/commands/operations.ts';
@@ -100,6 +104,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
     ingest: ingest({ entities, clock, access }),
     directory: devices,
     commands,
+    valuesOf: (known, names) => entityValues(entities, known, names),
     onRefused: devices.refusals.note,
     onUnclaimed: (identity, message) => onboarding?.heard(identity, message),
     now: clock.now,
@@ -154,6 +159,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
       onboardingRoutes(unclaimed, things),
       adapters.routes,
       adapters.importRoutes,
+      commandRoutes(commands, devices),
     ],
     mqtt: {
       authenticate: devices.authenticate,
@@ -222,4 +228,21 @@ function addDeviceFigures(
     refused_total: 'Publications from there that were not stored: unknown sender, broken payload',
     unavailable_total: 'Publications left there because the store was not available',
   });
+}
+
+/** What the entity of a device says under short names; those that it does not have are left out. */
+async function entityValues(
+  entities: EntityStore,
+  known: KnownDevice,
+  names: readonly string[],
+): Promise<Record<string, JsonValue>> {
+  const { id } = staticEntity(known);
+  const entity = (await entities.get(known.tenant, id))?.entity;
+  const values: Record<string, JsonValue> = {};
+  for (const name of names) {
+    const instance = entity?.attributes[known.expand(name)]?.[0];
+    const value = instance === undefined ? undefined : commandValue(instance);
+    if (value !== undefined) values[name] = value;
+  }
+  return values;
 }

@@ -19,7 +19,8 @@ export type ProvisioningCode =
   | 'DEVICE_GROUP_NOT_FOUND'
   | 'ADAPTER_NOT_FOUND'
   | 'PROCESS_NOT_FOUND'
-  | 'IMPORT_NOT_FOUND';
+  | 'IMPORT_NOT_FOUND'
+  | 'COMMAND_NOT_FOUND';
 
 /** Characters that the IoT agents forbid in names. */
 const FORBIDDEN = /[<>();'="]/;
@@ -34,6 +35,8 @@ const TEXTS = [
   'cbHost',
   'protocol',
 ] as const;
+/** Ways to a device; the last two are those of adapters. */
+const TRANSPORTS = ['HTTP', 'MQTT', 'AMQP', 'COAP', 'MODBUS', 'LORAWAN'];
 const FLAGS = ['timestamp', 'autoprovision'] as const;
 
 /** Members that only the registry writes. */
@@ -103,6 +106,11 @@ function common(body: JsonValue | undefined, what: string): { apikey?: string; r
     if (rest[name] !== undefined && typeof rest[name] !== 'boolean')
       throw syntax(`${name} of the ${what} must be true or false`);
   }
+  const { endpoint, transport } = rest;
+  if (typeof endpoint === 'string' && !/^https?:$/.test(URL.parse(endpoint)?.protocol ?? ''))
+    throw syntax(`endpoint of the ${what} must be an http or https URL`);
+  if (typeof transport === 'string' && !TRANSPORTS.includes(transport.toUpperCase()))
+    throw syntax(`transport of the ${what} must be one of ${TRANSPORTS.join(', ')}`);
   for (const list of LISTS) if (rest[list] !== undefined) checkList(rest[list] as JsonValue, list, what);
   return { ...(typeof apikey === 'string' && { apikey }), rest };
 }

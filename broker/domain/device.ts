@@ -184,6 +184,8 @@ export type DeviceOutcome =
       readonly warnings?: readonly string[];
       /** The commands that the device asked for, in its format. */
       readonly commands?: string;
+      /** What the device asked for, to be published to it. */
+      readonly reply?: { readonly topic: string; readonly payload: string };
     }
   | {
       readonly accepted: false;

@@ -115,6 +115,7 @@ export async function mqttServer(options: MqttServerOptions): Promise<MqttServer
     onOutcome: (client, outcome, topic) => {
       if (outcome.identity !== undefined && client !== null) peers.get(client)?.spokeFor.add(outcome.identity);
       if (!outcome.accepted) refused(outcome, topic);
+      else if (outcome.reply !== undefined) publish(outcome.reply.topic, outcome.reply.payload, 1).catch(() => {});
     },
     onUnavailable: (error, count) => logger.error({ err: error, messages: count }, 'messages of devices could not be stored'),
   });

@@ -12,6 +12,7 @@ const STATUS: Record<ProvisioningCode, number> = {
   ADAPTER_NOT_FOUND: 404,
   PROCESS_NOT_FOUND: 404,
   IMPORT_NOT_FOUND: 404,
+  COMMAND_NOT_FOUND: 404,
 };
 
 /** In this plugin errors look as IoT agents show them, `{"name", "message"}`, because their clients read that. */

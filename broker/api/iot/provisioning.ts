@@ -29,7 +29,8 @@ export const provisioningRoutes =
       });
       app.get(url, { schema: { summary: 'List service groups', tags: TAGS } }, async (request) => {
         const groups = await devices.listGroups(placeOf(request, true));
-        return { count: groups.length, [key]: groups };
+        const offset = whole(request, 'offset', 0);
+        return { count: groups.length, [key]: groups.slice(offset, offset + whole(request, 'limit', 1000, 1000)) };
       });
       app.put(url, { schema: { summary: 'Update a service group', tags: TAGS } }, async (request, reply) => {
         const { resource, apikey } = groupNamed(request);
@@ -47,9 +48,12 @@ export const provisioningRoutes =
       const tokens = await devices.createDevices(placeOf(request), listIn(request.body as JsonValue | undefined, 'devices'));
       return reply.code(201).send(tokens.length > 0 ? { devices: tokens } : {});
     });
-    app.get('/iot/devices', { schema: { summary: 'List devices', tags: TAGS } }, async (request) =>
-      devices.listDevices(placeOf(request, true), whole(request, 'limit', 20, 1000), whole(request, 'offset', 0)),
-    );
+    app.get('/iot/devices', { schema: { summary: 'List devices', tags: TAGS } }, async (request) => {
+      const place = placeOf(request, true);
+      const page = await devices.listDevices(place, whole(request, 'limit', 20, 1000), whole(request, 'offset', 0));
+      if (parameter(request, 'detailed') !== 'off') return page;
+      return { count: page.count, devices: page.devices.map(({ device_id }) => ({ device_id })) };
+    });
     app.get('/iot/devices/:id', { schema: { summary: 'Retrieve a device', tags: TAGS } }, async (request) =>
       devices.getDevice(placeOf(request), idOf(request), parameter(request, 'apikey')),
     );

@@ -40,6 +40,10 @@ export interface CommandOperations extends CommandDesk {
   send(caller: Caller, target: CommandTarget, value: JsonValue, options?: SendOptions): Promise<Command>;
   /** The command, as long as it is open; undefined: there is none, or it has ended. */
   get(id: string): Command | undefined;
+  /** What is open for a device, oldest first. @throws DomainError Forbidden */
+  list(caller: Caller, identity: string): Promise<readonly Command[]>;
+  /** Ends a command that somebody gave by mistake. @returns false if the device has no such open command. @throws DomainError Forbidden */
+  takeBack(caller: Caller, identity: string, id: string): Promise<boolean>;
   /** Nobody wants it any more. @returns false if it has ended already */
   cancel(id: string, why: string): Promise<boolean>;
   /** The device is gone: what is open for it ends. */
@@ -277,6 +281,14 @@ export function commandOperations(options: CommandOptions): CommandOperations {
       return fetched;
     },
 
+    async list(caller, identity) {
+      demand(access, caller, { operation: 'listCommands', effect: 'read' });
+      return open.get(identity) ?? [];
+    },
+    async takeBack(caller, identity, id) {
+      demand(access, caller, { operation: 'cancelCommand', effect: 'administer' });
+      return byId.get(id) === identity && this.cancel(id, 'Taken back');
+    },
     async cancel(id, why) {
       const command = this.get(id);
       if (command === undefined || !(await reach(command, 'ERROR', why))) return false;

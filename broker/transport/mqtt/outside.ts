@@ -65,6 +65,7 @@ export async function outsideMqtt(options: OutsideMqttOptions): Promise<OutsideM
     onOutcome(client, outcome) {
       if (outcome.accepted) {
         if (outcome.identity !== '') options.onHeard(outcome.identity);
+        if (outcome.reply !== undefined) client.publish(outcome.reply.topic, outcome.reply.payload, { qos: 1 });
         return;
       }
       refusals[outcome.code] = (refusals[outcome.code] ?? 0) + 1;

@@ -1,0 +1,87 @@
+import mqtt from 'mqtt';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { inMemoryBroker } from '../../support/broker.ts';
+import { until } from '../../support/devices.ts';
+
+const PLACE = { 'fiware-service': 'city', 'fiware-servicepath': '/' };
+
+async function city(group: object = {}) {
+  const broker = await inMemoryBroker();
+  onTestFinished(() => broker[Symbol.asyncDispose]());
+  const { mqttUrl } = await broker.broker.listen();
+  const groups = [{ resource: '/iot/json', apikey: 'binKey', entity_type: 'Bin', commands: [{ name: 'open' }], ...group }];
+  await broker.request('POST', '/iot/groups', { groups }, PLACE);
+  await broker.request('POST', '/iot/devices', { devices: [{ device_id: 'bin1' }] }, PLACE);
+  const client = await mqtt.connectAsync(mqttUrl ?? '', { reconnectPeriod: 0 });
+  onTestFinished(() => void client.end(true));
+  const heard: string[] = [];
+  client.on('message', (topic, payload) => heard.push(`${topic} ${payload}`));
+  const ask = (method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown) => broker.request(method, path, body, PLACE);
+  const write = (attributes: object) =>
+    broker.request('PATCH', '/ngsi-ld/v1/entities/urn:ngsi-ld:Bin:bin1/attrs', attributes, { 'ngsild-tenant': 'city' });
+  return { broker, client, heard, ask, write };
+}
+
+describe('configuration values', () => {
+  it('are read from the entity when the device asks, without those that are not there', async () => {
+    const { broker, client, heard, write } = await city();
+    await broker.request('POST', '/iot/json?k=binKey&i=bin1', { interval: 60, limit: 'high' });
+    await write({ interval: { type: 'Property', value: 200 } });
+    await client.subscribeAsync('/binKey/bin1/configuration/values', { qos: 1 });
+    const question = '{"type":"configuration","fields":["interval","limit","unknown"]}';
+    await client.publishAsync('/json/binKey/bin1/configuration/commands', question, { qos: 1 });
+    await until(() => heard.length > 0, 'the values');
+    expect(heard[0]).toMatch(/^\/binKey\/bin1\/configuration\/values \{"interval":200,"limit":"high","dt":"\d{8}T\d{6}Z"\}$/);
+  });
+
+  it('are given in UltraLight where the device speaks it, and a question that is none is refused', async () => {
+    const { broker, client, heard } = await city({ resource: '/iot/d' });
+    await broker.request('POST', '/iot/d?k=binKey&i=bin1', 'interval|60', { 'content-type': 'text/plain' });
+    await client.subscribeAsync('/binKey/bin1/#', { qos: 1 });
+    await client.publishAsync('/ul/binKey/bin1/configuration/commands', 'configuration|interval', { qos: 1 });
+    await until(() => heard.length > 0, 'the answer');
+    expect(heard[0]).toMatch(/^\/binKey\/bin1\/configuration\/values bin1@configuration\|interval=60\|dt=\d{8}T\d{6}Z$/);
+    await client.publishAsync('/ul/binKey/bin1/configuration/commands', 'subscription|interval', { qos: 1 });
+    await until(() => heard.length > 1, 'the refusal');
+    expect(heard[1]).toContain('WRONG_SYNTAX');
+  });
+});
+
+describe('open commands of a device', () => {
+  it('are listed, and can be taken back before the device has them', async () => {
+    const { ask, write, client, heard } = await city();
+    await write({ open: { type: 'Property', value: 'wide' } });
+    const { count, commands } = (await ask('GET', '/iot/devices/bin1/commands')).json();
+    expect(count).toBe(1);
+    expect(commands[0]).toMatchObject({ name: 'open', value: 'wide', status: 'PENDING', entity: 'urn:ngsi-ld:Bin:bin1' });
+    const path = `/iot/devices/bin1/commands/${commands[0].id}`;
+    expect((await ask('DELETE', path)).statusCode).toBe(204);
+    expect((await ask('DELETE', path)).json()).toMatchObject({ name: 'COMMAND_NOT_FOUND' });
+    expect((await ask('GET', '/iot/devices/bin1/commands')).json().count).toBe(0);
+    await write({ open: { type: 'Property', value: 'later' } });
+    await client.subscribeAsync('/binKey/bin1/cmd', { qos: 1 });
+    await until(() => heard.length > 0, 'the later command');
+    expect(heard).toEqual(['/binKey/bin1/cmd {"open":"later"}']);
+  });
+});
+
+describe('provisioning', () => {
+  it('pages through groups, shows ids only on demand, and refuses endpoints and transports that nobody can use', async () => {
+    const { ask } = await city();
+    expect((await ask('GET', '/iot/groups?limit=1&offset=1')).json()).toMatchObject({ count: 1, groups: [] });
+    expect((await ask('GET', '/iot/devices?detailed=off')).json()).toEqual({ count: 1, devices: [{ device_id: 'bin1' }] });
+    for (const wrong of [{ endpoint: 'bin1.local' }, { endpoint: 'file:///etc/passwd' }, { transport: 'PIGEON' }]) {
+      const answer = await ask('POST', '/iot/devices', { devices: [{ device_id: 'bin2', ...wrong }] });
+      expect(answer.json()).toMatchObject({ name: 'WRONG_SYNTAX' });
+    }
+  });
+
+  it('a device may measure over HTTP with its own token', async () => {
+    const { ask, broker } = await city();
+    const { token } = (await ask('POST', '/iot/devices/bin1/token', {})).json();
+    expect((await broker.request('POST', '/iot/json?i=bin1', { level: 1 }, { 'x-api-key': token })).statusCode).toBe(200);
+    expect((await broker.request('POST', '/iot/json?i=bin2', { level: 1 }, { 'x-api-key': token })).statusCode).toBe(404);
+    await ask('DELETE', '/iot/devices/bin1/token');
+    expect((await broker.request('POST', '/iot/json?i=bin1', { level: 1 }, { 'x-api-key': token })).statusCode).toBe(404);
+  });
+});
