@@ -292,7 +292,8 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
       if (session.kind === 'group') return byHash(session.keyHash, deviceId, resource);
       if (session.kind === 'anonymous') return 'unknown-key';
       const known = index.byIdentity(session.identity);
-      return known?.device.device_id === deviceId ? known : 'unknown-device';
+      // A session that was opened with a token does not outlive it, not even by what is on its way already.
+      return known?.device.device_id === deviceId && known.device.tokenHash !== undefined ? known : 'unknown-device';
     },
 
     async createGroups(place, bodies) {

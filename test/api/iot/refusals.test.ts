@@ -1,11 +1,13 @@
 import mqtt from 'mqtt';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { Clock } from '../../../broker/ports/clock.ts';
 import { inMemoryBroker } from '../../support/broker.ts';
+import { steppingClock } from '../../support/stepping-clock.ts';
 
 const PLACE = { 'fiware-service': 'city', 'fiware-servicepath': '/' };
 
-async function city(group: object = {}) {
-  const broker = await inMemoryBroker();
+async function city(group: object = {}, clock?: Clock) {
+  const broker = await inMemoryBroker(clock ? { clock } : {});
   onTestFinished(() => broker[Symbol.asyncDispose]());
   const attributes = [{ name: 'level', type: 'Number' }];
   const groups = [{ resource: '/iot/json', apikey: 'binKey', entity_type: 'Bin', attributes, ...group }];
@@ -63,26 +65,58 @@ describe('what devices say and is refused', () => {
   });
 });
 
-describe('tokens that end by themselves', () => {
-  it('hold until then, and no longer: the session is closed and measures are refused', async () => {
-    const { broker } = await city();
+describe('tokens', () => {
+  const connect = (mqttUrl: string | undefined, token: string) =>
+    mqtt.connectAsync(mqttUrl ?? '', { username: 'bin1', password: token, reconnectPeriod: 0, protocolVersion: 4 }, false);
+
+  it('that end by themselves hold until then, and no longer: the session is closed and measures are refused', async () => {
+    const clock = steppingClock();
+    const { broker } = await city({}, clock);
     const { mqttUrl } = await broker.broker.listen();
     await broker.request('POST', '/iot/devices', { devices: [{ device_id: 'bin1' }] }, PLACE);
-    const expiresAt = new Date(Date.now() + 700).toISOString();
+    const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
     const issued = await broker.request('POST', '/iot/devices/bin1/token', { expiresAt }, PLACE);
     expect(issued.json()).toMatchObject({ device_id: 'bin1', expiresAt });
     const { token } = issued.json();
-    const connect = () =>
-      mqtt.connectAsync(mqttUrl ?? '', { username: 'bin1', password: token, reconnectPeriod: 0, protocolVersion: 4 }, false);
-    const client = await connect();
+    const client = await connect(mqttUrl, token);
     const ended = new Promise<void>((resolve) => client.once('close', () => resolve()));
     await client.publishAsync('/json/binKey/bin1/attrs', '{"level":1}', { qos: 1 });
+    clock.step(3_600_001);
+    // From this moment on, whether or not the sweeper has come by.
+    await expect(connect(mqttUrl, token)).rejects.toThrow();
     await ended;
-    expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(expiresAt));
-    await expect(connect()).rejects.toThrow();
     const shown = await broker.request('GET', '/iot/devices/bin1', undefined, PLACE);
     expect(shown.json()).toMatchObject({ hasToken: false });
     const past = await broker.request('POST', '/iot/devices/bin1/token', { expiresAt: '2020-01-01T00:00:00Z' }, PLACE);
     expect(past.statusCode).toBe(400);
+  });
+
+  it('that are revoked while the device publishes without pause: the session ends within a second, and nothing later is taken', async () => {
+    const { broker } = await city();
+    const { mqttUrl } = await broker.broker.listen();
+    await broker.request('POST', '/iot/devices', { devices: [{ device_id: 'bin1' }] }, PLACE);
+    const { token } = (await broker.request('POST', '/iot/devices/bin1/token', {}, PLACE)).json();
+    const client = await connect(mqttUrl, token);
+    client.on('error', () => {});
+    const ended = new Promise<number>((resolve) => client.once('close', () => resolve(Date.now())));
+    let open = true;
+    let sent = 0;
+    const publishing = (async () => {
+      while (open) {
+        await client.publishAsync('/json/binKey/bin1/attrs', `{"level":${++sent}}`, { qos: 1 }).catch(() => {});
+        // A client that is closed answers at once, and would not let anybody else have a turn.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    })();
+    while (sent < 20) await new Promise((resolve) => setTimeout(resolve, 1));
+    const asked = Date.now();
+    expect((await broker.request('DELETE', '/iot/devices/bin1/token', undefined, PLACE)).statusCode).toBe(204);
+    expect((await ended) - asked).toBeLessThan(1000);
+    const head = await broker.broker.store.feed.head();
+    open = false;
+    client.end(true);
+    await publishing;
+    await expect(connect(mqttUrl, token)).rejects.toThrow();
+    expect(await broker.broker.store.feed.head()).toBe(head);
   });
 });
