@@ -15,9 +15,9 @@ import {
 } from '../broker/ports/ingest.ts';
 import { giveResults, type HeardResults, heardResults } from './commands/heard-results.ts';
 import { pollPayload } from './commands/payload.ts';
+import { configurationReply, parseConfigurationRequest } from './configuration.ts';
 import { chirpStackDevice } from './formats/chirpstack.ts';
 import { sigfoxDevice } from './formats/sigfox.ts';
-import { configurationReply, parseConfigurationRequest } from './configuration.ts';
 import { uplinkDevice } from './formats/things-stack.ts';
 import { heardByAdapter } from './heard-by-adapter.ts';
 import { type Heard, interpret, refusalOf } from './interpret.ts';
