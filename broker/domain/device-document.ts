@@ -35,8 +35,8 @@ const TEXTS = [
   'cbHost',
   'protocol',
 ] as const;
-/** Ways to a device; the last two are those of adapters. */
-const TRANSPORTS = ['HTTP', 'MQTT', 'AMQP', 'COAP', 'MODBUS', 'LORAWAN'];
+/** Ways to a device. */
+const TRANSPORTS = ['HTTP', 'MQTT', 'AMQP', 'ADAPTER'];
 const FLAGS = ['timestamp', 'autoprovision'] as const;
 
 /** Members that only the registry writes. */
@@ -107,8 +107,11 @@ function common(body: JsonValue | undefined, what: string): { apikey?: string; r
       throw syntax(`${name} of the ${what} must be true or false`);
   }
   const { endpoint, transport } = rest;
-  if (typeof endpoint === 'string' && !/^https?:$/.test(URL.parse(endpoint)?.protocol ?? ''))
-    throw syntax(`endpoint of the ${what} must be an http or https URL`);
+  const scheme = typeof endpoint === 'string' ? URL.parse(endpoint)?.protocol : undefined;
+  // An adapter's device says the name of the adapter here.
+  const overHttp = typeof transport === 'string' && transport.toUpperCase() === 'HTTP';
+  const wrong = scheme === undefined || scheme === null ? overHttp : !/^https?:$/.test(scheme);
+  if (endpoint !== undefined && wrong) throw syntax(`endpoint of the ${what} must be an http or https URL`);
   if (typeof transport === 'string' && !TRANSPORTS.includes(transport.toUpperCase()))
     throw syntax(`transport of the ${what} must be one of ${TRANSPORTS.join(', ')}`);
   for (const list of LISTS) if (rest[list] !== undefined) checkList(rest[list] as JsonValue, list, what);

@@ -70,7 +70,11 @@ describe('provisioning', () => {
     const { ask } = await city();
     expect((await ask('GET', '/iot/groups?limit=1&offset=1')).json()).toMatchObject({ count: 1, groups: [] });
     expect((await ask('GET', '/iot/devices?detailed=off')).json()).toEqual({ count: 1, devices: [{ device_id: 'bin1' }] });
-    for (const wrong of [{ endpoint: 'bin1.local' }, { endpoint: 'file:///etc/passwd' }, { transport: 'PIGEON' }]) {
+    for (const wrong of [
+      { endpoint: 'bin1.local', transport: 'HTTP' },
+      { endpoint: 'file:///etc/passwd' },
+      { transport: 'PIGEON' },
+    ]) {
       const answer = await ask('POST', '/iot/devices', { devices: [{ device_id: 'bin2', ...wrong }] });
       expect(answer.json()).toMatchObject({ name: 'WRONG_SYNTAX' });
     }
