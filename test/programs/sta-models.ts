@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { inMemoryBroker } from '../support/broker.ts';
 import { testClock } from '../support/writes.ts';
 
-export const MODELS = join(import.meta.dirname, '../../models/sta');
+export const MODELS = join(import.meta.dirname, '../fixtures/sensor-things-pairs');
 
 /** What SensorThings shows of an entity, without ids and links, which depend on what else there is. */
 export async function seenAs(type: string): Promise<unknown> {
