@@ -1,4 +1,4 @@
-import type { AttributeChange, Change, ChangeDraft } from '../domain/change.ts';
+import type { AttributeChange, ChangeDraft } from '../domain/change.ts';
 import type { Entity } from '../domain/entity.ts';
 import type { Iri } from '../domain/iri.ts';
 import type { Micros } from '../domain/time.ts';
@@ -32,6 +32,3 @@ export function highestStampOf(draft: ChangeDraft, known: Micros): Micros {
   for (const { after } of draft.attributes) if (after?.stamp && after.stamp.at > highest) highest = after.stamp.at;
   return highest;
 }
-
-/** About how much a change holds: one with thousands of readings counts as so many. */
-export const weightOf = ({ late }: Change): number => 1 + (late?.length ?? 0);

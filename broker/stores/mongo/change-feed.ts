@@ -1,7 +1,8 @@
 import type { Change, Position } from '../../domain/change.ts';
 import type { Micros } from '../../domain/time.ts';
 import type { ChangeFeed } from '../../ports/change-feed.ts';
-import { weightOf } from '../changes.ts';
+import { Listeners } from '../listeners.ts';
+import { RecentChanges } from '../recent-changes.ts';
 import { changeFrom } from './change-record.ts';
 import type { Collections } from './collections.ts';
 
@@ -13,10 +14,8 @@ const CURSOR_DELAY_MS = 1_000;
 /** The change log and its readers. The newest changes are kept in memory as well, so that subscriptions hardly ever read the database. */
 export class MongoChangeFeed implements ChangeFeed {
   readonly #collections: Collections;
-  readonly #recentLimit: number;
-  /** The newest published changes, without gaps, oldest first. */
-  #recent: Change[] = [];
-  #weight = 0;
+  /** Published. */
+  readonly #recent: RecentChanges;
   /** Everything up to this is in the log and in the history. */
   #published: Position = 0;
   #persisted: Position = 0;
@@ -26,12 +25,11 @@ export class MongoChangeFeed implements ChangeFeed {
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
   #closed = false;
-  readonly #listeners = new Set<() => void>();
-  #wakeScheduled = false;
+  readonly #listeners = new Listeners();
 
   constructor(collections: Collections, recentLimit: number) {
     this.#collections = collections;
-    this.#recentLimit = recentLimit;
+    this.#recent = new RecentChanges(recentLimit);
   }
 
   /** @returns up to where nothing is left to be done of what was written before */
@@ -68,54 +66,22 @@ export class MongoChangeFeed implements ChangeFeed {
     this.#published = Math.max(this.#published, upTo);
     this.#later();
     if (changes.length === 0) return;
-    for (const change of changes) {
-      this.#recent.push(change);
-      this.#weight += weightOf(change);
-    }
-    // Cut in large steps: removing from the front moves everything.
-    if (this.#weight > 2 * this.#recentLimit) this.#cut();
-    this.#wake();
+    this.#recent.add(changes);
+    this.#listeners.wake();
   }
 
   /** Changes were published that are not at hand: readers take them from the log. */
   publishUnseen(upTo: Position): void {
-    this.#recent = [];
-    this.#weight = 0;
+    this.#recent.forget();
     this.#published = Math.max(this.#published, upTo);
     this.#later();
-    this.#wake();
-  }
-
-  #wake(): void {
-    if (this.#wakeScheduled || this.#listeners.size === 0) return;
-    this.#wakeScheduled = true;
-    // After the writers have been answered.
-    setImmediate(() => {
-      this.#wakeScheduled = false;
-      for (const wake of this.#listeners) wake();
-    });
-  }
-
-  /** Keeps the newest, as many as may be kept: none, if the last alone is too much. */
-  #cut(): void {
-    let from = this.#recent.length;
-    let weight = 0;
-    for (; from > 0; from--) {
-      const next = weight + weightOf(this.#recent[from - 1] as Change);
-      if (next > this.#recentLimit) break;
-      weight = next;
-    }
-    this.#recent = this.#recent.slice(from);
-    this.#weight = weight;
+    this.#listeners.wake();
   }
 
   async read(after: Position, limit: number): Promise<readonly Change[]> {
     if (after >= this.#published || limit <= 0) return [];
-    const oldest = this.#recent[0]?.position;
-    if (oldest !== undefined && after >= oldest - 1) {
-      const from = firstAfter(this.#recent, after);
-      return this.#recent.slice(from, from + limit);
-    }
+    const recent = this.#recent.read(after, limit);
+    if (recent !== undefined) return recent;
     const found = await this.#collections.changes
       .find({ _id: { $gt: after, $lte: this.#published } })
       .sort({ _id: 1 })
@@ -129,8 +95,7 @@ export class MongoChangeFeed implements ChangeFeed {
   }
 
   onCommit(wake: () => void): () => void {
-    this.#listeners.add(wake);
-    return () => this.#listeners.delete(wake);
+    return this.#listeners.add(wake);
   }
 
   async cursor(reader: string): Promise<Position | undefined> {
@@ -204,8 +169,7 @@ export class MongoChangeFeed implements ChangeFeed {
       removed += deletedCount;
       if (last === undefined) break;
     }
-    const gone = firstAfter(this.#recent, end - 1);
-    for (const change of this.#recent.splice(0, gone)) this.#weight -= weightOf(change);
+    this.#recent.dropBefore(end);
     return removed;
   }
 
@@ -215,15 +179,4 @@ export class MongoChangeFeed implements ChangeFeed {
     clearTimeout(this.#timer);
     await this.remember();
   }
-}
-
-/** Where in changes in order of their positions those behind one begin. */
-function firstAfter(changes: readonly Change[], position: Position): number {
-  let low = 0;
-  for (let high = changes.length; low < high; ) {
-    const middle = (low + high) >> 1;
-    if ((changes[middle] as Change).position > position) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }

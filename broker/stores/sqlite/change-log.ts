@@ -5,7 +5,9 @@ import { fromStoredText, storedText } from '../../domain/json.ts';
 import type { Stamp } from '../../domain/stamp.ts';
 import type { Instant, Micros } from '../../domain/time.ts';
 import type { ChangeFeed } from '../../ports/change-feed.ts';
-import { allAttributes, highestStampOf, uniteTypes, weightOf } from '../changes.ts';
+import { allAttributes, highestStampOf, uniteTypes } from '../changes.ts';
+import { Listeners } from '../listeners.ts';
+import { RecentChanges } from '../recent-changes.ts';
 import type { Codec } from './codec.ts';
 import type { Database } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
@@ -29,11 +31,8 @@ export class ChangeLog implements ChangeFeed {
   readonly #dictionary: Dictionary;
   readonly #commits: GroupCommit;
   readonly #codec: Codec;
-  readonly #recentLimit: number;
-  /** The newest committed changes, without gaps, oldest first. */
-  #recent: Change[] = [];
-  /** Of what is in it, so that memory is bounded whatever one change holds. */
-  #weight = 0;
+  /** Committed. */
+  readonly #recent: RecentChanges;
   /** Of the transaction that is being made. */
   #fresh: Change[] = [];
   /** The last position given out; equals the head between transactions. */
@@ -44,15 +43,14 @@ export class ChangeLog implements ChangeFeed {
   readonly #cursors = new Map<string, Position>();
   readonly #moved = new Set<string>();
   #cursorTimer: NodeJS.Timeout | undefined;
-  readonly #listeners = new Set<() => void>();
-  #wakeScheduled = false;
+  readonly #listeners = new Listeners();
 
   constructor(database: Database, dictionary: Dictionary, commits: GroupCommit, codec: Codec, recentLimit: number) {
     this.#database = database;
     this.#dictionary = dictionary;
     this.#commits = commits;
     this.#codec = codec;
-    this.#recentLimit = recentLimit;
+    this.#recent = new RecentChanges(recentLimit);
     const remembered = new Map(
       database.all("SELECT key, value FROM memory WHERE key IN ('position', 'clock')") as [string, number][],
     );
@@ -142,38 +140,14 @@ export class ChangeLog implements ChangeFeed {
   #publish(): void {
     if (this.#fresh.length === 0) return;
     this.#published = this.#position;
-    for (const change of this.#fresh) {
-      this.#recent.push(change);
-      this.#weight += weightOf(change);
-    }
+    this.#recent.add(this.#fresh);
     this.#fresh = [];
-    // Cut in large steps: removing from the front moves everything.
-    if (this.#weight > 2 * this.#recentLimit) this.#cut();
-    if (this.#wakeScheduled || this.#listeners.size === 0) return;
-    this.#wakeScheduled = true;
-    // After the writers have been answered.
-    setImmediate(() => {
-      this.#wakeScheduled = false;
-      for (const wake of this.#listeners) wake();
-    });
-  }
-
-  /** Keeps the newest, as many as may be kept: none, if the last alone is too much. */
-  #cut(): void {
-    let from = this.#recent.length;
-    let weight = 0;
-    for (; from > 0; from--) {
-      const next = weight + weightOf(this.#recent[from - 1] as Change);
-      if (next > this.#recentLimit) break;
-      weight = next;
-    }
-    this.#recent = this.#recent.slice(from);
-    this.#weight = weight;
+    this.#listeners.wake();
   }
 
   async read(after: Position, limit: number): Promise<readonly Change[]> {
-    const oldest = this.#recent[0]?.position;
-    if (oldest !== undefined && after >= oldest - 1) return this.#recent.slice(after + 1 - oldest, after + 1 - oldest + limit);
+    const recent = this.#recent.read(after, limit);
+    if (recent !== undefined) return recent;
     if (after >= this.#published) return [];
     return this.#database.all(SELECT, after, this.#published, limit).map((columns) => this.#fromRow(columns));
   }
@@ -252,8 +226,7 @@ export class ChangeLog implements ChangeFeed {
   }
 
   onCommit(wake: () => void): () => void {
-    this.#listeners.add(wake);
-    return () => this.#listeners.delete(wake);
+    return this.#listeners.add(wake);
   }
 
   async cursor(reader: string): Promise<Position | undefined> {
@@ -310,12 +283,7 @@ export class ChangeLog implements ChangeFeed {
     this.#database.run(REMEMBER, 'position', this.#position);
     this.#database.run(REMEMBER, 'clock', this.#clock);
     const removed = this.#database.run('DELETE FROM change WHERE position < ?', end);
-    this.#commits.onCommit(() => {
-      const oldest = this.#recent[0]?.position;
-      if (oldest !== undefined && oldest < end) {
-        for (const gone of this.#recent.splice(0, end - oldest)) this.#weight -= weightOf(gone);
-      }
-    });
+    this.#commits.onCommit(() => this.#recent.dropBefore(end));
     return removed;
   }
 
