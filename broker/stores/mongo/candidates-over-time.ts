@@ -1,5 +1,6 @@
 import type { Iri, TenantId } from '../../domain/iri.ts';
-import type { EntityQuery, TypeSelection } from '../../domain/query/query.ts';
+import type { EntityQuery } from '../../domain/query/query.ts';
+import { necessaryTypes } from '../query-parts.ts';
 import { type EntityDocument, keyOf, keysOf } from './collections.ts';
 import type { EntityFilter } from './compile-query.ts';
 import type { EntityRow } from './entity-row.ts';
@@ -40,17 +41,4 @@ export function candidatesOverTime(
       from = documents.at(-1)?._id;
     }
   };
-}
-
-/** Types of which every match has at least one. */
-function necessaryTypes(selection: TypeSelection): readonly Iri[] {
-  switch (selection.kind) {
-    case 'type':
-      return [selection.type];
-    case 'any':
-      return selection.of.flatMap(necessaryTypes);
-    case 'all':
-      // One of its parts is enough to find all matches.
-      return selection.of[0] === undefined ? [] : necessaryTypes(selection.of[0]);
-  }
 }

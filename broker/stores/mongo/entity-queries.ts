@@ -1,10 +1,10 @@
-import { DomainError } from '../../domain/errors.ts';
-import type { Iri, TenantId } from '../../domain/iri.ts';
+import type { TenantId } from '../../domain/iri.ts';
 import { compile } from '../../domain/query/evaluate.ts';
-import { compileOrder } from '../../domain/query/order.ts';
 import type { EntityQuery, Order } from '../../domain/query/query.ts';
 import { typesMatch } from '../../domain/query/types.ts';
 import type { EntityPage, PageRequest } from '../../ports/entity-store.ts';
+import { hasOnly } from '../query-parts.ts';
+import { sortedPage } from '../sorted-page.ts';
 import { type EntityDocument, keyOf, keysOf } from './collections.ts';
 import { compileQuery, type DatabaseQuery, type EntityFilter } from './compile-query.ts';
 import type { EntityRow } from './entity-row.ts';
@@ -178,29 +178,6 @@ export class EntityQueries {
     const found: EntityRow[] = [];
     const all = { after: undefined, passed: 0, first: STEP };
     await this.#walk(tenant, query, this.#plan(tenant, query), all, (row) => found.push(row) <= this.#sortLimit);
-    if (found.length > this.#sortLimit) {
-      throw new DomainError(
-        'TooComplexQuery',
-        `More than ${this.#sortLimit} entities match, too many to be put in the order asked for: narrow the query down.`,
-      );
-    }
-    const compare = compileOrder(order);
-    const sorted = found.sort((a, b) => compare(a.entity, b.entity));
-    const last = page.after === undefined ? -1 : sorted.findIndex(({ id }: { readonly id: Iri }) => id === page.after);
-    const start = page.after === undefined ? (page.offset ?? 0) : last + 1;
-    return {
-      entities: sorted.slice(start, start + page.limit),
-      more: sorted.length > start + page.limit,
-      ...(page.count ? { count: sorted.length } : {}),
-    };
+    return sortedPage(found, order, page, this.#sortLimit);
   }
-}
-
-/** True if the query has no parts but these. Which datasets it looks at does not select entities. */
-function hasOnly(query: EntityQuery, ...parts: readonly (keyof EntityQuery)[]): boolean {
-  for (const part in query) {
-    const name = part as keyof EntityQuery;
-    if (name !== 'datasetIds' && query[name] !== undefined && !parts.includes(name)) return false;
-  }
-  return true;
 }

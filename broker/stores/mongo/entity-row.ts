@@ -3,19 +3,11 @@ import type { Iri, TenantId } from '../../domain/iri.ts';
 import { nextExpiry, withoutExpired } from '../../domain/patch.ts';
 import type { Micros } from '../../domain/time.ts';
 import type { StoredEntity } from '../../ports/entity-store.ts';
+import { type Past, summaryOf } from '../past.ts';
 import { type EntityDocument, idOf, keyOf } from './collections.ts';
 import { factsOf } from './facts.ts';
 import { placesOf } from './places.ts';
 import { fromStateText } from './state-text.ts';
-
-/** What the temporal evolution knows of an entity beyond its state. */
-export interface Past {
-  readonly types: readonly Iri[];
-  readonly scopes?: readonly string[];
-  readonly createdAt: string;
-  readonly modifiedAt: string;
-  readonly deletedAt?: string;
-}
 
 interface Known {
   readonly tenant: TenantId;
@@ -103,6 +95,11 @@ export class EntityRow implements StoredEntity {
     return rough === this.known.rough ? this : new EntityRow({ ...this.known, rough }, this.#entity, this.partial);
   }
 
+  /** What a temporal evolution says of the entity itself. */
+  get summary(): Past {
+    return summaryOf(this.exists ? this.entity : undefined, this.known.past);
+  }
+
   /** About how many bytes of memory it takes: the parsed form is some times the text. */
   get weight(): number {
     return 600 + 8 * (this.known.text?.length ?? 0);
@@ -139,17 +136,4 @@ const slashed = (scope: string): string => (scope.startsWith('/') ? scope : `/${
 export function expiryOf(entity: Entity): Micros | undefined {
   const end = nextExpiry(entity);
   return end === Number.POSITIVE_INFINITY ? undefined : end;
-}
-
-/** What a temporal evolution says of the entity itself: of the state, and of what only history knows. */
-export function summaryOf(row: EntityRow): Past {
-  const { past } = row.known;
-  if (!row.exists) return past as Past;
-  const { types, scopes, createdAt, modifiedAt } = row.entity;
-  return {
-    types: past ? [...new Set([...types, ...past.types])] : types,
-    ...(scopes === undefined ? {} : { scopes }),
-    createdAt,
-    modifiedAt,
-  };
 }

@@ -9,7 +9,7 @@ import type {
   Write,
   WriteOutcome,
 } from '../../ports/entity-store.ts';
-import type { Shape } from '../shape.ts';
+import { countedTypes } from '../type-counts.ts';
 import { type EntityDocument, idOf } from './collections.ts';
 import type { EntityQueries } from './entity-queries.ts';
 import type { Parts } from './parts.ts';
@@ -93,30 +93,4 @@ export class MongoEntityStore implements EntityStore {
   async tenantExists(tenant: TenantId): Promise<boolean> {
     return this.#parts.tenants.has(tenant);
   }
-}
-
-/** Discovery (5.7.5 to 5.7.10) from the shapes that occur. */
-function countedTypes(shapes: readonly (readonly [Shape, number])[]): readonly TypeCount[] {
-  const types = new Map<Iri, { entities: number; attributes: Map<Iri, { kinds: Set<string>; entities: number }> }>();
-  for (const [shape, entities] of shapes) {
-    for (const type of shape.types) {
-      const of = types.get(type) ?? { entities: 0, attributes: new Map() };
-      types.set(type, of);
-      of.entities += entities;
-      for (const { name, kinds } of shape.attributes) {
-        const attribute = of.attributes.get(name) ?? { kinds: new Set(), entities: 0 };
-        of.attributes.set(name, attribute);
-        for (const kind of kinds) attribute.kinds.add(kind);
-        attribute.entities += entities;
-      }
-    }
-  }
-  const byName = ([a]: [Iri, unknown], [b]: [Iri, unknown]): number => (a < b ? -1 : 1);
-  return [...types].sort(byName).map(([type, { entities, attributes }]) => ({
-    type,
-    entities,
-    attributes: [...attributes]
-      .sort(byName)
-      .map(([name, of]) => ({ name, kinds: [...of.kinds].sort(), entities: of.entities })),
-  }));
 }

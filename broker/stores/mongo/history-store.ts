@@ -20,7 +20,7 @@ import { compareIds } from '../id-order.ts';
 import type { ScopeSpan } from '../spans.ts';
 import { SCOPE } from '../tombstone.ts';
 import { candidatesOverTime } from './candidates-over-time.ts';
-import { type EntityRow, summaryOf } from './entity-row.ts';
+import type { EntityRow } from './entity-row.ts';
 import { type Instances, TESTED } from './instances.ts';
 import type { Parts } from './parts.ts';
 import { Provision } from './provision.ts';
@@ -57,7 +57,7 @@ export class MongoHistoryStore implements HistoryStore {
     const read = await Promise.all(
       names.map(async (name) => [name, await this.#instances.read(row, name, asked, limit, newest)] as const),
     );
-    return { id: row.id, ...summaryOf(row), ...assembled(selection, read, during) } as TemporalEvolution;
+    return { id: row.id, ...row.summary, ...assembled(selection, read, during) } as TemporalEvolution;
   }
 
   async query(
@@ -107,7 +107,7 @@ export class MongoHistoryStore implements HistoryStore {
       const real = found.map(({ instance }) => instance).filter(({ deletedAt }) => deletedAt === undefined);
       if (real.length > 0) attributes[name] = real;
     }
-    const known = summaryOf(row);
+    const known = row.summary;
     const snapshot = { id: row.id, ...known, attributes, stamp: NO_STAMP } as Entity;
     if (!query.scopes) return test(snapshot) ? this.#something(row, selection) : undefined;
     const told = await this.#instances.read(row, SCOPE, { filter: { property: 'modifiedAt' } }, TESTED, true, true);
@@ -145,7 +145,7 @@ export class MongoHistoryStore implements HistoryStore {
         attributes[name].push(aggregated);
       }
     }
-    const { types, scopes } = summaryOf(row);
+    const { types, scopes } = row.summary;
     return { id, types, ...(scopes === undefined ? {} : { scopes }), attributes } as AggregatedEvolution;
   }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../ports/clock.ts';
-import { AnsweredPages } from '../sqlite/answered-pages.ts';
+import { AnsweredPages } from '../answered-pages.ts';
 import type { Store } from '../store.ts';
 import { MongoChangeFeed } from './change-feed.ts';
 import type { Collections } from './collections.ts';

@@ -1,5 +1,5 @@
 import type { Clock } from '../../ports/clock.ts';
-import type { AnsweredPages } from '../sqlite/answered-pages.ts';
+import type { AnsweredPages } from '../answered-pages.ts';
 import type { MongoChangeFeed } from './change-feed.ts';
 import type { Collections } from './collections.ts';
 import type { Due } from './due.ts';

@@ -5,9 +5,10 @@ import type { Iri, TenantId } from '../../domain/iri.ts';
 import { fromStoredText, jsonEquals } from '../../domain/json.ts';
 import { sameInstance } from '../../domain/patch.ts';
 import { fromMicros, type Instant } from '../../domain/time.ts';
+import type { Past } from '../past.ts';
 import { SCOPE, tombstone } from '../tombstone.ts';
 import { type HistoryDocument, keyOf } from './collections.ts';
-import { EntityRow, type Past, summaryOf } from './entity-row.ts';
+import { EntityRow } from './entity-row.ts';
 import { historyDocument } from './history-documents.ts';
 import { sameMoment } from './history-lookups.ts';
 import { type Instances, TESTED } from './instances.ts';
@@ -31,7 +32,7 @@ export class Provision {
 
   async append(tenant: TenantId, id: Iri, fragment: EntityFragment, at: Instant): Promise<'created' | 'updated'> {
     const stored = await this.#stored(tenant, id);
-    const known = stored?.known.evolution ? summaryOf(stored) : undefined;
+    const known = stored?.known.evolution ? stored.summary : undefined;
     const scopes = fragment.scopes === null ? undefined : (fragment.scopes ?? known?.scopes);
     const past: Past = {
       types: [...new Set([...(known?.types ?? []), ...(fragment.types ?? [])])],

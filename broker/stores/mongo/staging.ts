@@ -6,9 +6,10 @@ import { expire } from '../../domain/patch.ts';
 import { toMicros } from '../../domain/time.ts';
 import type { Write, WriteOutcome } from '../../ports/entity-store.ts';
 import { allAttributes, highestStampOf } from '../changes.ts';
+import { deletedPast } from '../past.ts';
 import { type ChangeRecord, changeOf, historyOf, numbersOf, recordOf, recordText } from './change-record.ts';
 import { type EntityDocument, keyOf } from './collections.ts';
-import { EntityRow, expiryOf, type Past } from './entity-row.ts';
+import { EntityRow, expiryOf } from './entity-row.ts';
 import { fromHistory } from './history-lookups.ts';
 import { addHistory, type FollowUp, nothing, outboxText } from './outbox.ts';
 import type { Parts } from './parts.ts';
@@ -160,7 +161,7 @@ export class Staging {
       shape: after && (lateOnly ? row?.known.shape : shapes.key(after)),
       evolution: true,
       // While the entity exists, this holds what temporal provision added; what was known of a deleted one is over.
-      past: after ? (before ? row?.known.past : undefined) : pastOf(shown, draft),
+      past: after ? (before ? row?.known.past : undefined) : deletedPast(shown, draft),
       rough: false,
     };
     const staged = this.staged.get(key);
@@ -192,14 +193,4 @@ export class Staging {
 export function documentOf({ row, changes }: Staged): EntityDocument {
   const { text } = row.known;
   return row.document(outboxText({ changes: changes.map(({ r, e }) => (e === text ? { r } : { r, e })) }));
-}
-
-function pastOf(entity: Entity, draft: ChangeDraft): Past {
-  return {
-    types: entity.types,
-    ...(entity.scopes === undefined ? {} : { scopes: entity.scopes }),
-    createdAt: entity.createdAt,
-    modifiedAt: draft.at,
-    deletedAt: draft.at,
-  };
 }

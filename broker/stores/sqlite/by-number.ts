@@ -1,5 +1,5 @@
 import type { EntityQuery } from '../../domain/query/query.ts';
-import { necessaryTypes } from './compile-query.ts';
+import { fewTypes } from './compile-query.ts';
 import type { Database } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
 
@@ -20,7 +20,7 @@ export function byNumber(
     const wanted = JSON.stringify(query.ids);
     return (from, limit) => all(sql, tenant, wanted, from, limit);
   }
-  const types = query.types && necessaryTypes(query.types);
+  const types = query.types && fewTypes(query.types);
   if (types === undefined) {
     const sql = `SELECT key FROM entity WHERE tenant = ? AND shape IS NOT NULL AND key ${beyond} ? ORDER BY key ${direction} LIMIT ?`;
     // Rows lie in order of their keys, and nearly all of them are of one tenant: an index would be read as well as the rows.

@@ -1,6 +1,6 @@
 import type { Entity } from '../../domain/entity.ts';
 import type { Iri } from '../../domain/iri.ts';
-import type { AnsweredPages } from './answered-pages.ts';
+import type { AnsweredPages } from '../answered-pages.ts';
 import type { AttributeIndexes } from './attribute-indexes.ts';
 import type { Codec } from './codec.ts';
 import type { Database } from './database.ts';

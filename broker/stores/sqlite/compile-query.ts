@@ -1,7 +1,8 @@
 import type { Iri } from '../../domain/iri.ts';
-import type { Condition, EntityQuery, GeoCondition } from '../../domain/query/query.ts';
+import type { Condition, EntityQuery, GeoCondition, TypeSelection } from '../../domain/query/query.ts';
 import type { PageRequest } from '../../ports/entity-store.ts';
 import { compareIds } from '../id-order.ts';
+import { hasOnly, necessaryTypes } from '../query-parts.ts';
 import { type AttributeIndexes, conjuncts, isPoint, type Lookup } from './attribute-indexes.ts';
 import type { Database } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
@@ -58,7 +59,7 @@ export function compileQuery(query: EntityQuery, tenant: number, sources: Source
   }
   if (lookup && isWorthIt(lookup, page)) return byValue(lookup, query, indexes);
   const selection = query.types ?? typesOfAny(query.anyOf);
-  const types = selection && necessaryTypes(selection);
+  const types = selection && fewTypes(selection);
   if (!types) {
     const next: Access['next'] = (after, limit) => keysOf(database.all(ALL, tenant, after, limit));
     return { next, left: hasOnly(query) ? 'nothing' : 'everything' };
@@ -127,15 +128,6 @@ const keysOf = (rows: readonly (readonly unknown[])[]): number[] => rows.map(([k
 
 const ALL = 'SELECT key FROM entity WHERE tenant = ? AND shape IS NOT NULL AND id > ? ORDER BY id LIMIT ?';
 const OF_TYPE = 'SELECT entity FROM entity_type WHERE tenant = ? AND type = ? AND id > ? ORDER BY id LIMIT ?';
-
-/** True if the query has no parts but these. Which datasets it looks at does not select entities. */
-export function hasOnly(query: EntityQuery, ...parts: readonly (keyof EntityQuery)[]): boolean {
-  for (const part in query) {
-    const name = part as keyof EntityQuery;
-    if (name !== 'datasetIds' && query[name] !== undefined && !parts.includes(name)) return false;
-  }
-  return true;
-}
 
 function listed(ids: readonly Iri[], tenant: number, database: Database, query: EntityQuery): Access {
   const wanted = JSON.stringify([...new Set(ids)]);
@@ -207,23 +199,10 @@ function typesOfAny(selectors: EntityQuery['anyOf']): EntityQuery['types'] {
   return types && types.length === selectors?.length ? { kind: 'any', of: types } : undefined;
 }
 
-/** Types of which every match has at least one; undefined if the selection asks for none. */
-export function necessaryTypes(selection: NonNullable<EntityQuery['types']>): readonly Iri[] | undefined {
-  const types = new Set<Iri>();
-  const collect = (of: typeof selection): boolean => {
-    switch (of.kind) {
-      case 'type':
-        types.add(of.type);
-        return true;
-      case 'any':
-        return of.of.every(collect);
-      case 'all':
-        // One of its parts is enough to find all matches.
-        return of.of[0] !== undefined && collect(of.of[0]);
-    }
-  };
-  // SQLite takes at most 500 branches of a compound select.
-  return collect(selection) && types.size <= 100 ? [...types] : undefined;
+/** {@link necessaryTypes} if they are not too many for one statement: SQLite takes at most 500 branches of a compound select. */
+export function fewTypes(selection: TypeSelection): readonly Iri[] | undefined {
+  const types = necessaryTypes(selection);
+  return types.length <= 100 ? types : undefined;
 }
 
 /** A geo condition that every match fulfils, if there is one. */
@@ -252,7 +231,7 @@ export function candidatesOverTime(
     const wanted = JSON.stringify([...new Set(query.ids)]);
     return (after, limit) => database.all(listedEver, tenant, wanted, after, limit) as [number, Iri][];
   }
-  const types = query.types && necessaryTypes(query.types)?.map((type) => dictionary.findName(type));
+  const types = query.types && fewTypes(query.types)?.map((type) => dictionary.findName(type));
   const [type, ...others] = (types ?? []).filter((key) => key !== undefined);
   // Types that a temporal provision added are known to no index: they are found among all.
   if (types?.length !== 1 || type === undefined || others.length > 0) {

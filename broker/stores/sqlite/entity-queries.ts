@@ -1,13 +1,13 @@
-import { DomainError } from '../../domain/errors.ts';
 import { compile, type Predicate } from '../../domain/query/evaluate.ts';
-import { compileOrder } from '../../domain/query/order.ts';
 import type { EntityQuery, Order } from '../../domain/query/query.ts';
 import { typesMatch } from '../../domain/query/types.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { EntityPage, PageRequest } from '../../ports/entity-store.ts';
+import { hasOnly } from '../query-parts.ts';
 import type { Shape } from '../shape.ts';
+import { sortedPage } from '../sorted-page.ts';
 import { byNumber } from './by-number.ts';
-import { type Access, compileQuery, hasOnly, walkOf } from './compile-query.ts';
+import { type Access, compileQuery, walkOf } from './compile-query.ts';
 import type { EntityRow } from './entity-cache.ts';
 import type { EntityRows, Parts } from './entity-rows.ts';
 import type { IndexDemand } from './index-demand.ts';
@@ -214,20 +214,6 @@ export class EntityQueries {
     const { page } = question;
     const found: EntityRow[] = [];
     await this.#walk(question, '', STEP, (row) => found.push(row) <= this.#sortLimit);
-    if (found.length > this.#sortLimit) {
-      throw new DomainError(
-        'TooComplexQuery',
-        `More than ${this.#sortLimit} entities match, too many to be put in the order asked for: narrow the query down.`,
-      );
-    }
-    const compare = compileOrder(order);
-    const sorted = found.sort((a, b) => compare(a.entity, b.entity));
-    const last = page.after === undefined ? -1 : sorted.findIndex(({ id }) => id === page.after);
-    const start = page.after === undefined ? (page.offset ?? 0) : last + 1;
-    return {
-      entities: sorted.slice(start, start + page.limit),
-      more: sorted.length > start + page.limit,
-      ...(page.count ? { count: sorted.length } : {}),
-    };
+    return sortedPage(found, order, page, this.#sortLimit);
   }
 }

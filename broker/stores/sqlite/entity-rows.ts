@@ -2,7 +2,8 @@ import type { ChangeDraft, Position } from '../../domain/change.ts';
 import type { Entity } from '../../domain/entity.ts';
 import type { Iri } from '../../domain/iri.ts';
 import { nextExpiry } from '../../domain/patch.ts';
-import type { AnsweredPages } from './answered-pages.ts';
+import type { AnsweredPages } from '../answered-pages.ts';
+import { deletedPast, type Past } from '../past.ts';
 import type { AttributeIndexes } from './attribute-indexes.ts';
 import type { ChangeLog } from './change-log.ts';
 import type { Codec } from './codec.ts';
@@ -24,15 +25,6 @@ const INSERT =
 // Two statements, because an index on a column that is set to its own value is looked at nevertheless.
 const UPDATE_STATE = 'UPDATE entity SET version = ?, evolution = 1, state = ? WHERE key = ?';
 const UPDATE_ALL = 'UPDATE entity SET version = ?, expires = ?, shape = ?, evolution = ?, past = ?, state = ? WHERE key = ?';
-
-/** What the temporal evolution knows of an entity beyond its state. */
-export interface Past {
-  readonly types: readonly Iri[];
-  readonly scopes?: readonly string[];
-  readonly createdAt: string;
-  readonly modifiedAt: string;
-  readonly deletedAt?: string;
-}
 
 /** Parts of the store that a write touches. */
 export interface Parts {
@@ -162,7 +154,7 @@ export class EntityRows {
         expires,
         evolution: true,
         shape: shape ?? undefined,
-        past: after ? keptPast : JSON.stringify(pastOf(shown, draft)),
+        past: after ? keptPast : JSON.stringify(deletedPast(shown, draft)),
         text: after ? text : undefined,
       },
       codec,
@@ -276,14 +268,4 @@ function sameShape(a: Entity, b: Entity): boolean {
   }
   for (const _ in b.attributes) count--;
   return count === 0;
-}
-
-function pastOf(entity: Entity, draft: ChangeDraft): Past {
-  return {
-    types: entity.types,
-    ...(entity.scopes === undefined ? {} : { scopes: entity.scopes }),
-    createdAt: entity.createdAt,
-    modifiedAt: draft.at,
-    deletedAt: draft.at,
-  };
 }

@@ -15,6 +15,7 @@ import type {
   Write,
   WriteOutcome,
 } from '../../ports/entity-store.ts';
+import { countedTypes } from '../type-counts.ts';
 import type { EntityRow } from './entity-cache.ts';
 import type { EntityQueries } from './entity-queries.ts';
 import type { EntityRows, Parts } from './entity-rows.ts';
@@ -130,28 +131,7 @@ export class SqliteEntityStore implements EntityStore {
     const { dictionary } = this.#parts;
     const key = dictionary.findTenant(tenant);
     if (key === undefined) return [];
-    const types = new Map<Iri, { entities: number; attributes: Map<Iri, { kinds: Set<string>; entities: number }> }>();
-    for (const [shape, entities] of this.#queries.shapes(key)) {
-      for (const type of shape.types) {
-        const of = types.get(type) ?? { entities: 0, attributes: new Map() };
-        types.set(type, of);
-        of.entities += entities;
-        for (const { name, kinds } of shape.attributes) {
-          const attribute = of.attributes.get(name) ?? { kinds: new Set(), entities: 0 };
-          of.attributes.set(name, attribute);
-          for (const kind of kinds) attribute.kinds.add(kind);
-          attribute.entities += entities;
-        }
-      }
-    }
-    const byName = ([a]: [Iri, unknown], [b]: [Iri, unknown]): number => (a < b ? -1 : 1);
-    return [...types].sort(byName).map(([type, { entities, attributes }]) => ({
-      type,
-      entities,
-      attributes: [...attributes]
-        .sort(byName)
-        .map(([name, of]) => ({ name, kinds: [...of.kinds].sort(), entities: of.entities })),
-    }));
+    return countedTypes(this.#queries.shapes(key));
   }
 
   async expired(limit: number): Promise<readonly { readonly tenant: TenantId; readonly id: Iri }[]> {

@@ -18,11 +18,12 @@ import type { Instant } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { HistoryPage, HistoryPageRequest, HistoryStore } from '../../ports/history-store.ts';
 import { assembled, readingOf, scopesDuring, testedAttributes } from '../evolutions.ts';
+import { type Past, summaryOf } from '../past.ts';
 import type { ScopeSpan } from '../spans.ts';
 import { SCOPE, tombstone } from '../tombstone.ts';
 import { candidatesOverTime } from './compile-query.ts';
 import type { EntityRow } from './entity-cache.ts';
-import type { EntityRows, Parts, Past } from './entity-rows.ts';
+import type { EntityRows, Parts } from './entity-rows.ts';
 import { Instances, STORED, TESTED } from './instances.ts';
 import { Slices } from './slices.ts';
 
@@ -341,15 +342,9 @@ export class SqliteHistoryStore implements HistoryStore {
 
 const DELETE_INSTANCE = 'DELETE FROM history WHERE entity = ? AND name = ? AND time = ? AND seq = ?';
 
-/** What a temporal evolution says of the entity itself: of the state, and of what only history knows. */
-function summary(row: EntityRow): Past {
-  const past = row.past === undefined ? undefined : (JSON.parse(row.past) as Past);
-  if (row.text === undefined) return past as Past;
-  const { types, scopes, createdAt, modifiedAt } = row.entity;
-  return {
-    types: past ? [...new Set([...types, ...past.types])] : types,
-    ...(scopes === undefined ? {} : { scopes }),
-    createdAt,
-    modifiedAt,
-  };
-}
+/** What a temporal evolution says of the entity itself. */
+const summary = (row: EntityRow): Past =>
+  summaryOf(
+    row.text === undefined ? undefined : row.entity,
+    row.past === undefined ? undefined : (JSON.parse(row.past) as Past),
+  );

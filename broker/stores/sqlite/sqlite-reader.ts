@@ -5,7 +5,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { DocumentKind, DocumentStore } from '../../ports/document-store.ts';
 import type { EntityStore } from '../../ports/entity-store.ts';
 import type { HistoryStore } from '../../ports/history-store.ts';
-import { AnsweredPages } from './answered-pages.ts';
+import { AnsweredPages } from '../answered-pages.ts';
 import { AttributeIndexes } from './attribute-indexes.ts';
 import { CatchUp } from './catch-up.ts';
 import { ChangeLog } from './change-log.ts';

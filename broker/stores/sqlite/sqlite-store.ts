@@ -1,6 +1,6 @@
 import type { Clock } from '../../ports/clock.ts';
+import { AnsweredPages } from '../answered-pages.ts';
 import type { Store } from '../store.ts';
-import { AnsweredPages } from './answered-pages.ts';
 import { AttributeIndexes } from './attribute-indexes.ts';
 import { ChangeLog } from './change-log.ts';
 import { Codec } from './codec.ts';

@@ -1,10 +1,9 @@
-import type { Entity } from '../../domain/entity.ts';
-import type { Iri, TenantId } from '../../domain/iri.ts';
-import { compile, type Predicate } from '../../domain/query/evaluate.ts';
-import type { AttributePath, Condition, EntityQuery } from '../../domain/query/query.ts';
-import type { Micros } from '../../domain/time.ts';
-import type { EntityPage, PageRequest } from '../../ports/entity-store.ts';
-import type { EntityRow } from './entity-cache.ts';
+import type { Entity } from '../domain/entity.ts';
+import type { Iri, TenantId } from '../domain/iri.ts';
+import { compile, type Predicate } from '../domain/query/evaluate.ts';
+import type { AttributePath, Condition, EntityQuery } from '../domain/query/query.ts';
+import type { Micros } from '../domain/time.ts';
+import type { EntityPage, PageRequest, StoredEntity } from '../ports/entity-store.ts';
 
 /** Changes that are remembered: a page that nobody asked for during so many is asked of the file again. */
 const REMEMBERED_CHANGES = 128;
@@ -19,6 +18,9 @@ export interface EntityChange {
   readonly before: Entity | undefined | 'unknown';
   readonly after: Entity | undefined | 'unknown';
 }
+
+/** A row of either store. */
+type Weighed = StoredEntity & { readonly weight: number };
 
 /** A page that was answered, and up to which change it is known to hold. */
 interface Answered {
@@ -104,7 +106,7 @@ export class AnsweredPages {
       this.#asked.add(request);
       return;
     }
-    const weight = weightOf(page.entities as readonly EntityRow[]);
+    const weight = weightOf(page.entities as readonly Weighed[]);
     this.#bytes += weight;
     if (this.#bytes > this.#limitBytes) {
       this.#answers = new WeakMap();
@@ -116,7 +118,7 @@ export class AnsweredPages {
 }
 
 /** About how many bytes of memory these take. */
-function weightOf(rows: readonly EntityRow[]): number {
+function weightOf(rows: readonly Weighed[]): number {
   return rows.reduce((sum, row) => sum + row.weight, 200);
 }
 
