@@ -80,10 +80,9 @@ export function interpret(heard: Heard, receivedAt: Instant): Interpreted {
   // A kit's SD card comes as a file, its values under the numbers of the catalogue.
   const kit = heard.format.startsWith('kit') || (heard.format === 'readings' && known.device.protocol === 'SmartCitizen');
   const read = withTime(parsed(heard), heard);
-  return {
-    ...fragmentsOf(mappingOf(known, kit ? 'kit' : 'provisioned'), read, caller, receivedAt),
-    ...heard.transformed?.uplink,
-  };
+  const applied = fragmentsOf(mappingOf(known, kit ? 'kit' : 'provisioned'), read, caller, receivedAt);
+  const uplink = heard.transformed?.uplink;
+  return uplink === undefined ? applied : { ...applied, ...uplink };
 }
 
 const textOf = ({ payload }: Heard): string =>

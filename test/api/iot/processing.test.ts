@@ -305,6 +305,82 @@ describe('transformations', () => {
   });
 });
 
+describe('validation of a type by its model', () => {
+  const weather = { resource: '/iot/json', apikey: 'w7', entity_type: 'WeatherObserved' };
+  const id = 'urn:ngsi-ld:WeatherObserved:w1';
+  const bad = { temperature: 'mild', relativeHumidity: 43, windSpeed: 3, ours: { any: 'thing' } };
+
+  it('is off until somebody asks for it, and when somebody says so', async () => {
+    const { put, provision, measure, entity } = await city();
+    await provision(weather);
+    await put('validations/WeatherObserved', { mode: 'off' });
+    await measure(bad);
+    expect(await entity(id)).toMatchObject({ temperature: { value: 'mild' }, relativeHumidity: { value: 43 } });
+  });
+
+  it('reject: what does not suit is left out with the reason, whatever else the model requires; what it does not know passes', async () => {
+    const { put, provision, measure, entity, refusals, state } = await city();
+    await provision(weather);
+    await put('validations/WeatherObserved', { mode: 'reject' });
+    expect((await measure(bad)).statusCode).toBe(200);
+    const stored = await entity(id);
+    expect(stored).toMatchObject({ windSpeed: { value: 3 }, ours: { value: { any: 'thing' } } });
+    expect(Object.keys(stored)).not.toContain('temperature');
+    expect(Object.keys(stored)).not.toContain('relativeHumidity');
+    expect((await refusals()).map(({ reason }) => reason).sort()).toEqual([
+      '"relativeHumidity" 43 does not suit the model WeatherObserved: it must be <= 1',
+      '"temperature" "mild" does not suit the model WeatherObserved: it must be number',
+    ]);
+    expect(await state('validations/WeatherObserved')).toEqual({ flagged: 0, rejected: 2 });
+  });
+
+  it('flag: it is stored as suspect, and comes after the rules', async () => {
+    const { put, provision, measure, entity, refusals } = await city();
+    await provision(weather);
+    await put('validations/WeatherObserved', { mode: 'flag' });
+    const share = { select: { attribute: 'relativeHumidity' }, when: { range: { max: 1 } }, action: { replace: 'clamp' } };
+    await put('rules/share', share);
+    await measure(bad);
+    expect(await entity(id)).toMatchObject({
+      temperature: { value: 'mild', quality: { value: 'suspect' } },
+      relativeHumidity: { value: 1, quality: { value: 'estimated' } },
+    });
+    expect((await entity(id)).windSpeed.quality).toBeUndefined();
+    expect(await refusals()).toHaveLength(1);
+  });
+
+  it('finds the model by the IRI of the type, and its attributes by the @context of the device', async () => {
+    const { put, provision, measure, broker } = await city();
+    const context = {
+      Wetter: 'https://smartdatamodels.org/dataModel.Weather/WeatherObserved',
+      feuchte: 'https://smartdatamodels.org/dataModel.Weather/relativeHumidity',
+    };
+    await provision({ ...weather, entity_type: 'Wetter', jsonLdContext: context });
+    await put(`validations/${encodeURIComponent(context.Wetter)}`, { mode: 'reject' });
+    await measure({ feuchte: 43 });
+    const found = await broker.request('GET', `/ngsi-ld/v1/entities?type=${encodeURIComponent(context.Wetter)}`, undefined, {
+      'ngsild-tenant': 'city',
+    });
+    expect(found.json()).toEqual([]);
+  });
+
+  it('of a type that has no model is refused with those that there are', async () => {
+    const { broker } = await city();
+    const answer = await broker.request('PUT', '/iot/validations/Nothing', { mode: 'flag' }, PLACE);
+    expect([answer.statusCode, answer.json().message]).toEqual([
+      400,
+      expect.stringMatching(/^model: there is no model "Nothing"; there are .*WeatherObserved/),
+    ]);
+    const { models } = (await broker.request('GET', '/iot/models', undefined, PLACE)).json();
+    expect(models).toContain('AirQualityObserved');
+    // Every folder is a model that can be used.
+    for (const model of models)
+      expect((await broker.request('PUT', `/iot/validations/${model}`, { mode: 'reject' }, PLACE)).statusCode).toBe(201);
+    const named = await broker.request('PUT', '/iot/validations/Station', { mode: 'flag', model: 'WeatherObserved' }, PLACE);
+    expect(named.statusCode).toBe(201);
+  });
+});
+
 it('values of one device are judged in the order in which it sent them, however fast', async () => {
   const { put, provision, broker, entity } = await city();
   await put('rules/rate', { select: { attribute: 'n' }, when: { duplicate: { seconds: 3600 } }, action: 'discard' });
