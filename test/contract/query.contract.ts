@@ -214,7 +214,8 @@ const byCodePoint = (a: Iri, b: Iri): number => Buffer.compare(Buffer.from(a), B
 /** A store answers what a query means on each entity (domain/query/evaluate.ts): the same random data and queries on every store. */
 export function queryContract(name: string, open: OpenStores, runs: number): void {
   describe(`queries on ${name}`, () => {
-    it('answer what the query means on each entity, in ascending id, on every page', async () => {
+    // Each run makes a store: a database with its indexes takes a while on a busy machine.
+    it('answer what the query means on each entity, in ascending id, on every page', { timeout: 120_000 }, async () => {
       await fc.assert(
         fc.asyncProperty(
           fc.uniqueArray(entity, { selector: ({ id }) => id, maxLength: 14 }),

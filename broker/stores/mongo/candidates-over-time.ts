@@ -1,7 +1,7 @@
 import type { Iri, TenantId } from '../../domain/iri.ts';
 import type { EntityQuery } from '../../domain/query/query.ts';
 import { necessaryTypes } from '../query-parts.ts';
-import { type EntityDocument, keyOf, keysOf } from './collections.ts';
+import { keyOf, keysOf } from './collections.ts';
 import type { EntityFilter } from './compile-query.ts';
 import type { EntityRow } from './entity-row.ts';
 import type { Parts } from './parts.ts';
@@ -14,7 +14,7 @@ import { READ } from './rows.ts';
  * @returns a walk over them, some at a time: at first fewer, then more
  */
 export function candidatesOverTime(
-  { collections, rows }: Parts,
+  { collections, reader, rows }: Parts,
   tenant: TenantId,
   query: EntityQuery,
   after: Iri | undefined,
@@ -31,12 +31,10 @@ export function candidatesOverTime(
     for (let step = Math.max(1, first); ; step = atOnce) {
       const bounds = descending ? { $gt, $lt: from ?? $lt } : { $gt: from ?? $gt, $lt };
       const keep = rows.reading();
-      const documents = await collections.entities
-        .find({ $and: [...asked, { _id: bounds }] } as EntityFilter, { projection: READ })
-        .sort({ _id: descending ? -1 : 1 })
-        .limit(step)
-        .toArray();
-      if (documents.length > 0) yield documents.map((document) => keep(document as EntityDocument));
+      const filter = { $and: [...asked, { _id: bounds }] } as EntityFilter;
+      const some = { projection: READ, sort: { _id: descending ? -1 : 1 }, limit: step } as const;
+      const documents = await reader.some(collections.entities, filter, some);
+      if (documents.length > 0) yield documents.map(keep);
       if (documents.length < step) return;
       from = documents.at(-1)?._id;
     }

@@ -5,6 +5,7 @@ import { Listeners } from '../listeners.ts';
 import { RecentChanges } from '../recent-changes.ts';
 import { changeFrom } from './change-record.ts';
 import type { Collections } from './collections.ts';
+import type { Reader } from './reader.ts';
 
 /** Changes that one request removes. */
 const TRIMMED_AT_ONCE = 5_000;
@@ -14,6 +15,7 @@ const CURSOR_DELAY_MS = 1_000;
 /** The change log and its readers. The newest changes are kept in memory as well, so that subscriptions hardly ever read the database. */
 export class MongoChangeFeed implements ChangeFeed {
   readonly #collections: Collections;
+  readonly #reader: Reader;
   /** Published. */
   readonly #recent: RecentChanges;
   /** Everything up to this is in the log and in the history. */
@@ -27,8 +29,9 @@ export class MongoChangeFeed implements ChangeFeed {
   #closed = false;
   readonly #listeners = new Listeners();
 
-  constructor(collections: Collections, recentLimit: number) {
+  constructor(collections: Collections, reader: Reader, recentLimit: number) {
     this.#collections = collections;
+    this.#reader = reader;
     this.#recent = new RecentChanges(recentLimit);
   }
 
@@ -82,11 +85,9 @@ export class MongoChangeFeed implements ChangeFeed {
     if (after >= this.#published || limit <= 0) return [];
     const recent = this.#recent.read(after, limit);
     if (recent !== undefined) return recent;
-    const found = await this.#collections.changes
-      .find({ _id: { $gt: after, $lte: this.#published } })
-      .sort({ _id: 1 })
-      .limit(limit)
-      .toArray();
+    const { changes } = this.#collections;
+    const missed = { _id: { $gt: after, $lte: this.#published } };
+    const found = await this.#reader.some(changes, missed, { sort: { _id: 1 }, limit });
     return found.map(({ t, i, r, e }) => changeFrom(r, t, i, e));
   }
 

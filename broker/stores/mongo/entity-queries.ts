@@ -5,7 +5,7 @@ import { typesMatch } from '../../domain/query/types.ts';
 import type { EntityPage, PageRequest } from '../../ports/entity-store.ts';
 import { hasOnly } from '../query-parts.ts';
 import { sortedPage } from '../sorted-page.ts';
-import { type EntityDocument, keyOf, keysOf } from './collections.ts';
+import { keyOf, keysOf } from './collections.ts';
 import { compileQuery, type DatabaseQuery, type EntityFilter } from './compile-query.ts';
 import type { EntityRow } from './entity-row.ts';
 import { followed } from './followed.ts';
@@ -60,7 +60,7 @@ export class EntityQueries {
     query: EntityQuery,
     { after, limit, descending = false }: { readonly after?: number; readonly limit: number; readonly descending?: boolean },
   ): Promise<readonly EntityRow[]> {
-    const { collections, rows } = this.#parts;
+    const { collections, reader, rows } = this.#parts;
     const found: EntityRow[] = [];
     if (limit <= 0) return found;
     const plan = this.#plan(tenant, query);
@@ -68,12 +68,10 @@ export class EntityQueries {
     for (let from = after, step = Math.min(limit, STEP); ; step = STEP) {
       const behind = from === undefined ? {} : { n: descending ? { $lt: from } : { $gt: from } };
       const keep = rows.reading();
-      const documents = await collections.entities
-        .find({ $and: [plan.filter, { e: { $exists: true }, ...behind }] } as EntityFilter, { projection: READ })
-        .sort({ n: descending ? -1 : 1 })
-        .limit(step)
-        .toArray();
-      const candidates = documents.map((document) => rows.current(keep(document as EntityDocument)));
+      const filter = { $and: [plan.filter, { e: { $exists: true }, ...behind }] } as EntityFilter;
+      const asked = { projection: READ, sort: { n: descending ? -1 : 1 }, limit: step } as const;
+      const documents = await reader.some(collections.entities, filter, asked);
+      const candidates = documents.map((document) => rows.current(keep(document)));
       for (const row of await test(candidates)) {
         found.push(row);
         if (found.length === limit) return found;
@@ -97,7 +95,8 @@ export class EntityQueries {
   async #isSure({ filter, exact, facts }: DatabaseQuery): Promise<boolean> {
     if (!exact || !facts) return exact;
     const rough = { $and: [filter, { r: true }] } as EntityFilter;
-    return (await this.#parts.collections.entities.findOne(rough, { projection: { _id: 1 } })) === null;
+    const { reader, collections } = this.#parts;
+    return (await reader.one(collections.entities, rough, { projection: { _id: 1 } })) === undefined;
   }
 
   /** The query as a test of several candidates; linked paths (4.9) continue in this tenant. */
@@ -113,19 +112,15 @@ export class EntityQueries {
     { after, passed, first }: { readonly after: string | undefined; readonly passed: number; readonly first: number },
     visit: (row: EntityRow) => boolean,
   ): Promise<void> {
-    const { collections, rows } = this.#parts;
+    const { collections, reader, rows } = this.#parts;
     const test = this.#test(tenant, query);
     const { $gt, $lt } = keysOf(tenant);
     for (let from = after ?? $gt, step = first, skip = passed; ; step = Math.max(step, Math.min(2 * step, STEP)), skip = 0) {
       const filter = { $and: [plan.filter, { _id: { $gt: from, $lt }, e: { $exists: true } }] } as EntityFilter;
       const keep = rows.reading();
-      const documents = await collections.entities
-        .find(filter, { projection: READ })
-        .sort({ _id: 1 })
-        .skip(skip)
-        .limit(step)
-        .toArray();
-      const stored = documents.map((document) => keep(document as EntityDocument));
+      const asked = { projection: READ, sort: { _id: 1 }, skip, limit: step } as const;
+      const documents = await reader.some(collections.entities, filter, asked);
+      const stored = documents.map(keep);
       for (const row of await this.#matches(plan, stored, test)) if (!visit(row)) return;
       const last = documents.at(-1);
       if (last === undefined || documents.length < step) return;

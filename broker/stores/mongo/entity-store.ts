@@ -10,7 +10,7 @@ import type {
   WriteOutcome,
 } from '../../ports/entity-store.ts';
 import { countedTypes } from '../type-counts.ts';
-import { type EntityDocument, idOf } from './collections.ts';
+import { idOf } from './collections.ts';
 import type { EntityQueries } from './entity-queries.ts';
 import type { Parts } from './parts.ts';
 import { READ } from './rows.ts';
@@ -43,11 +43,12 @@ export class MongoEntityStore implements EntityStore {
   }
 
   async numbered(tenant: TenantId, numbers: readonly number[]): Promise<readonly (StoredEntity | undefined)[]> {
-    const { collections, rows } = this.#parts;
+    const { collections, reader, rows } = this.#parts;
     if (numbers.length === 0) return [];
     const keep = rows.reading();
-    const found = collections.entities.find({ t: tenant, n: { $in: [...numbers] } }, { projection: READ });
-    const byNumber = new Map((await found.toArray()).map((document) => [document.n, keep(document as EntityDocument)]));
+    const asked = { projection: READ, limit: numbers.length };
+    const found = await reader.some(collections.entities, { t: tenant, n: { $in: [...numbers] } }, asked);
+    const byNumber = new Map(found.map((document) => [document.n, keep(document)]));
     return numbers.map((number) => rows.current(byNumber.get(number)));
   }
 

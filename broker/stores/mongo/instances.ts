@@ -51,13 +51,11 @@ export class Instances {
     if (limit <= 0) return [];
     const member = MEMBER[asked.filter.property];
     const direction = newest ? -1 : 1;
-    const found = await this.#parts.collections.history
-      .find(this.#filter(row, name, asked, withDeletions))
-      .sort({ [member]: direction, _id: direction })
-      .limit(Math.min(limit, 2 ** 31 - 1))
-      .toArray();
-    if (newest) found.reverse();
-    return found.map((document) => ({
+    const { reader, collections } = this.#parts;
+    const sort = { [member]: direction, _id: direction } as const;
+    const some = { sort, limit: Math.min(limit, 2 ** 31 - 1) };
+    const found = await reader.some(collections.history, this.#filter(row, name, asked, withDeletions), some);
+    return (newest ? found.toReversed() : found).map((document) => ({
       time: document[member] as Micros,
       seq: document._id,
       instance: this.instance(document),

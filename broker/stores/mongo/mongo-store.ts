@@ -17,6 +17,7 @@ import { Lease } from './lease.ts';
 import { MongoMessageStore } from './message-store.ts';
 import { Numbers } from './numbers.ts';
 import type { Parts } from './parts.ts';
+import { Reader } from './reader.ts';
 import { RowCache } from './row-cache.ts';
 import { Rows } from './rows.ts';
 import { prepare } from './schema.ts';
@@ -26,6 +27,7 @@ import { sweep } from './sweeper.ts';
 import { Tenants } from './tenants.ts';
 import { translating } from './unavailable.ts';
 import { WriteLoop } from './write-loop.ts';
+import { Writer } from './writer.ts';
 
 export interface MongoSettings {
   /** A connection string; the database is the one in its path, else "mizar". */
@@ -70,12 +72,15 @@ export async function openMongoStore(settings: MongoSettings): Promise<MongoStor
     const { memory, entities, history } = collections;
     const cacheBytes = settings.cacheBytes ?? DEFAULT_CACHE_BYTES;
     const cache = new RowCache(cacheBytes);
+    const reader = new Reader(database);
     const parts: Parts = {
       collections,
+      reader,
+      writer: new Writer(database),
       clock,
       cache,
-      rows: new Rows(collections, cache, clock),
-      feed: new MongoChangeFeed(collections, settings.recentChanges ?? 5_000),
+      rows: new Rows(collections, reader, cache, clock),
+      feed: new MongoChangeFeed(collections, reader, settings.recentChanges ?? 5_000),
       pages: new AnsweredPages(cacheBytes / 4),
       ids: new InstanceIds(await storeName(memory)),
       shapes: new Shapes(collections),

@@ -2,6 +2,7 @@ import type { Iri, TenantId } from '../../domain/iri.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { type Collections, type EntityDocument, keyOf } from './collections.ts';
 import { EntityRow } from './entity-row.ts';
+import type { Reader } from './reader.ts';
 import type { RowCache } from './row-cache.ts';
 
 /** What readers need of an entity's document: not what it is found by, nor what has followed from its last write. */
@@ -10,11 +11,13 @@ export const READ = { q: 0, g: 0, w: 0, c: 0, y: 0, s: 0, z: 0 } as const;
 /** Reads entities. */
 export class Rows {
   readonly #entities: Collections['entities'];
+  readonly #reader: Reader;
   readonly #cache: RowCache;
   readonly #clock: Clock;
 
-  constructor({ entities }: Collections, cache: RowCache, clock: Clock) {
+  constructor({ entities }: Collections, reader: Reader, cache: RowCache, clock: Clock) {
     this.#entities = entities;
+    this.#reader = reader;
     this.#cache = cache;
     this.#clock = clock;
   }
@@ -25,8 +28,8 @@ export class Rows {
     const known = this.#cache.get(key);
     if (known) return known;
     const keep = this.reading();
-    const found = await this.#entities.findOne({ _id: key }, { projection: READ });
-    return found ? keep(found as EntityDocument) : undefined;
+    const found = await this.#reader.one(this.#entities, { _id: key }, { projection: READ });
+    return found && keep(found);
   }
 
   /** {@link byId} for several. Those that are not there are not in the answer. */
@@ -40,8 +43,10 @@ export class Rows {
     }
     if (missing.length > 0) {
       const keep = this.reading();
-      const found = this.#entities.find({ _id: { $in: missing } }, { projection: READ });
-      for (const document of await found.toArray()) rows.set(document._id, keep(document as EntityDocument));
+      const asked = { projection: READ, limit: missing.length };
+      for (const document of await this.#reader.some(this.#entities, { _id: { $in: missing } }, asked)) {
+        rows.set(document._id, keep(document));
+      }
     }
     return rows;
   }

@@ -5,6 +5,7 @@ import type { NumberBound, NumberedInstance, Series, SeriesExtent, SeriesPage, S
 import { type HistoryDocument, keyOf } from './collections.ts';
 import type { HistoryFilter, Instances } from './instances.ts';
 import type { Parts } from './parts.ts';
+import type { Asked } from './reader.ts';
 
 const ENTERED = { x: { $exists: false } };
 
@@ -37,18 +38,16 @@ export class MongoSeriesStore implements SeriesStore {
     const { from, to, after, descending = false } = page;
     const parts: HistoryFilter[] = [those, ...bounds(from, to), ...behind(after, descending)];
     const direction = descending ? -1 : 1;
-    const found = this.#parts.collections.history
-      .find({ $and: parts } as HistoryFilter)
-      .sort({ at: direction, _id: direction })
-      .limit(page.limit);
-    return (await found.toArray()).map((document) => this.#numbered(series.id, document));
+    const sort = { at: direction, _id: direction } as const;
+    const found = await this.#some({ $and: parts } as HistoryFilter, { sort, limit: page.limit });
+    return found.map((document) => this.#numbered(series.id, document));
   }
 
   async numbered(tenant: TenantId, numbers: readonly number[]): Promise<readonly (NumberedInstance | undefined)[]> {
     if (numbers.length === 0) return [];
     const filter = { $and: [{ _id: { $in: [...numbers] }, t: tenant }, ENTERED, this.#instances.kept()] } as HistoryFilter;
     const found = new Map<number, NumberedInstance>();
-    for (const one of await this.#named(await this.#parts.collections.history.find(filter).toArray())) {
+    for (const one of await this.#named(await this.#some(filter, { limit: numbers.length }))) {
       found.set(one.number, one);
     }
     return numbers.map((number) => found.get(number));
@@ -61,11 +60,7 @@ export class MongoSeriesStore implements SeriesStore {
     if (limit <= 0) return [];
     const behind = after === undefined ? {} : { _id: { [descending ? '$lt' : '$gt']: after } };
     const filter = { $and: [{ t: tenant, ...behind }, ENTERED, this.#instances.kept()] } as HistoryFilter;
-    const found = this.#parts.collections.history
-      .find(filter)
-      .sort({ _id: descending ? -1 : 1 })
-      .limit(limit);
-    return this.#named(await found.toArray());
+    return this.#named(await this.#some(filter, { sort: { _id: descending ? -1 : 1 }, limit }));
   }
 
   async across(
@@ -84,11 +79,8 @@ export class MongoSeriesStore implements SeriesStore {
     ];
     const direction = descending ? -1 : 1;
     const looked = numbers.length === 0 ? limit : Math.max(limit, LOOKED_AT);
-    const documents = await this.#parts.collections.history
-      .find({ $and: parts } as HistoryFilter)
-      .sort({ at: direction, _id: direction })
-      .limit(looked)
-      .toArray();
+    const sort = { at: direction, _id: direction } as const;
+    const documents = await this.#some({ $and: parts } as HistoryFilter, { sort, limit: looked });
     const last = documents.at(-1);
     const matching = (await this.#named(documents)).filter(({ instance }) => isWithin(instance, numbers));
     const found = matching.slice(0, limit);
@@ -145,13 +137,19 @@ export class MongoSeriesStore implements SeriesStore {
     return { ...filter, ...ENTERED, ...this.#instances.kept() } as HistoryFilter;
   }
 
+  #some(filter: HistoryFilter, asked: Asked): Promise<readonly HistoryDocument[]> {
+    const { reader, collections } = this.#parts;
+    return reader.some(collections.history, filter, asked);
+  }
+
   /** With the ids of their entities, which history knows by number. */
   async #named(documents: readonly HistoryDocument[]): Promise<readonly NumberedInstance[]> {
     if (documents.length === 0) return [];
-    const { entities } = this.#parts.collections;
+    const { reader, collections } = this.#parts;
     const tenant = (documents[0] as HistoryDocument).t;
     const numbers = [...new Set(documents.map(({ k }) => k))];
-    const found = await entities.find({ t: tenant, n: { $in: numbers } }, { projection: { n: 1 } }).toArray();
+    const asked = { projection: { n: 1 }, limit: numbers.length } as const;
+    const found = await reader.some(collections.entities, { t: tenant, n: { $in: numbers } }, asked);
     const ids = new Map(found.map(({ _id, n }) => [n, _id.slice(keyOf(tenant, '' as Iri).length) as Iri]));
     return documents.map((document) => this.#numbered(ids.get(document.k) as Iri, document));
   }

@@ -1,11 +1,11 @@
-import { type AnyBulkWriteOperation, MongoBulkWriteError } from 'mongodb';
 import { badRequest, DomainError } from '../../domain/errors.ts';
 import type { Write, WriteOutcome } from '../../ports/entity-store.ts';
-import { type EntityDocument, keyOf } from './collections.ts';
+import { Batch, type Missing } from './batch.ts';
+import { keyOf } from './collections.ts';
 import type { EntityRow } from './entity-row.ts';
-import { addOutbox, carryOut, type FollowUp, nothing } from './outbox.ts';
+import { addOutbox, carryOut, nothing } from './outbox.ts';
 import type { Parts } from './parts.ts';
-import { documentOf, type Staged, Staging } from './staging.ts';
+import { type Staged, Staging } from './staging.ts';
 import { isPassing, translated } from './unavailable.ts';
 
 /** Turns of the event loop in which writes may gather, if every one of them brings more. */
@@ -15,6 +15,10 @@ const ATTEMPTS = 10;
 /** The part of what the last batch took that the next one may wait for company, and the most, in milliseconds. */
 const WORTH_WAITING = 6;
 const MOST_WAITING_MS = 20;
+/** Batches that are being written at the same time. */
+const MOST_UNDER_WAY = 3;
+/** So few writes are not worth being divided. */
+const LEAST_SHARE = 8;
 /** Positions in doubt that are remembered. */
 const MOST_DOUBTFUL = 100_000;
 
@@ -29,6 +33,20 @@ interface Job {
   readonly since: number;
   resolve(outcomes: readonly WriteOutcome[]): void;
   reject(error: unknown): void;
+}
+
+/** A batch that was taken from the queue. */
+interface Taken {
+  readonly jobs: readonly Job[];
+  readonly keys: ReadonlySet<string>;
+  readonly writes: number;
+}
+
+/** A batch that is being written. */
+interface UnderWay {
+  readonly keys: ReadonlySet<string>;
+  readonly writes: number;
+  readonly done: Promise<void>;
 }
 
 /** Work that must not meet a batch of writes. */
@@ -51,9 +69,10 @@ export interface WriteLoopSettings {
 }
 
 /**
- * Writes that arrive together are decided one after the other and written as one batch: the documents of their entities at once, each with what follows
- * from it, and then the history and the change log. The next batch gathers meanwhile. Writers are answered when all of it is on the disks of a
- * majority. If anything fails, what was written is found and followed up before anything else is written (sweeper.ts).
+ * Writes that arrive together are decided one after the other and written as one batch (batch.ts). Some batches of different entities are under way at the same
+ * time, so that the processors of broker and server and its disk work at once: those who write share the round trips, and do not wait for the slowest part
+ * of each. Writers are answered when all of it is on the disks of a majority, batch after batch. If anything fails, what was written is found and followed up
+ * before anything else is written (sweeper.ts).
  */
 export class WriteLoop {
   readonly #parts: Parts;
@@ -67,6 +86,14 @@ export class WriteLoop {
   /** Positions of what was being written when something failed: a server may carry it out after the sweeper has been there. */
   readonly #doubtful = new Set<number>();
   #idle: Promise<void> = Promise.resolve();
+  readonly #underWay = new Set<UnderWay>();
+  /** Resolves when nothing is under way that is so now. Never rejects. */
+  #over: Promise<void> = Promise.resolve();
+  /** Writes that are to be expected soon: those that wait, and as many as were answered last. */
+  #expected = 0;
+  /** What the last batch took. */
+  #tookMs = 0;
+  #wake: () => void = () => {};
 
   constructor(parts: Parts, settings: WriteLoopSettings) {
     this.#parts = parts;
@@ -115,6 +142,7 @@ export class WriteLoop {
   #add(job: Job | Alone, weight: number): void {
     this.#queue.push(job);
     this.#waiting += weight;
+    this.#wake();
     if (this.#running) return;
     this.#running = true;
     this.#idle = this.#run();
@@ -128,22 +156,28 @@ export class WriteLoop {
 
   async #run(): Promise<void> {
     await this.#gather();
-    while (this.#queue.length > 0) {
+    for (;;) {
+      if (this.#queue.length === 0) await Promise.race([this.#over, this.#more()]);
+      if (this.#queue.length === 0 && this.#underWay.size === 0) break;
+      await this.#gatherMore();
       if (this.#doubt && !(await this.#settle())) continue;
-      const before = this.#waiting;
-      const jobs = this.#take();
-      const taken = before - this.#waiting;
-      const began = performance.now();
-      try {
-        if (Array.isArray(jobs)) await this.#batch(jobs);
-        else await jobs.run();
-        await this.#gatherMore(taken, performance.now() - began);
-      } catch (error) {
-        if (!(error instanceof DomainError)) this.#doubt = true;
-        for (const job of Array.isArray(jobs) ? jobs : [jobs]) job.reject(translated(error));
-      }
+      const next = this.#take();
+      if (next === undefined) await this.#oneOver();
+      else if ('run' in next) await this.#alone(next);
+      else await this.#begin(next);
     }
     this.#running = false;
+  }
+
+  /** Resolves when more is to be written. */
+  #more(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  async #oneOver(): Promise<void> {
+    await Promise.race([...this.#underWay].map(({ done }) => done));
   }
 
   /** Resolves when a turn of the event loop has brought no more writes. */
@@ -156,18 +190,26 @@ export class WriteLoop {
 
   /**
    * Those who have just been answered mostly have more to write. What a batch costs hardly grows with what is in it, so it is worth a fraction of that to
-   * have them in the next one, and not only those who came while the last one was written: with 50 writers that wait for their answers it doubles what a
-   * second takes.
+   * have them in the next one, and not only those who have come already.
    */
-  async #gatherMore(answered: number, tookMs: number): Promise<void> {
-    if (this.#waiting === 0 || this.#closed) return;
-    const wanted = Math.min(this.#waiting + answered, this.#settings.batchWrites);
-    const until = performance.now() + Math.min(tookMs / WORTH_WAITING, MOST_WAITING_MS);
-    while (this.#waiting < wanted && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 1));
+  async #gatherMore(): Promise<void> {
+    const wanted = Math.min(this.#expected, this.#share(this.#expected));
+    const until = performance.now() + Math.min(this.#tookMs / WORTH_WAITING, MOST_WAITING_MS);
+    while (this.#waiting < wanted && !this.#closed && performance.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+
+  /** How many writes one batch takes if there are so many to be written, so that as many batches are under way as may be. */
+  #share(waiting: number): number {
+    let all = waiting;
+    for (const { writes } of this.#underWay) all += writes;
+    return Math.min(Math.max(Math.ceil(all / MOST_UNDER_WAY), LEAST_SHARE), this.#settings.batchWrites);
   }
 
   /** @returns true if the database is as it must be to be written to */
   async #settle(): Promise<boolean> {
+    await this.#over;
     try {
       await this.#settings.recover();
       this.#doubt = false;
@@ -185,42 +227,122 @@ export class WriteLoop {
     }
   }
 
-  /** The next batch, or one piece of work. */
-  #take(): Job[] | Alone {
+  /** What is next: a batch, or one piece of work. undefined: something that is under way must be over first. */
+  #take(): Taken | Alone | undefined {
     const [first] = this.#queue;
-    if (first && !('writes' in first)) {
+    if (first && 'run' in first) {
       this.#queue.shift();
       this.#waiting -= 1;
       return first;
     }
+    if (this.#underWay.size >= MOST_UNDER_WAY) return undefined;
+    const most = this.#share(this.#waiting);
+    const keys = new Set<string>();
     let weight = 0;
     let count = 0;
     for (const job of this.#queue) {
-      if (!('writes' in job) || (count > 0 && weight + job.left.length > this.#settings.batchWrites)) break;
+      if ('run' in job || (count > 0 && weight + job.left.length > most)) break;
+      const own = job.left.map((at) => keyOfWrite(job.writes[at] as Write));
+      // What follows from the last write to an entity is written before the next one takes its place in the entity's document.
+      if (own.some((key) => this.#isUnderWay(key))) break;
+      for (const key of own) keys.add(key);
       weight += job.left.length;
       count++;
     }
+    if (count === 0) return undefined;
     this.#waiting -= weight;
-    return this.#queue.splice(0, count) as Job[];
+    return { jobs: this.#queue.splice(0, count) as Job[], keys, writes: weight };
   }
 
-  async #batch(jobs: readonly Job[]): Promise<void> {
-    const { rows } = this.#parts;
-    const keys = new Set(jobs.flatMap(({ writes, left }) => left.map((at) => keyOfWrite(writes[at] as Write))));
-    const stored = await rows.byKeys([...keys]);
-    if (this.#doubtful.size > 0) await this.#followStragglers(stored.values());
-    const staging = new Staging(this.#parts, stored);
-    const decided: Job[] = [];
-    for (const job of jobs) if (await this.#decide(job, staging)) decided.push(job);
-    const { staged } = staging;
-    let missing = NONE;
+  #isUnderWay(key: string): boolean {
+    for (const { keys } of this.#underWay) if (keys.has(key)) return true;
+    return false;
+  }
+
+  /** Nothing of it has been decided. */
+  #putBack(jobs: readonly (Job | Alone)[]): void {
+    this.#queue.unshift(...jobs);
+    for (const job of jobs) this.#waiting += weightOf(job);
+  }
+
+  async #alone(work: Alone): Promise<void> {
+    await this.#over;
+    if (this.#doubt) {
+      this.#putBack([work]);
+      return;
+    }
     try {
-      if (staged.size > 0) missing = await this.#write(staged, decided.some(needsAll));
+      await work.run();
+    } catch (error) {
+      this.#failed([work], error);
+    }
+  }
+
+  #failed(jobs: readonly (Job | Alone)[], error: unknown): void {
+    if (!(error instanceof DomainError)) this.#doubt = true;
+    for (const job of jobs) job.reject(translated(error));
+  }
+
+  /** Decides a batch, and lets it begin. Resolves when the next one may be decided. */
+  async #begin({ jobs, keys, writes }: Taken): Promise<void> {
+    const { rows } = this.#parts;
+    const together = jobs.some((job) => job.together && job.left.length > 1);
+    if (together || this.#doubtful.size > 0) {
+      await this.#over;
+      if (this.#doubt) {
+        this.#putBack(jobs);
+        return;
+      }
+    }
+    try {
+      const stored = await rows.byKeys([...keys]);
+      if (this.#doubtful.size > 0) await this.#followStragglers(stored.values());
+      const staging = new Staging(this.#parts, stored);
+      const decided: Job[] = [];
+      for (const job of jobs) if (await this.#decide(job, staging)) decided.push(job);
+      const batch = new Batch(this.#parts, staging.staged.values(), decided.some(needsAll));
+      await batch.prepare();
+      this.#let(this.#carryOut(decided, batch, staging, this.#over), keys, writes);
+    } catch (error) {
+      this.#failed(jobs, error);
+    }
+    if (together) await this.#over;
+  }
+
+  #let(carriedOut: Promise<void>, keys: ReadonlySet<string>, writes: number): void {
+    const began = performance.now();
+    const done = carriedOut.finally(() => {
+      this.#underWay.delete(one);
+      this.#expected = this.#waiting + writes;
+      this.#tookMs = performance.now() - began;
+    });
+    const one = { keys, writes, done };
+    this.#underWay.add(one);
+    this.#over = Promise.all([this.#over, done]).then(() => {});
+  }
+
+  /** @param before resolves when the batches before are done: what this one has written is told behind what they have */
+  async #carryOut(decided: readonly Job[], batch: Batch, { staged }: Staging, before: Promise<void>): Promise<void> {
+    try {
+      await batch.write();
+      await batch.follow();
     } catch (error) {
       this.#doubtOf(staged.values());
-      throw error;
+      this.#failed(decided, error);
+      return;
     }
-    for (const job of decided) this.#answer(job, missing);
+    await before;
+    if (this.#doubt) {
+      // What the batches before have left undone is behind what would be told: the sweeper brings all of it into order.
+      this.#doubtOf(staged.values());
+      this.#failed(
+        decided,
+        new DomainError('Unavailable', 'The database was away, and it is not known what was stored: try again.'),
+      );
+      return;
+    }
+    batch.publish();
+    for (const job of decided) this.#answer(job, batch.missing);
   }
 
   #doubtOf(staged: Iterable<Staged>): void {
@@ -262,7 +384,7 @@ export class WriteLoop {
   }
 
   /** Answers a job, or has those of its writes decided anew that met a change of somebody else. */
-  #answer(job: Job, missing: ReadonlyMap<string, Error | 'changed'>): void {
+  #answer(job: Job, missing: ReadonlyMap<string, Missing>): void {
     const again: number[] = [];
     for (const at of job.left) {
       const reason = job.outcomes[at]?.kind === 'committed' ? missing.get(keyOfWrite(job.writes[at] as Write)) : undefined;
@@ -279,108 +401,11 @@ export class WriteLoop {
       this.#waiting += again.length;
     }
   }
-
-  /** @returns entities that were not written, and why */
-  async #write(staged: ReadonlyMap<string, Staged>, together: boolean): Promise<ReadonlyMap<string, Error | 'changed'>> {
-    const { cache, collections, pages, shapes, tenants, due, feed } = this.#parts;
-    const all = [...staged.values()];
-    await tenants.make(new Set(all.map(({ row }) => row.known.tenant)));
-    await shapes.keep(all.map(({ row }) => row));
-    const documents = all.map(documentOf);
-    const upTo = Math.max(...all.map(({ row }) => row.known.order));
-    if (together) {
-      const changed = await this.#changedSince(all);
-      if (changed.size > 0) return this.#dropped(new Map(all.map(({ row }) => [row.key, 'changed' as const])));
-      await collections.together.insertOne({ _id: upTo, entities: documents });
-    }
-    const missing = await this.#writeEntities(all, documents);
-    if (together && missing.size > 0) throw new Error('Entities that belong together were changed by somebody else');
-    const written = missing.size === 0 ? all : all.filter(({ row }) => !missing.has(row.key));
-    for (const [at, { row, base }] of all.entries()) {
-      if (missing.has(row.key)) continue;
-      const { known } = row;
-      cache.written(row.marked(documents[at]?.r === true));
-      shapes.moved(known.tenant, base?.known.shape, known.shape);
-      const length = Math.max(known.text?.length ?? 0, base?.known.text?.length ?? 0);
-      pages.changed(
-        known.tenant,
-        known.id,
-        base?.exists ? base.entity : undefined,
-        row.exists ? row.entity : undefined,
-        length,
-      );
-      due.entities.add(known.expires);
-    }
-    await carryOut(collections, merged(written), false);
-    for (const { followUp } of written) for (const { u } of followUp.fresh) due.instances.add(u);
-    for (const { followUp } of written) for (const one of followUp.instances.values()) due.instances.add(one?.u);
-    const told = written.flatMap((one) => one.told).sort((a, b) => a.position - b.position);
-    feed.publish(told, upTo);
-    if (together) await collections.together.deleteOne({ _id: upTo });
-    this.#dropped(missing);
-    return missing;
-  }
-
-  #dropped<T extends ReadonlyMap<string, unknown>>(missing: T): T {
-    for (const key of missing.keys()) this.#parts.cache.drop(key);
-    return missing;
-  }
-
-  /** One update for each entity, on condition that nobody has written to it since it was read. */
-  async #writeEntities(
-    all: readonly Staged[],
-    documents: readonly EntityDocument[],
-  ): Promise<ReadonlyMap<string, Error | 'changed'>> {
-    const { entities } = this.#parts.collections;
-    const operations = all.map(({ base }, at): AnyBulkWriteOperation<EntityDocument> => {
-      const document = documents[at] as EntityDocument;
-      if (!base) return { insertOne: { document } };
-      return { replaceOne: { filter: { _id: document._id, o: base.known.order }, replacement: document } };
-    });
-    const missing = new Map<string, Error | 'changed'>();
-    let written: number;
-    try {
-      const { insertedCount, matchedCount } = await entities.bulkWrite(operations, { ordered: false });
-      written = insertedCount + matchedCount;
-    } catch (error) {
-      if (!(error instanceof MongoBulkWriteError) || isPassing(error) || [error.writeErrors].flat().length === 0) throw error;
-      for (const one of [error.writeErrors].flat()) {
-        const key = (documents[one.index] as EntityDocument)._id;
-        missing.set(key, one.code === 11000 ? 'changed' : new Error(`This store cannot keep it: ${one.errmsg}`));
-      }
-      written = error.insertedCount + error.matchedCount;
-    }
-    if (written + missing.size < all.length) {
-      for (const key of await this.#changedSince(all, true)) if (!missing.has(key)) missing.set(key, 'changed');
-    }
-    return missing;
-  }
-
-  /** Entities that are not as they were read. @param written they should be as they were to be written */
-  async #changedSince(all: readonly Staged[], written = false): Promise<ReadonlySet<string>> {
-    const found = this.#parts.collections.entities.find(
-      { _id: { $in: all.map(({ row }) => row.key) } },
-      { projection: { o: 1 } },
-    );
-    const orders = new Map((await found.toArray()).map(({ _id, o }) => [_id, o]));
-    const expected = ({ row, base }: Staged) => (written ? row : base)?.known.order;
-    return new Set(all.filter((one) => orders.get(one.row.key) !== expected(one)).map(({ row }) => row.key));
-  }
 }
 
-const NONE: ReadonlyMap<string, Error | 'changed'> = new Map();
 const keyOfWrite = ({ tenant, id }: Write): string => keyOf(tenant, id);
 const weightOf = (job: Job | Alone): number => ('writes' in job ? job.left.length : 1);
 
 /** One document is atomic by itself. */
 const needsAll = ({ together, outcomes }: Job): boolean =>
   together && outcomes.filter(({ kind }) => kind === 'committed').length > 1;
-
-function merged(written: readonly Staged[]): FollowUp {
-  return {
-    changes: written.flatMap(({ followUp }) => followUp.changes),
-    fresh: written.flatMap(({ followUp }) => followUp.fresh),
-    instances: new Map(written.flatMap(({ followUp }) => [...followUp.instances])),
-    clear: [],
-  };
-}
