@@ -1,12 +1,12 @@
 /**
  * MQTT devices for the benchmark, as bare sockets, so that what they cost falls on the broker's side alone.
- * `device-load.ts crowd <port> <devices>`: connects, subscribes to commands and publishes one measure each; prints "ready" and stays until its input ends.
+ * `device-load.ts crowd <port> <devices> <key> <prefix of their ids>`: connects, subscribes to commands and publishes one measure each; prints "ready" and stays until its input ends.
  * `device-load.ts steady <port> <seconds> <key>`: 50 devices publish 20 times a second each; prints the p99 of the time to acknowledgement, in ms.
  * `device-load.ts flood <port> <connections> <key>`: publishes as fast as the broker reads, until its input ends; prints how many were acknowledged.
  */
 import { connect, type Socket } from 'node:net';
 
-const [mode, port, count, key = 'crowdKey'] = process.argv.slice(2) as [string, string, string, string?];
+const [mode, port, count, key = 'crowdKey', prefix = 'd'] = process.argv.slice(2) as [string, string, string, string?, string?];
 
 /** A packet of MQTT 3.1.1: type and flags, length in groups of seven bits, the rest. */
 function packet(head: number, ...parts: readonly Buffer[]): Buffer {
@@ -43,7 +43,7 @@ async function crowd(): Promise<void> {
   const sockets: Socket[] = [];
   for (let from = 0; from < Number(count); from += 100) {
     const some = Array.from({ length: Math.min(100, Number(count) - from) }, async (_, at) => {
-      const id = `d${from + at}`;
+      const id = `${prefix}${from + at}`;
       const socket = await device(id);
       socket.write(packet(0x82, number(1), text(`/${key}/${id}/cmd`), Buffer.from([1])));
       await new Promise((resolve) => socket.once('data', resolve));

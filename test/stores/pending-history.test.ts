@@ -89,11 +89,43 @@ describe('rows of history that wait for their places', () => {
   it('are no more than some thousands', () =>
     withStore(async (store, directory) => {
       const names = Array.from({ length: 300 }, (_, n) => iri(`attribute${n}`));
-      for (let round = 0; round < 8; round++) {
+      for (let round = 0; round < 10; round++) {
         clock.advance(1);
         await store.entities.commit(names.map((name) => setting(clock, CAR, name, property(round))));
       }
       await killed(directory, async (folder) => expect(counts(folder).history).toBeGreaterThan(1_500));
+    }));
+
+  it('take their places a few with each write, and a kill in the middle of that loses none and doubles none', () =>
+    withStore(async (store, directory) => {
+      const names = Array.from({ length: 300 }, (_, n) => iri(`attribute${n}`));
+      for (let round = 0; round < 8; round++) {
+        clock.advance(1);
+        await store.entities.commit(names.map((name) => setting(clock, CAR, name, property(round))));
+      }
+      const inPlace: number[] = [];
+      for (let look = 0; look < 3; look++) {
+        await drive(store, 5);
+        await killed(directory, async (folder) => {
+          inPlace.push(counts(folder).history);
+          const next = openSqliteStore({ file: join(folder, 'mizar.db'), clock });
+          const evolution = await next.history.evolution(DEFAULT_TENANT, CAR, ALL);
+          for (const name of names) {
+            const values = (evolution?.attributes[name] ?? []).map(
+              (instance) => instance.type === 'Property' && instance.value,
+            );
+            expect(values).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+          }
+          await next.close();
+          expect(counts(folder).waiting).toBe(0);
+        });
+      }
+      // Five writes put some hundreds in their places, and not all of them.
+      const [first = 0, second = 0, third = 0] = inPlace;
+      for (const more of [second - first, third - second]) {
+        expect(more).toBeGreaterThan(0);
+        expect(more).toBeLessThan(600);
+      }
     }));
 
   it('do not wait where other processes read the file', () =>

@@ -10,16 +10,28 @@ const WIDTH = COLUMNS.split(', ').length;
 const ROWS_AT_ONCE = 16;
 const INSERTS = Array.from({ length: ROWS_AT_ONCE + 1 }, (_, rows) => {
   const row = `(${Array(WIDTH).fill('?').join(', ')})`;
-  return `INSERT INTO history (${COLUMNS}) VALUES ${Array(rows).fill(row).join(', ')}`;
+  return `INTO history (${COLUMNS}) VALUES ${Array(rows).fill(row).join(', ')}`;
 });
-/** Rows that may wait: to put so many in their places takes some milliseconds. */
+/** Rows that may wait before they are put in their places. To do that at once takes some milliseconds, in which nobody else has a turn. */
 const MOST_WAITING = 2_000;
+/** Rows that a transaction puts in their places at least, when their turn has come, and how many for each that it adds: so they never become more. */
+const LEAST_PLACED = 64;
+const PLACED_FOR_EACH = 3;
+
+/** Rows on their way to their places, in the order of these. The journal has them until all are there. */
+interface Placing {
+  readonly rows: readonly Value[][];
+  /** Those before it are in their places. */
+  readonly next: number;
+  /** The last row of the journal that speaks of them. */
+  readonly upTo: number;
+}
 
 /**
  * Rows of history that have not been put in their places yet. Their places lie far apart, a page for each attribute that measures: 50 readings of 50
  * devices change 50 pages, and a commit writes them all. So they are written one behind the other at first (a few pages), and put in their places
- * together, in order, when they are many or when somebody wants to know: {@link Database} asks before every statement that names the table. What waits
- * is in memory and, once its transaction is committed, on disk.
+ * in order when they are many, some with each transaction, or all at once when somebody wants to know: {@link Database} asks before every statement that names the
+ * table. What waits is in memory and, once its transaction is committed, on disk.
  */
 export class PendingHistory {
   readonly #database: Database;
@@ -29,6 +41,9 @@ export class PendingHistory {
   #rows: Value[][] = [];
   /** Rows that the journal has: those before this place. */
   #kept = 0;
+  #placing: Placing | undefined;
+  /** True while rows are put in their places: what does it names the table itself. */
+  #busy = false;
   #together = false;
 
   constructor(database: Database, commits: GroupCommit, mayWait: boolean) {
@@ -39,7 +54,8 @@ export class PendingHistory {
       this.#rows.push(...(JSON.parse(rows as string) as Value[][]));
     }
     this.#kept = this.#rows.length;
-    if (!mayWait) this.settle();
+    // Some of them may be in their places, if the last process was killed while it put them there.
+    this.#settle('INSERT OR IGNORE');
     database.beforeHistory = () => this.settle();
     commits.atEnd(() => this.#end());
   }
@@ -68,63 +84,103 @@ export class PendingHistory {
     });
   }
 
-  /** At the end of a transaction: its rows are kept, or, if they are many, put in their places. */
+  /** At the end of a transaction: its rows are kept, or, if nobody may wait, put in their places; and some of those that wait are put in theirs. */
   #end(): void {
     const { length } = this.#rows;
     const kept = this.#kept;
     if (length === kept) return;
-    if (!this.#mayWait || length > MOST_WAITING) {
-      this.#place();
+    if (!this.#mayWait) {
+      this.#place('INSERT');
       return;
     }
-    this.#database.run('INSERT INTO waiting_instance (rows) VALUES (?)', JSON.stringify(this.#rows.slice(kept)));
-    this.#kept = length;
+    const rows = this.#rows;
+    const placing = this.#placing;
     this.#commits.onRollback(() => {
+      this.#rows = rows;
       this.#kept = kept;
+      this.#placing = placing;
     });
+    this.#database.run('INSERT INTO waiting_instance (rows) VALUES (?)', JSON.stringify(rows.slice(kept)));
+    this.#kept = length;
+    if (placing !== undefined) this.#placeSome(placing, Math.max(LEAST_PLACED, PLACED_FOR_EACH * (length - kept)));
+    else if (length > MOST_WAITING) {
+      const upTo = Number(this.#database.get('SELECT max(key) FROM waiting_instance')?.[0]);
+      this.#placing = { rows: rows.toSorted(byPlace), next: 0, upTo };
+      this.#rows = [];
+      this.#kept = 0;
+    }
+  }
+
+  #placeSome({ rows, next, upTo }: Placing, count: number): void {
+    const end = Math.min(next + count, rows.length);
+    this.#insert('INSERT', rows.slice(next, end));
+    this.#placing = end < rows.length ? { rows, next: end, upTo } : undefined;
+    if (end === rows.length) this.#database.run('DELETE FROM waiting_instance WHERE key <= ?', upTo);
   }
 
   /** Puts all rows in their places, inside the transaction that is being made, or in one of its own: on disk they are already. */
   settle(): void {
-    if (this.#rows.length === 0) return;
+    this.#settle('INSERT');
+  }
+
+  #settle(verb: Verb): void {
+    if (this.#busy || (this.#rows.length === 0 && this.#placing === undefined)) return;
     if (this.#database.writing) {
-      this.#place();
+      this.#place(verb);
       return;
     }
-    const rows = this.#rows;
-    const kept = this.#kept;
+    const takeBack = this.#remember();
     this.#database.begin();
     try {
-      this.#insert();
+      this.#placeAll(verb);
       this.#database.commit();
     } catch (error) {
-      this.#rows = rows;
-      this.#kept = kept;
+      takeBack();
       this.#database.rollback();
       throw translate(error);
     }
   }
 
-  #place(): void {
-    const rows = this.#rows;
-    const kept = this.#kept;
-    this.#commits.onRollback(() => {
-      this.#rows = rows;
-      this.#kept = kept;
-    });
-    this.#insert();
+  #place(verb: Verb): void {
+    this.#commits.onRollback(this.#remember());
+    this.#placeAll(verb);
   }
 
-  #insert(): void {
-    const rows = this.#rows.toSorted(byPlace);
-    const journal = this.#kept > 0;
+  /** @returns what makes everything be as it is now */
+  #remember(): () => void {
+    const rows = this.#rows;
+    const kept = this.#kept;
+    const placing = this.#placing;
+    return () => {
+      this.#rows = rows;
+      this.#kept = kept;
+      this.#placing = placing;
+    };
+  }
+
+  #placeAll(verb: Verb): void {
+    const placing = this.#placing;
+    const journal = this.#kept > 0 || placing !== undefined;
+    const rows = this.#rows.concat(placing?.rows.slice(placing.next) ?? []).sort(byPlace);
     this.#rows = [];
     this.#kept = 0;
-    if (rows.length <= ROWS_AT_ONCE) this.#database.run(INSERTS[rows.length] as string, ...rows.flat());
-    else for (const row of rows) this.#database.run(INSERTS[1] as string, ...row);
+    this.#placing = undefined;
+    this.#insert(verb, rows);
     if (journal) this.#database.run('DELETE FROM waiting_instance');
   }
+
+  #insert(verb: Verb, rows: readonly Value[][]): void {
+    this.#busy = true;
+    try {
+      if (rows.length <= ROWS_AT_ONCE) this.#database.run(`${verb} ${INSERTS[rows.length]}`, ...rows.flat());
+      else for (const row of rows) this.#database.run(`${verb} ${INSERTS[1]}`, ...row);
+    } finally {
+      this.#busy = false;
+    }
+  }
 }
+
+type Verb = 'INSERT' | 'INSERT OR IGNORE';
 
 /** In the order of the table's key: neighbours are on one page. */
 function byPlace(a: readonly Value[], b: readonly Value[]): number {

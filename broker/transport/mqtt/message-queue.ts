@@ -29,8 +29,8 @@ export interface MessageQueue<C> {
   settled(timeoutMs: number): Promise<void>;
 }
 
-/** Parts of one batch: small enough that the others hardly notice, large enough that the commit costs little for each message. */
-const SHARES = { perLane: 8, perShare: 24, rememberMs: 1000 } as const;
+/** Parts of one batch: small enough that the others hardly notice, large enough that the commit costs little for each message (ADR-0016). */
+const SHARES = { perLane: 8, perShare: 24, ofLoud: 12, rest: 2, rememberMs: 1000, protectMs: 200 } as const;
 
 /**
  * In front of the store: while one batch is being committed the next gathers, for each connection first in, first out, and in turn for all of them.
@@ -42,13 +42,20 @@ export function messageQueue<C>(options: MessageQueueOptions<C>): MessageQueue<C
   let underWay = 0;
   let wake: (() => void)[] = [];
   let working = false;
+  /** Ends a rest. */
+  let interrupt: (() => void) | undefined;
   const totals = { messages: 0, accepted: 0, refused: 0, unavailable: 0 };
 
   async function work(): Promise<void> {
     while (waiting.size > 0) {
       const batch = waiting.take();
+      if (batch.length === 0) {
+        await rested(waiting.restMs);
+        continue;
+      }
       underWay = batch.length;
       await commit(batch);
+      waiting.done();
       underWay = 0;
       // While the store was busy more has come in on the sockets: reading it first makes the next batch larger, and its share of the fsync smaller.
       if (waiting.size < options.limit) await new Promise((resolve) => setImmediate(resolve));
@@ -56,6 +63,19 @@ export function messageQueue<C>(options: MessageQueueOptions<C>): MessageQueue<C
     working = false;
     for (const resolve of wake) resolve();
     wake = [];
+  }
+
+  /** Resolves after the time, or with the next message. */
+  function rested(timeMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        interrupt = undefined;
+        setImmediate(resolve);
+      };
+      const timer = setTimeout(end, timeMs);
+      interrupt = end;
+    });
   }
 
   async function commit(batch: readonly Waiting<C>[]): Promise<void> {
@@ -84,6 +104,7 @@ export function messageQueue<C>(options: MessageQueueOptions<C>): MessageQueue<C
     add(message, client, done) {
       totals.messages++;
       waiting.add(client, shareOf(message), { message, client, done });
+      interrupt?.();
       if (working) return;
       working = true;
       // Not at once: what the same read of the socket brings belongs into the same batch.
