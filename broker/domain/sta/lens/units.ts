@@ -60,6 +60,7 @@ const ROWS: readonly (readonly [code: string, ucum: string, symbol: string, name
   ['L2', 'L/min', 'l/min', 'litre per minute'],
   ['G42', 'uS/cm', 'µS/cm', 'microsiemens per centimetre'],
   ['H61', 'mS/cm', 'mS/cm', 'millisiemens per centimetre'],
+  ['D10', 'S/m', 'S/m', 'siemens per metre'],
 ];
 
 const UCUM = 'http://www.opengis.net/def/uom/UCUM/';
