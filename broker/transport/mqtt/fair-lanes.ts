@@ -3,6 +3,8 @@ const FEW = 3;
 
 /** What waits of one connection, oldest first. */
 interface Lane<T> {
+  /** Whose part its items are: a connection that speaks for several counts as the one that it spoke for first, because its items stay in order. */
+  share: string;
   items: T[];
   /** Items before this one are taken. */
   next: number;
@@ -80,8 +82,9 @@ export function fairLanes<K, T>(options: FairLanesOptions): FairLanes<K, T> {
     add(key, name, item) {
       ofShares.seen(name);
       ofLanes.seen(key);
-      const share = shareOf(name);
       const lane = laneOf(key);
+      if (lane.items.length === lane.next) lane.share = name;
+      const share = shareOf(lane.share);
       lane.items.push(item);
       size++;
       if (share.loud.has(key)) return;
@@ -137,7 +140,7 @@ export function fairLanes<K, T>(options: FairLanesOptions): FairLanes<K, T> {
   }
 
   function laneOf(key: K): Lane<T> {
-    const lane = lanes.get(key) ?? { items: [], next: 0, underWay: 0, restsUntil: 0 };
+    const lane = lanes.get(key) ?? { share: '', items: [], next: 0, underWay: 0, restsUntil: 0 };
     lanes.set(key, lane);
     return lane;
   }
