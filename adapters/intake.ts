@@ -22,10 +22,13 @@ import { uplinkDevice } from './formats/things-stack.ts';
 import { heardByAdapter } from './heard-by-adapter.ts';
 import { type Heard, interpret, refusalOf } from './interpret.ts';
 import { commandTopic, parseFilter, parseTopic, RESOURCES, type TopicAddress } from './mqtt/topics.ts';
+import type { MessageProcessing, OnTheirWay } from './processed.ts';
 import { protocolOf } from './protocol.ts';
 
 export interface IntakeOptions {
   readonly ingest: Ingest;
+  /** What operators want done with what is heard before it is stored. */
+  readonly processing?: MessageProcessing;
   readonly directory: DeviceDirectory;
   /** Where commands wait, and their results go. */
   readonly commands: Pick<CommandDesk, 'answered' | 'fetch'>;
@@ -79,6 +82,7 @@ const CACHED_TOPICS = 50_000;
 
 export function deviceIntake({
   ingest,
+  processing,
   directory,
   commands,
   valuesOf,
@@ -107,14 +111,18 @@ export function deviceIntake({
     return made;
   }
 
-  async function store(messages: readonly (Heard | DeviceOutcome)[], errorTopics: readonly (string | undefined)[]) {
+  async function store(heard: readonly (Heard | DeviceOutcome)[], errorTopics: readonly (string | undefined)[]) {
     const receivedAt = now();
+    const messages = processing?.active ? await processing.transformed(heard) : heard;
     const fragments: Fragment[] = [];
     const owners: number[] = [];
     const keys = new Set<string>();
     const answers = new Map<number, HeardResults>();
     const outcomes = messages.map((message, at): DeviceOutcome => {
-      if ('accepted' in message) return message;
+      if ('accepted' in message) {
+        const errorTopic = errorTopics[at];
+        return message.accepted || errorTopic === undefined ? message : { ...message, errorTopic };
+      }
       const { identity } = message.known;
       const refuse = (refusal: { code: string; reason: string }): DeviceOutcome => {
         const errorTopic = errorTopics[at];
@@ -142,10 +150,12 @@ export function deviceIntake({
         return refuse(refusalOf(error));
       }
     });
-    if (fragments.length > 0) {
-      const { refused } = await ingest.accept(fragments);
+    let made: OnTheirWay = { fragments, owners };
+    if (processing?.active && fragments.length > 0) made = await processing.judged(messages, made, outcomes, receivedAt);
+    if (made.fragments.length > 0) {
+      const { refused } = await accepted(messages, made);
       for (const { index, reason } of refused) {
-        const at = owners[index] as number;
+        const at = made.owners[index] as number;
         const errorTopic = errorTopics[at];
         const { identity } = (messages[at] as Heard).known;
         outcomes[at] = { accepted: false, code: 'REFUSED', reason, identity, ...(errorTopic !== undefined && { errorTopic }) };
@@ -160,6 +170,21 @@ export function deviceIntake({
     }
     outcomes.forEach(tell);
     return outcomes;
+  }
+
+  /** Stores; what was not stored must not be what later values are compared with. */
+  async function accepted(messages: readonly (Heard | DeviceOutcome)[], made: OnTheirWay): ReturnType<Ingest['accept']> {
+    try {
+      const answer = await ingest.accept(made.fragments);
+      if (processing?.active && answer.refused.length > 0) {
+        const indexes = answer.refused.map(({ index }) => index);
+        processing.forget(messages, made, indexes);
+      }
+      return answer;
+    } catch (error) {
+      if (processing?.active) processing.forget(messages, made);
+      throw error;
+    }
   }
 
   /** What the device wants to know, ready to be published to it. */

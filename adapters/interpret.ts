@@ -1,9 +1,9 @@
-import type { Caller, DeviceOutcome, Fragment, Instant, KnownDevice } from '../broker/ports/ingest.ts';
+import type { Caller, DeviceOutcome, Fragment, Instant, JsonValue, KnownDevice } from '../broker/ports/ingest.ts';
 import { commandEntries, commandsOf } from './commands/targets.ts';
 import { deviceTime } from './device-time.ts';
 import { parseChirpStack } from './formats/chirpstack.ts';
 import { type CodecField, checkCodec } from './formats/codec.ts';
-import { measureName, parseFiwareJson, parseSingleValue } from './formats/fiware-json.ts';
+import { type JsonOptions, measureName, parseFiwareJson, parseSingleValue } from './formats/fiware-json.ts';
 import { parseReadings } from './formats/readings.ts';
 import { parseSigfox } from './formats/sigfox.ts';
 import { parseKitInfo, parseKitReadings } from './formats/smart-citizen.ts';
@@ -17,7 +17,7 @@ import { compileMapping, type Mapping } from './mapping/compile.ts';
 import { compileExpression } from './mapping/expressions.ts';
 import { provisionedMapping } from './mapping/provisioned.ts';
 import { smartCitizenMapping } from './mapping/smart-citizen.ts';
-import { isValue, type Measure, type Parsed, PayloadError } from './reading.ts';
+import { isValue, type Measure, type Parsed, PayloadError, parseJson } from './reading.ts';
 
 /** How a payload is written; decides the parser and the mapping. */
 export const FORMATS = [
@@ -54,6 +54,12 @@ export interface Heard {
   readonly single?: boolean;
   /** The payload holds results of commands, no measures. */
   readonly results?: boolean;
+  /** A transformation has made this of the payload: a JSON message, and what it had to leave out. */
+  readonly transformed?: {
+    readonly text: string;
+    readonly warnings: readonly string[];
+    readonly uplink?: Pick<Interpreted, 'duplicateKey'>;
+  };
 }
 
 export interface Interpreted {
@@ -67,24 +73,52 @@ export interface Interpreted {
 export function interpret(heard: Heard, receivedAt: Instant): Interpreted {
   const { known } = heard;
   const caller: Caller = { tenant: known.tenant, principal: { kind: 'device', id: known.identity } };
-  const text = () => Buffer.from(heard.payload.buffer, heard.payload.byteOffset, heard.payload.byteLength).toString('utf8');
-  if (isUplink(heard.format)) {
-    const uplink = UPLINKS[heard.format](text(), () => codecOf(known));
-    if (uplink === undefined) return { fragments: [], warnings: [] };
-    const simulated = uplink.parsed.measures[0]?.readings.some(({ quality }) => quality === 'simulated') ?? false;
-    return {
-      ...fragmentsOf(mappingOf(known, 'provisioned'), uplink.parsed, caller, receivedAt),
-      ...(!simulated && uplink.duplicateKey !== undefined && { duplicateKey: `${known.identity}/${uplink.duplicateKey}` }),
-    };
+  if (isUplink(heard.format) && heard.transformed === undefined) {
+    const { parsed: read, ...uplink } = readUplink(heard, heard.format);
+    return { ...fragmentsOf(mappingOf(known, 'provisioned'), read, caller, receivedAt), ...uplink };
   }
   // A kit's SD card comes as a file, its values under the numbers of the catalogue.
   const kit = heard.format.startsWith('kit') || (heard.format === 'readings' && known.device.protocol === 'SmartCitizen');
-  return fragmentsOf(mappingOf(known, kit ? 'kit' : 'provisioned'), withTime(parsed(heard, text), heard), caller, receivedAt);
+  const read = withTime(parsed(heard), heard);
+  const applied = fragmentsOf(mappingOf(known, kit ? 'kit' : 'provisioned'), read, caller, receivedAt);
+  const uplink = heard.transformed?.uplink;
+  return uplink === undefined ? applied : { ...applied, ...uplink };
 }
 
-function parsed(heard: Heard, text: () => string): Parsed {
-  const { known, attribute } = heard;
+const textOf = ({ payload }: Heard): string =>
+  Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString('utf8');
+
+function readUplink(
+  heard: Heard,
+  format: keyof typeof UPLINKS,
+): { readonly parsed: Parsed } & Pick<Interpreted, 'duplicateKey'> {
+  const { known } = heard;
+  const uplink = UPLINKS[format](textOf(heard), () => codecOf(known));
+  if (uplink === undefined) return { parsed: { measures: [], warnings: [] } };
+  const simulated = uplink.parsed.measures[0]?.readings.some(({ quality }) => quality === 'simulated') ?? false;
+  const key = simulated ? undefined : uplink.duplicateKey;
+  return { parsed: uplink.parsed, ...(key !== undefined && { duplicateKey: `${known.identity}/${key}` }) };
+}
+
+/** What a transformation is given: a JSON message as it came, any other as an object of its readings. @throws PayloadError */
+export function messageOf(heard: Heard): { readonly message: JsonValue; readonly uplink?: Pick<Interpreted, 'duplicateKey'> } {
+  if (heard.format === 'json' && heard.attribute === undefined) return { message: parseJson(textOf(heard)) };
+  const { parsed: read, ...uplink } = isUplink(heard.format) ? readUplink(heard, heard.format) : { parsed: parsed(heard) };
+  const objects = read.measures.map(({ observedAt, readings }) => ({
+    ...(observedAt !== undefined && { TimeInstant: observedAt }),
+    ...Object.fromEntries(readings.map(({ address, value }) => [address, value])),
+  })) as JsonValue[];
+  return { message: objects.length === 1 ? (objects[0] as JsonValue) : objects, uplink };
+}
+
+function parsed(heard: Heard): Parsed {
+  const { known, attribute, transformed } = heard;
   const zone = known.device.timezone ?? known.group?.timezone;
+  const text = () => textOf(heard);
+  if (transformed !== undefined) {
+    const read = parseFiwareJson(transformed.text, jsonOptions(heard, zone));
+    return { measures: read.measures, warnings: [...transformed.warnings, ...read.warnings] };
+  }
   switch (heard.format) {
     case 'kit-readings':
       return parseKitReadings(text());
@@ -106,14 +140,14 @@ function parsed(heard: Heard, text: () => string): Parsed {
     }
     default: {
       if (attribute !== undefined) return parseSingleValue(attribute, heard.payload);
-      const payloadType = known.device.payloadType ?? known.group?.payloadType;
-      return parseFiwareJson(text(), {
-        badTime: heard.badTime,
-        ...(zone !== undefined && { zone }),
-        ...(payloadType !== undefined && { payloadType }),
-      });
+      return parseFiwareJson(text(), jsonOptions(heard, zone));
     }
   }
+}
+
+function jsonOptions({ known, badTime }: Heard, zone: string | undefined): JsonOptions {
+  const payloadType = known.device.payloadType ?? known.group?.payloadType;
+  return { badTime, ...(zone !== undefined && { zone }), ...(payloadType !== undefined && { payloadType }) };
 }
 
 /** The time that came beside the message is that of all measures without one. */

@@ -34,6 +34,8 @@ import { type OutsideDevices, outsideDevices } from './outside-devices.ts';
 import type { Clock } from './ports/clock.ts';
 import type { DocumentStore } from './ports/document-store.ts';
 import type { EntityStore } from './ports/entity-store.ts';
+import type { SeriesStore } from './ports/series-store.ts';
+import { processingSide } from './processing-side.ts';
 import type { MqttServer, MqttServerOptions } from './transport/mqtt.ts';
 import { sweepEvery } from './upkeep.ts';
 
@@ -43,6 +45,7 @@ export interface DeviceSideOptions {
   readonly version: string;
   readonly documents: DocumentStore;
   readonly entities: EntityStore;
+  readonly series: SeriesStore;
   readonly clock: Clock;
   readonly access: AccessFunction;
   readonly resolveContext: DeviceOperationsOptions['resolveContext'];
@@ -77,12 +80,16 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
   let mqtt: MqttServer | undefined;
   let onboarding: OnboardingOperations | undefined;
 
+  const processing = processingSide({ documents, series: options.series, access, logger, figures: options.figures });
   const outside = outsideDevices(config, brokerId, logger);
   const devices = await deviceOperations({
     documents,
     access,
     resolveContext,
-    checkMapping,
+    checkMapping(known) {
+      checkMapping(known);
+      processing.check(known);
+    },
     commandsOf,
     clock,
     gate: outside.gate,
@@ -100,8 +107,10 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
   commands.register(httpCarrier(pushing.push));
   commands.register(mqttCarrier('mqtt', async (...sent) => (await mqtt?.send(...sent)) ?? false));
   if (config.mqttOutside !== '') commands.register(mqttCarrier('mqtt-outside', outside.send, OUTSIDE_RETRY_MS));
+  await processing.load(devices.registry.all);
   const intake = deviceIntake({
     ingest: ingest({ entities, clock, access }),
+    processing: processing.messages,
     directory: devices,
     commands,
     valuesOf: (known, names) => entityValues(entities, known, names),
@@ -159,6 +168,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
       onboardingRoutes(unclaimed, things),
       adapters.routes,
       adapters.importRoutes,
+      processing.routes,
       commandRoutes(commands, devices),
     ],
     mqtt: {
@@ -189,6 +199,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
       await outside.stop();
       await coap?.close();
       await adapters.stop();
+      await processing.stop();
       await commands.stop();
       await pushing.close();
     },

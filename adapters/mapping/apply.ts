@@ -69,7 +69,9 @@ export function applyMapping(mapping: Mapping, measure: Measure, caller: Caller,
     if (time !== undefined) {
       for (const name of target.timeAttributes) attributes[name] = [{ type: 'Property', value: time, observedAt: time }];
     }
-    return [{ caller, id, types: target.types, attributes: { ...target.statics, ...attributes } }];
+    const { types, statics, beside } = target;
+    if (beside === undefined) return [{ caller, id, types, attributes }];
+    return [{ caller, id, types, attributes: { ...statics, ...attributes }, beside }];
   });
   return { fragments, warnings };
 

@@ -35,6 +35,8 @@ export interface CompiledTarget {
   readonly types: readonly Iri[];
   readonly statics: Attributes;
   readonly timeAttributes: readonly Iri[];
+  /** Attributes that the device does not say: static ones, and times. undefined: there are none. */
+  readonly beside: ReadonlySet<Iri> | undefined;
 }
 
 export interface CompiledAttribute {
@@ -98,6 +100,8 @@ function compileTarget(target: Target, own: boolean, expand: (term: string) => I
     const instance = staticInstance(value, expand);
     statics[expand(checkName(value.name))] = [instance];
   }
+  const timeAttributes = (target.timeAttributes ?? []).map(expand);
+  const beside = new Set([...(Object.keys(statics) as Iri[]), ...timeAttributes]);
   return {
     // Of other entities the name is the expression itself, so there is nothing to fall back to.
     id: own || target.idExpression === undefined ? entityId(target.id, target.type) : undefined,
@@ -105,7 +109,8 @@ function compileTarget(target: Target, own: boolean, expand: (term: string) => I
     typeName: shortName(target.type),
     types: [expand(checkName(target.type))],
     statics,
-    timeAttributes: (target.timeAttributes ?? []).map(expand),
+    timeAttributes,
+    beside: beside.size > 0 ? beside : undefined,
   };
 }
 

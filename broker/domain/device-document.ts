@@ -20,7 +20,13 @@ export type ProvisioningCode =
   | 'ADAPTER_NOT_FOUND'
   | 'PROCESS_NOT_FOUND'
   | 'IMPORT_NOT_FOUND'
-  | 'COMMAND_NOT_FOUND';
+  | 'COMMAND_NOT_FOUND'
+  | 'TRANSFORMATION_NOT_FOUND'
+  | 'RULE_NOT_FOUND'
+  | 'VALIDATION_NOT_FOUND'
+  | 'VIRTUAL_SENSOR_NOT_FOUND'
+  | 'HEALTH_RULE_NOT_FOUND'
+  | 'IN_USE';
 
 /** Characters that the IoT agents forbid in names. */
 const FORBIDDEN = /[<>();'="]/;
@@ -32,6 +38,7 @@ const TEXTS = [
   'transport',
   'endpoint',
   'timezone',
+  'transformation',
   'cbHost',
   'protocol',
 ] as const;

@@ -76,6 +76,8 @@ export interface Provisioning {
   readonly jsonLdContext?: JsonValue;
   /** Declarative payload codecs by port, for networks that deliver bytes: see adapters/formats/codec.ts. */
   readonly codec?: JsonValue;
+  /** Name of the transformation that messages pass before they are read. */
+  readonly transformation?: string;
 }
 
 /** A service group: what devices with one API key have in common. */

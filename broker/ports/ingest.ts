@@ -25,6 +25,7 @@ export { isObject } from '../domain/json.ts';
 export { fromMicros, parseInstant, toMicros } from '../domain/time.ts';
 export type { Carried, CommandCarrier, CommandDesk, HttpPush, Pushed, PushRequest } from './commands.ts';
 export type { DeviceDirectory } from './device-directory.ts';
+export type { Judged, Processing, Said, TransformationRecord } from './processing.ts';
 export type { AttributeInstance, Attributes, Caller, Geometry, Instant, Iri, JsonObject, JsonValue, TenantId };
 
 /** A part of an entity that a device measured or a peer replicated. Names are IRIs. */
@@ -35,6 +36,8 @@ export interface Fragment {
   /** Types to give the entity if it does not exist yet, or lacks them. */
   readonly types: readonly Iri[];
   readonly attributes: Attributes;
+  /** Those of the attributes that are provisioned, or follow from others: the device itself did not say them. */
+  readonly beside?: ReadonlySet<Iri>;
 }
 
 export interface Refusal {

@@ -36,6 +36,7 @@ const PROGRAMS = [
   'broker/wiring.ts',
   'broker/adapter-side.ts',
   'broker/device-side.ts',
+  'broker/processing-side.ts',
   'broker/outside-devices.ts',
   'broker/upkeep.ts',
   'broker/figures.ts',

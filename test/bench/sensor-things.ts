@@ -60,7 +60,7 @@ export const sensorThings: Rows = async function* (bench) {
   });
 };
 
-async function fill(
+export async function fill(
   { url }: BrokerProcess,
   ids: readonly number[],
   rounds: number,
@@ -82,7 +82,7 @@ async function fill(
 }
 
 /** @param which is put behind the names */
-async function readRows({ url }: BrokerProcess, ids: readonly number[], rounds: number, which: string): Promise<Row[]> {
+export async function readRows({ url }: BrokerProcess, ids: readonly number[], rounds: number, which: string): Promise<Row[]> {
   const root = `${url}/sta/v1.1`;
   const half = timeOf(rounds - 1, 50);
   const of = `${(rounds * ids.length * PER_SERIES).toLocaleString('en')} Observations of ${ids.length.toLocaleString('en')} Datastreams`;
@@ -128,7 +128,7 @@ const rowsOf = (id: number, round: number) => ({
   dataArray: Array.from({ length: PER_SERIES }, (_, row) => [timeOf(round, row), Math.round(1000 * Math.sin(row + id)) / 10]),
 });
 
-async function makeDatastreams({ url }: BrokerProcess, count: number): Promise<number[]> {
+export async function makeDatastreams({ url }: BrokerProcess, count: number): Promise<number[]> {
   const root = `${url}/sta/v1.1`;
   const made = async (set: string, body: unknown) => Number(/\((\d+)\)$/.exec(await send(`${root}/${set}`, body))?.[1]);
   const text = { name: 'n', description: 'd' };

@@ -13,6 +13,12 @@ const STATUS: Record<ProvisioningCode, number> = {
   PROCESS_NOT_FOUND: 404,
   IMPORT_NOT_FOUND: 404,
   COMMAND_NOT_FOUND: 404,
+  TRANSFORMATION_NOT_FOUND: 404,
+  RULE_NOT_FOUND: 404,
+  VALIDATION_NOT_FOUND: 404,
+  VIRTUAL_SENSOR_NOT_FOUND: 404,
+  HEALTH_RULE_NOT_FOUND: 404,
+  IN_USE: 409,
 };
 
 /** In this plugin errors look as IoT agents show them, `{"name", "message"}`, because their clients read that. */

@@ -79,11 +79,21 @@ function isBehind(reading: AttributeInstance, current: AttributeInstance): boole
 /** By series, each in order of time; those of one moment in the order in which they came. */
 function grouped(readings: readonly Reading[]): readonly (readonly Reading[])[] {
   const series = new Map<string, Reading[]>();
+  const seriesFor = ({ name, instance }: Reading): Reading[] => {
+    const key = `${name} ${instance.datasetId ?? ''}`;
+    const known = series.get(key) ?? [];
+    series.set(key, known);
+    return known;
+  };
+  let last: Reading | undefined;
+  let same: Reading[] = [];
   for (const reading of readings) {
-    const key = `${reading.name} ${reading.instance.datasetId ?? ''}`;
-    const known = series.get(key);
-    if (known === undefined) series.set(key, [reading]);
-    else known.push(reading);
+    // Those of one series mostly come together.
+    if (last === undefined || last.name !== reading.name || last.instance.datasetId !== reading.instance.datasetId) {
+      same = seriesFor(reading);
+      last = reading;
+    }
+    same.push(reading);
   }
   const order = ({ instance: a }: Reading, { instance: b }: Reading): number => {
     if (a.observedAt === undefined || b.observedAt === undefined || a.observedAt === b.observedAt) return 0;

@@ -1,8 +1,10 @@
 import { badRequest, DomainError } from '../../domain/errors.ts';
 import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
-import { checkProperties } from '../../domain/sta/lens/attributes.ts';
+import { checkProperty } from '../../domain/sta/lens/attributes.ts';
+import type { ObservationFrame } from '../../domain/sta/lens/observation.ts';
+import type { TypeModel } from '../../domain/sta/model.ts';
 import { Creation, type Ref } from './create.ts';
-import { observe } from './observations.ts';
+import { checkResults, frameFor, observeAt } from './observations.ts';
 import type { Reader } from './reader.ts';
 
 /** What became of one row: the number of the Observation, or why there is none. */
@@ -76,12 +78,9 @@ async function planGroup(creation: Creation, group: Group, results: BulkResult[]
     throw error;
   };
   let series: Ref['series'];
+  let columns: readonly Column[];
   try {
-    const type = reader.model.of('Observations');
-    for (const name of group.components) {
-      const known = type.properties.some((property) => property.name === name);
-      if (!known && !/^FeatureOfInterest\/(@iot\.)?id$/.test(name)) throw badRequest(`Observation has no component "${name}"`);
-    }
+    columns = columnsOf(reader.model.of('Observations'), group.components);
     series = (await creation.reference(group.set, group.id, group.set)).series;
     if (series === undefined) throw badRequest(`${group.set} take no Observations`);
     await creation.rules.observe(series);
@@ -91,39 +90,69 @@ async function planGroup(creation: Creation, group: Group, results: BulkResult[]
     return;
   }
   reader.dependencies.extents.forget(reader.tenant, { id: series.thing.iri, name: series.name, datasetId: series.datasetId });
-  const features = new Map<string, Ref>();
+  const frames = new Map<JsonValue | undefined, ObservationFrame>();
   const block = Math.min(group.data.length, 10_000);
   for (const row of group.data) {
     try {
-      const { properties, feature } = readRow(reader, group, row);
-      let given: Ref | undefined;
-      if (feature !== undefined) {
-        given =
-          features.get(String(feature)) ?? (await creation.reference('FeaturesOfInterest', feature, 'FeatureOfInterest/id'));
-        features.set(String(feature), given);
+      const { properties, feature } = readRow(columns, row);
+      checkResults(series, properties);
+      let frame = frames.get(feature);
+      if (frame === undefined) {
+        const given = feature === undefined ? undefined : await named(creation, feature);
+        frame = await frameFor(creation, series, given);
+        frames.set(feature, frame);
       }
-      const { number } = await observe(creation, series, properties, given, block);
-      results.push({ number: number as number });
+      const reserved = creation.newNumber(block);
+      const number = typeof reserved === 'number' ? reserved : await reserved;
+      observeAt(creation, series, properties, frame, number);
+      results.push({ number });
     } catch (error) {
       results.push(refused(error));
     }
   }
 }
 
-function readRow(
-  reader: Reader,
-  { components }: Group,
-  row: JsonValue,
-): { properties: JsonObject; feature: JsonValue | undefined } {
+const named = (creation: Creation, feature: JsonValue): Promise<Ref> =>
+  creation.reference('FeaturesOfInterest', feature, 'FeatureOfInterest/id');
+
+/** What is done with the values in one place of each row. */
+interface Column {
+  /** Refuses what is wrong, and returns what is stored. @throws DomainError BadRequestData */
+  readonly read: ((value: JsonValue) => JsonValue) | undefined;
+  /** undefined: the feature of interest. */
+  readonly name: string | undefined;
+}
+
+/** Looked up once for all rows. @throws DomainError BadRequestData for what is no component, or lacks */
+function columnsOf(type: TypeModel, components: readonly string[]): readonly Column[] {
+  const columns = components.map((name): Column => {
+    if (/^FeatureOfInterest\/(@iot\.)?id$/.test(name)) return { name: undefined, read: undefined };
+    const property = type.properties.find((one) => one.name === name);
+    if (property === undefined) throw badRequest(`Observation has no component "${name}"`);
+    const read = (value: JsonValue): JsonValue => {
+      if (value !== null && value !== undefined) return checkProperty(type, property, value);
+      if (property.mandatory) throw lacking(name);
+      return null;
+    };
+    return { name, read: property.computed ? undefined : read };
+  });
+  const missing = type.properties.find(({ name, mandatory }) => mandatory && !components.includes(name));
+  if (missing !== undefined) throw lacking(missing.name);
+  return columns;
+}
+
+const lacking = (name: string): DomainError => badRequest(`Observation lacks the mandatory property "${name}"`);
+
+function readRow(columns: readonly Column[], row: JsonValue): { properties: JsonObject; feature: JsonValue | undefined } {
   if (!Array.isArray(row)) throw badRequest('A row of "dataArray" must be an array');
-  if (row.length !== components.length)
-    throw badRequest(`The row has ${row.length} values for ${components.length} components`);
-  const body: Record<string, JsonValue> = {};
+  if (row.length !== columns.length) throw badRequest(`The row has ${row.length} values for ${columns.length} components`);
+  const properties: Record<string, JsonValue> = {};
   let feature: JsonValue | undefined;
-  for (const [at, name] of components.entries()) {
+  for (let at = 0; at < columns.length; at++) {
+    const { name, read } = columns[at] as Column;
     const value = row[at] as JsonValue;
-    if (name.startsWith('FeatureOfInterest/')) feature = value ?? undefined;
-    else body[name] = value;
+    if (name === undefined) feature = value ?? undefined;
+    else if (read !== undefined) properties[name] = read(value);
   }
-  return { properties: checkProperties(reader.model.of('Observations'), body, false), feature };
+  return { properties, feature };
 }

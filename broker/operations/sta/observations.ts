@@ -5,7 +5,7 @@ import type { Iri } from '../../domain/iri.ts';
 import type { JsonObject, JsonValue } from '../../domain/json.ts';
 import { geometryIn } from '../../domain/sta/filter/value.ts';
 import { attributeValue, relationship, targetsOf } from '../../domain/sta/lens/attributes.ts';
-import { observationInstance } from '../../domain/sta/lens/observation.ts';
+import { type ObservationFrame, observationInstance, placedAt } from '../../domain/sta/lens/observation.ts';
 import {
   DATASTREAMS,
   FEATURE,
@@ -42,7 +42,7 @@ export interface ObservedSeries {
 /** Features that this plan makes or has linked, by what they were made of; areas that Datastreams will have seen. */
 interface Made {
   readonly byLocation: Map<Iri, Iri>;
-  readonly bySeries: Map<ObservedSeries, Iri>;
+  readonly bySeries: Map<ObservedSeries, ObservationFrame>;
   readonly linked: Set<string>;
   readonly areas: Map<Iri, JsonValue>;
   /** Where Things are. */
@@ -84,37 +84,52 @@ export async function planObservation(
 }
 
 /** @param given the feature that the client names or makes */
-export async function observe(
+async function observe(
   creation: Creation,
   series: ObservedSeries,
   properties: JsonObject,
   given: Ref | undefined,
-  block = 1,
 ): Promise<Ref> {
-  const { plan, reader } = creation;
-  const { thing, to, datasetId, unitCode, results } = series;
-  const { result } = properties;
+  checkResults(series, properties);
+  const frame = await frameFor(creation, series, given);
+  const number = await creation.newNumber();
+  observeAt(creation, series, properties, frame, number);
+  return { set: 'Observations', iri: series.thing.iri, number };
+}
+
+/** What one Observation of a series gets, the next of the same request gets, too. @param given the feature that the client names or makes */
+export async function frameFor(creation: Creation, series: ObservedSeries, given: Ref | undefined): Promise<ObservationFrame> {
+  const { bySeries } = madeBy(creation);
+  const known = given === undefined ? bySeries.get(series) : undefined;
+  if (known !== undefined) return known;
+  const feature = await featureFor(creation, series, given);
+  const { datasetId, unitCode } = series;
+  const frame = { datasetId, unitCode, ...(feature === undefined ? {} : { feature, placed: placedAt(feature) }) };
+  if (given === undefined && feature !== undefined) bySeries.set(series, frame);
+  return frame;
+}
+
+/** @throws DomainError BadRequestData if a MultiDatastream gets another number of results than it observes properties */
+export function checkResults({ results }: ObservedSeries, { result }: JsonObject): void {
   if (results !== undefined && (!Array.isArray(result) || result.length !== results)) {
     throw badRequest(`"result" of an Observation of this MultiDatastream must be an array of ${results} elements`);
   }
-  // What one Observation of a series gets, the next of the same request gets, too.
-  const { bySeries } = madeBy(creation);
-  let feature = given === undefined ? bySeries.get(series) : undefined;
-  if (feature === undefined) {
-    feature = await featureFor(creation, series, given);
-    if (given === undefined && feature !== undefined) bySeries.set(series, feature);
-  }
-  const reserved = creation.newNumber(block);
-  const number = typeof reserved === 'number' ? reserved : await reserved;
+}
+
+/** Plans an Observation of which everything is known. @param properties checked ones */
+export function observeAt(
+  { plan, reader }: Creation,
+  { thing, to }: ObservedSeries,
+  properties: JsonObject,
+  frame: ObservationFrame,
+  number: number,
+): void {
   // 18-088, 8.2.7: without a time the Observation is as of now.
   const now = () => writeMoment(Math.floor(reader.dependencies.clock.micros() / 1000) * 1000);
   const timed = properties['phenomenonTime'] == null ? { ...properties, phenomenonTime: now() } : properties;
-  const instance = {
-    ...observationInstance(timed, { datasetId, unitCode, feature }),
-    instanceId: reader.dependencies.series.instanceId(number),
-  };
+  const instanceId = reader.dependencies.series.instanceId(number);
+  const instance = observationInstance(timed, frame, undefined, instanceId);
   plan.observe(thing.iri, { instance, series: 'name' in to ? { name: to.name } : to });
-  return { set: 'Observations', iri: thing.iri, number };
 }
 
 /** Tells the extents of a series that an Observation was added. */

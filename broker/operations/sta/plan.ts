@@ -152,7 +152,7 @@ function located({ instance, series, force }: PlannedReading, entity: Entity): R
   if (found === undefined)
     throw notFound(`The Datastream ${'companion' in series ? series.companion : ''} was deleted meanwhile`);
   const { datasetId } = found;
-  const there = datasetId === undefined ? instance : { ...instance, datasetId };
+  const there = datasetId === undefined || datasetId === instance.datasetId ? instance : { ...instance, datasetId };
   return { name: found.name, instance: there, ...(force && { force }) };
 }
 

@@ -1,4 +1,4 @@
-import type { AttributeChange, Change, ChangeDraft, LateInstance, Position } from '../../domain/change.ts';
+import type { AttributeChange, Change, ChangeDraft, Position } from '../../domain/change.ts';
 import type { Entity } from '../../domain/entity.ts';
 import type { Iri, TenantId } from '../../domain/iri.ts';
 import { fromStoredText, storedText } from '../../domain/json.ts';
@@ -12,6 +12,7 @@ import type { Codec } from './codec.ts';
 import type { Database } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
 import type { GroupCommit } from './group-commit.ts';
+import { decodeLate, encodeLate } from './late-rows.ts';
 
 const KINDS = ['created', 'updated', 'deleted'] as const;
 const INSERT =
@@ -31,6 +32,7 @@ export class ChangeLog implements ChangeFeed {
   readonly #dictionary: Dictionary;
   readonly #commits: GroupCommit;
   readonly #codec: Codec;
+  readonly #coding: { readonly codec: Codec; readonly dictionary: Dictionary };
   /** Committed. */
   readonly #recent: RecentChanges;
   /** Of the transaction that is being made. */
@@ -50,6 +52,7 @@ export class ChangeLog implements ChangeFeed {
     this.#dictionary = dictionary;
     this.#commits = commits;
     this.#codec = codec;
+    this.#coding = { codec, dictionary };
     this.#recent = new RecentChanges(recentLimit);
     const remembered = new Map(
       database.all("SELECT key, value FROM memory WHERE key IN ('position', 'clock')") as [string, number][],
@@ -112,7 +115,7 @@ export class ChangeLog implements ChangeFeed {
       kind === 'created' && isAsCreated(entity) ? '' : text,
       types === entity.types ? null : JSON.stringify(types),
       kind === 'updated' ? storedText(draft.attributes.map((change) => this.#row(change, entity))) : null,
-      late && late.length > 0 ? storedText(late.map((one) => this.#lateRow(one, at, draft.stamp))) : null,
+      late && late.length > 0 ? storedText(encodeLate(late, draft, this.#coding)) : null,
     );
     this.#fresh.push({
       position,
@@ -169,8 +172,7 @@ export class ChangeLog implements ChangeFeed {
     const entity = this.#codec.decode(state, id);
     const kind = KINDS[kindNumber] as Change['kind'];
     const stamp: Stamp = { at: stampAt, origin: this.#dictionary.iri(origin) };
-    const base = { createdAt: at, modifiedAt: at, stamp };
-    return {
+    const change: Change = {
       position,
       tenant: this.#dictionary.tenantName(tenant) as TenantId,
       id,
@@ -181,12 +183,14 @@ export class ChangeLog implements ChangeFeed {
         attributes === null
           ? allAttributes(kind, entity)
           : (fromStoredText(attributes) as Row[]).map((of) => this.#fromChange(of, entity)),
-      ...(late === null
-        ? {}
-        : { late: (fromStoredText(late) as (LateInstance | LateRow)[]).map((row) => this.#fromLate(row, base)) }),
       at,
       stamp,
     };
+    if (late === null) return change;
+    // Thousands, and most readers of changes never look at them.
+    let decoded: Change['late'];
+    const decode = () => decodeLate(fromStoredText(late) as Parameters<typeof decodeLate>[0], { at, stamp }, this.#coding);
+    return Object.defineProperty(change, 'late', { enumerable: true, get: () => (decoded ??= decode()) });
   }
 
   /** Inside a transaction. `after` is not written: it is in the entity. */
@@ -207,18 +211,6 @@ export class ChangeLog implements ChangeFeed {
       ...(after ? { after } : {}),
       ...(before === 0 ? {} : { before: this.#codec.decodeInstance(before, entity) }),
     };
-  }
-
-  #lateRow({ name, instance, amends }: LateInstance, at: Instant, stamp: Stamp): LateRow {
-    const coded = this.#codec.encodeInstance(instance, { createdAt: at, modifiedAt: at, stamp });
-    return amends === undefined ? [this.#dictionary.name(name), coded] : [this.#dictionary.name(name), coded, amends];
-  }
-
-  /** Files of before have them written out. */
-  #fromLate(row: LateInstance | LateRow, base: Parameters<Codec['encodeInstance']>[1]): LateInstance {
-    if (!Array.isArray(row)) return row as LateInstance;
-    const [name, coded, amends] = row as unknown as LateRow;
-    return { name: this.#dictionary.iri(name), instance: this.#codec.decodeInstance(coded, base), ...(amends && { amends }) };
   }
 
   async head(): Promise<Position> {
@@ -294,9 +286,6 @@ export class ChangeLog implements ChangeFeed {
     if (this.#moved.size > 0) void this.#commits.submit(() => undefined).catch(() => {});
   }
 }
-
-/** An instance that only went to history, relative to its change. */
-type LateRow = readonly [name: number, ReturnType<Codec['encodeInstance']>, amends?: NonNullable<LateInstance['amends']>];
 
 type Row = [name: number, datasetId: Iri | 0, kind: number, before: ReturnType<Codec['encodeInstance']> | 0];
 

@@ -2,7 +2,7 @@ import { type AttributeInstance, instanceValue } from '../../domain/attribute.ts
 import type { AttributeChange, ChangeDraft } from '../../domain/change.ts';
 import type { Entity } from '../../domain/entity.ts';
 import type { Iri } from '../../domain/iri.ts';
-import { fromStoredText, jsonEquals, storedText } from '../../domain/json.ts';
+import { fromStoredText, jsonEquals } from '../../domain/json.ts';
 import { sameInstance } from '../../domain/patch.ts';
 import { fromMicros, type Instant, type Micros, toMicros } from '../../domain/time.ts';
 import { allAttributes } from '../changes.ts';
@@ -12,6 +12,7 @@ import type { Dictionary } from './dictionary.ts';
 import type { EntityRow } from './entity-cache.ts';
 import type { GroupCommit } from './group-commit.ts';
 import { hasNumber, type InstanceNumbers, needsNoRows, numbered, numbersAfter } from './instance-numbers.ts';
+import { InstanceTexts } from './instance-text.ts';
 import { PendingHistory } from './pending-history.ts';
 import { TransientRows } from './transient-rows.ts';
 
@@ -40,6 +41,7 @@ export class HistoryRows {
   #next: number;
   #reserved: number;
   readonly #moments = new Moments();
+  readonly #texts = new InstanceTexts();
 
   /** @param shared other processes read the file */
   constructor(database: Database, dictionary: Dictionary, commits: GroupCommit, shared = false) {
@@ -204,17 +206,6 @@ export class HistoryRows {
     const moments = this.#moments;
     const modified = moments.micros(instance.modifiedAt ?? at);
     const value = instance.type === 'Property' ? instance.value : undefined;
-    // What the columns say is not said again, except a time that was not written in the shortest way (4.6.3). The stamp orders current
-    // state only: history is not merged between brokers, but asked at its origin.
-    const rest = {
-      ...instance,
-      createdAt: undefined,
-      modifiedAt: undefined,
-      observedAt: observedAt !== undefined && moments.isShortest(observedAt) ? undefined : observedAt,
-      deletedAt: undefined,
-      stamp: undefined,
-      instanceId: undefined,
-    };
     const nameKey = this.#dictionary.name(name);
     const time = observedAt === undefined ? modified : moments.micros(observedAt);
     if (expiresAt !== undefined) this.#transient.add(seq, moments.micros(expiresAt), key, nameKey, time);
@@ -229,7 +220,7 @@ export class HistoryRows {
       modified,
       deletedAt === undefined ? null : moments.micros(deletedAt),
       typeof value === 'number' ? value : null,
-      storedText(rest),
+      this.#texts.of(instance, observedAt !== undefined && !moments.isShortest(observedAt)),
     ]);
   }
 

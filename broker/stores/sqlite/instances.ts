@@ -140,6 +140,16 @@ export class Instances {
     return found ?? NONE;
   }
 
+  /** The instance of a series that is in history by being in the state, if there is one. */
+  ofState(row: EntityRow, name: Iri, datasetId: Iri | undefined): TimedInstance | undefined {
+    for (const { instance, seq } of numberedOf(row, name)) {
+      if (instance.datasetId !== datasetId) continue;
+      const at = instance.observedAt ?? instance.modifiedAt;
+      return { time: at === undefined ? 0 : toMicros(at), seq, instance: this.#shown(instance, seq) };
+    }
+    return undefined;
+  }
+
   /** An instance of the state as one of history. */
   #shown({ stamp: _, ...instance }: AttributeInstance, seq: number): AttributeInstance {
     return { ...instance, instanceId: this.#rows.instanceId(seq) } as AttributeInstance;

@@ -1,3 +1,4 @@
+import type { AttributeInstance } from '../../domain/attribute.ts';
 import type { Iri, TenantId } from '../../domain/iri.ts';
 import type { Micros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -45,7 +46,7 @@ export class SqliteSeriesStore implements SeriesStore {
   }
 
   async read(tenant: TenantId, series: Series, page: SeriesPage): Promise<readonly NumberedInstance[]> {
-    const keys = await this.#keys(tenant, series);
+    const keys = this.#keys(tenant, series);
     if (keys === undefined) return [];
     const { from = LONG_AGO, to = NEVER, after, limit, descending = false } = page;
     const [beyond, direction] = descending ? ['<', 'DESC'] : ['>', 'ASC'];
@@ -55,9 +56,14 @@ export class SqliteSeriesStore implements SeriesStore {
       AND h.dataset IS ? AND h.deleted IS NULL${kept.sql} ORDER BY h.time ${direction}, h.seq ${direction} LIMIT ?`;
     const values: Value[] = [keys.entity, keys.name, from, to];
     if (after !== undefined) values.push(after.at, after.number);
-    return this.#parts.database
+    const found = this.#parts.database
       .all(sql, ...values, keys.dataset, ...kept.values, limit)
       .map((stored) => this.#instance(series.id, series.name, stored));
+    const { current } = keys;
+    if (current === undefined || current.at < from || current.at > to) return found;
+    const order = (a: SeriesPlace, b: SeriesPlace) => (descending ? -1 : 1) * (a.at - b.at || a.number - b.number);
+    if (after !== undefined && order(current, after) <= 0) return found;
+    return [...found, current].sort(order).slice(0, limit);
   }
 
   async numbered(tenant: TenantId, numbers: readonly number[]): Promise<readonly (NumberedInstance | undefined)[]> {
@@ -124,42 +130,48 @@ export class SqliteSeriesStore implements SeriesStore {
     series: Series,
     { from = LONG_AGO, to = NEVER }: { readonly from?: Micros; readonly to?: Micros } = {},
   ): Promise<number> {
-    const keys = await this.#keys(tenant, series);
+    const keys = this.#keys(tenant, series);
     if (keys === undefined) return 0;
     const kept = this.#kept();
     const sql = `SELECT count(*) FROM history h
       WHERE entity = ? AND name = ? AND time >= ? AND time <= ? AND dataset IS ? AND deleted IS NULL${kept.sql}`;
     const values = [keys.entity, keys.name, from, to, keys.dataset, ...kept.values];
-    return Number(this.#parts.database.get(sql, ...values)?.[0] ?? 0);
+    const rows = Number(this.#parts.database.get(sql, ...values)?.[0] ?? 0);
+    const { current } = keys;
+    return current === undefined || current.at < from || current.at > to ? rows : rows + 1;
   }
 
   async extent(tenant: TenantId, series: Series, texts: readonly Iri[]): Promise<SeriesExtent | undefined> {
-    const keys = await this.#keys(tenant, series);
+    const keys = this.#keys(tenant, series);
     if (keys === undefined) return undefined;
+    const { current } = keys;
     const kept = this.#kept();
     const those = `FROM history h WHERE entity = ? AND name = ? AND dataset IS ? AND deleted IS NULL${kept.sql}`;
     const of: Value[] = [keys.entity, keys.name, keys.dataset, ...kept.values];
     const end = (direction: 'ASC' | 'DESC') =>
       this.#parts.database.get(`SELECT time ${those} ORDER BY time ${direction} LIMIT 1`, ...of)?.[0] as Micros | undefined;
-    const [from, to] = [end('ASC'), end('DESC')];
-    if (from === undefined || to === undefined) return undefined;
-    if (texts.length === 0) return { from, to, texts: new Map() };
+    const ends = [end('ASC'), end('DESC'), current?.at].filter((at) => at !== undefined);
+    if (ends.length === 0) return undefined;
     const known = texts.flatMap((name) => {
+      const own = current && plainText(current.instance.attributes?.[name]?.[0]);
       const found = textsOf(this.#parts.database, { ...keys, kept }, name);
-      return found === undefined ? [] : [[name, found] as const];
+      const all = [found?.least, found?.greatest, own].filter((text) => text !== undefined).sort();
+      return all.length === 0 ? [] : [[name, { least: all[0] as string, greatest: all.at(-1) as string }] as const];
     });
-    return { from, to, texts: new Map(known) };
+    return { from: Math.min(...ends), to: Math.max(...ends), texts: new Map(known) };
   }
 
-  async #keys(tenant: TenantId, { id, name, datasetId }: Series) {
+  /** `current`: the instance whose place in history is the state, which has no row. */
+  #keys(tenant: TenantId, { id, name, datasetId }: Series) {
     const { dictionary } = this.#parts;
     const key = dictionary.findTenant(tenant);
     const row = key === undefined ? undefined : this.#rows.byId(key, id);
     const nameKey = dictionary.findName(name);
     const dataset = datasetId === undefined ? null : dictionary.findName(datasetId);
     if (row === undefined || nameKey === undefined || dataset === undefined) return undefined;
-    await this.#unsettled.settle(row);
-    return { entity: row.key, name: nameKey, dataset };
+    const own = this.#instances.ofState(row, name, datasetId);
+    const current = own && { number: own.seq, id, name, at: own.time, instance: own.instance };
+    return { entity: row.key, name: nameKey, dataset, current };
   }
 
   #kept(): { readonly sql: string; readonly values: Value[] } {
@@ -178,3 +190,8 @@ export class SqliteSeriesStore implements SeriesStore {
     return { number, id, name, at, instance: this.#instances.restore(stored) };
   }
 }
+
+type SeriesPlace = Pick<NumberedInstance, 'at' | 'number'>;
+
+const plainText = (instance: AttributeInstance | undefined): string | undefined =>
+  instance?.type === 'Property' && typeof instance.value === 'string' ? instance.value : undefined;

@@ -1,5 +1,4 @@
 import type { Iri } from '../../domain/iri.ts';
-import type { EntityRow } from './entity-cache.ts';
 import type { EntityRows, Parts } from './entity-rows.ts';
 import { numbered } from './instance-numbers.ts';
 
@@ -39,11 +38,6 @@ export class Unsettled {
   constructor(parts: Parts, rows: EntityRows) {
     this.#parts = parts;
     this.#rows = rows;
-  }
-
-  /** Resolves when history has rows for all instances of an entity's state. */
-  async settle(row: EntityRow): Promise<void> {
-    if (row.text !== undefined && row.numbers !== undefined) await this.#settle([row.key]);
   }
 
   /** Resolves when history has a row for the instance with a number, if there is one. */

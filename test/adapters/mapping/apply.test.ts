@@ -96,6 +96,7 @@ describe('provisioned devices', () => {
             'https://ex.org/fillingLevel': [{ type: 'Property', value: 0.5, observedAt }],
             'https://ex.org/temperature': [{ type: 'Property', value: 8.5, unitCode: 'CEL', observedAt }],
           },
+          beside: new Set(['https://ex.org/category']),
         },
       ],
     });

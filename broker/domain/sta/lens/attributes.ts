@@ -110,7 +110,7 @@ export function decodeProperty(entity: Entity, { name, kind }: PropertyModel): J
 export function checkProperties(type: TypeModel, body: JsonObject, partial: boolean): Record<string, JsonValue> {
   const checked: Record<string, JsonValue> = {};
   for (const property of type.properties) {
-    const { name, kind, mandatory, computed } = property;
+    const { name, mandatory, computed } = property;
     const value = body[name];
     if (computed) continue;
     if (value === undefined || value === null) {
@@ -118,12 +118,7 @@ export function checkProperties(type: TypeModel, body: JsonObject, partial: bool
       if (value === null) checked[name] = null;
       continue;
     }
-    checked[name] = checkedValue(type.type, name, kind, value);
-    if (property.values !== undefined && !property.values.includes(String(value))) {
-      throw badRequest(
-        `"${name}" of ${type.type} must be one of ${property.values.join(', ')}, not ${JSON.stringify(value).slice(0, 100)}`,
-      );
-    }
+    checked[name] = checkProperty(type, property, value);
   }
   for (const name of Object.keys(body)) {
     // Annotations come back with what clients read.
@@ -131,6 +126,17 @@ export function checkProperties(type: TypeModel, body: JsonObject, partial: bool
     if (!type.properties.some((property) => property.name === name)) {
       throw badRequest(`${type.type} has no property or link "${name}"`);
     }
+  }
+  return checked;
+}
+
+/** A value that is there. @returns it as it is stored. @throws DomainError BadRequestData that names the property */
+export function checkProperty(type: TypeModel, { name, kind, values }: PropertyModel, value: JsonValue): JsonValue {
+  const checked = checkedValue(type.type, name, kind, value);
+  if (values !== undefined && !values.includes(String(value))) {
+    throw badRequest(
+      `"${name}" of ${type.type} must be one of ${values.join(', ')}, not ${JSON.stringify(value).slice(0, 100)}`,
+    );
   }
   return checked;
 }

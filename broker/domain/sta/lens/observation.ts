@@ -1,4 +1,4 @@
-import { type AttributeInstance, type Attributes, instanceValue } from '../../attribute.ts';
+import { type AttributeInstance, type Attributes, instanceValue, type Property } from '../../attribute.ts';
 import { badRequest } from '../../errors.ts';
 import type { Iri } from '../../iri.ts';
 import type { JsonObject, JsonValue } from '../../json.ts';
@@ -55,19 +55,35 @@ export function featureOf(instance: AttributeInstance): Iri | undefined {
   return found?.type === 'Relationship' ? ([found.object].flat()[0] as Iri) : undefined;
 }
 
+/** What the series of an Observation says. */
+export interface ObservationFrame {
+  readonly datasetId?: Iri | undefined;
+  readonly unitCode?: string | undefined;
+  readonly feature?: Iri | undefined;
+  /** That feature as attributes: most Observations say nothing else, and thousands of one series can share the object. */
+  readonly placed?: Attributes | undefined;
+}
+
+/** {@link ObservationFrame.placed} */
+export const placedAt = (feature: Iri): Attributes =>
+  ({ [FEATURE_OF_INTEREST]: [{ type: 'Relationship', object: feature }] }) as Attributes;
+
 /**
  * The attribute instance that an Observation is.
  * @param properties checked ones (lens/attributes.ts); null removes
- * @param frame what the series says: datasetId and unit
  * @param before the instance that is changed: what `properties` leaves out stays
  */
 export function observationInstance(
   properties: JsonObject,
-  frame: { readonly datasetId?: Iri | undefined; readonly unitCode?: string | undefined; readonly feature?: Iri | undefined },
+  frame: ObservationFrame,
   before?: AttributeInstance,
+  instanceId?: Iri,
 ): AttributeInstance {
   const result = properties['result'] ?? (before === undefined ? undefined : instanceValue(before));
   if (result === undefined) throw badRequest('Observation lacks the mandatory property "result"');
+  if (before === undefined && saysLittle(properties)) {
+    return written(result, frame, properties['phenomenonTime'] as Instant, placedIn(frame), undefined, instanceId);
+  }
   const inner: Record<Iri, readonly AttributeInstance[]> = { ...before?.attributes };
   const put = (name: Iri, value: JsonValue | undefined): void => {
     if (value === null) delete inner[name];
@@ -87,16 +103,38 @@ export function observationInstance(
   put(RESULT_QUALITY, properties['resultQuality']);
   put(VALID_TIME, properties['validTime']);
   put(PARAMETERS, properties['parameters']);
-  if (frame.feature !== undefined) inner[FEATURE_OF_INTEREST] = [{ type: 'Relationship', object: frame.feature }];
-  const unitCode = frame.unitCode ?? (before as { unitCode?: string } | undefined)?.unitCode;
-  return {
-    type: 'Property',
-    value: result,
-    ...(unitCode === undefined || typeof result !== 'number' ? {} : { unitCode }),
-    ...(frame.datasetId === undefined ? {} : { datasetId: frame.datasetId }),
-    ...(observedAt === undefined ? {} : { observedAt }),
-    ...(Object.keys(inner).length === 0 ? {} : { attributes: inner as Attributes }),
-  };
+  let attributes: Attributes | undefined;
+  if (Object.keys(inner).length === 0) attributes = placedIn(frame);
+  else attributes = (frame.feature === undefined ? inner : { ...inner, ...placedAt(frame.feature) }) as Attributes;
+  const unitCode = (before as { unitCode?: string } | undefined)?.unitCode;
+  return written(result, frame, observedAt, attributes, unitCode, instanceId);
+}
+
+const placedIn = ({ feature, placed }: ObservationFrame): Attributes | undefined => placed ?? (feature && placedAt(feature));
+
+/** True of nearly all Observations, and of all rows of an import: an instant and a result. */
+function saysLittle(properties: JsonObject): boolean {
+  for (const name in properties) if (name !== 'phenomenonTime' && name !== 'result') return false;
+  const time = properties['phenomenonTime'];
+  return typeof time === 'string' && !time.includes('/');
+}
+
+function written(
+  value: JsonValue,
+  { datasetId, unitCode: own }: ObservationFrame,
+  observedAt: Instant | undefined,
+  attributes: Attributes | undefined,
+  unitBefore: string | undefined,
+  instanceId: Iri | undefined,
+): AttributeInstance {
+  const unitCode = typeof value === 'number' ? (own ?? unitBefore) : undefined;
+  const instance: { -readonly [K in keyof Property]: Property[K] } = { type: 'Property', value };
+  if (unitCode !== undefined) instance.unitCode = unitCode;
+  if (datasetId !== undefined) instance.datasetId = datasetId;
+  if (observedAt !== undefined) instance.observedAt = observedAt;
+  if (attributes !== undefined) instance.attributes = attributes;
+  if (instanceId !== undefined) instance.instanceId = instanceId;
+  return instance;
 }
 
 /** Result times are compared as texts by stores, so all have the same number of digits. */

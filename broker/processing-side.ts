@@ -1,0 +1,169 @@
+import type { FastifyPluginAsync } from 'fastify';
+import type { Logger } from 'pino';
+import { type MessageProcessing, messageProcessing } from '../adapters/processed.ts';
+import { workerSandbox } from '../adapters/transformation/sandbox.ts';
+import { transformationStage } from '../adapters/transformation/stage.ts';
+import { readTransformation, tryTransformation } from '../adapters/transformation/transform.ts';
+import type { Metrics } from './api/admin/metrics.ts';
+import { processingRoutes } from './api/iot/processing.ts';
+import { type AccessFunction, demand } from './domain/access.ts';
+import type { KnownDevice } from './domain/device.ts';
+import { ProvisioningError } from './domain/device-document.ts';
+import type { TenantId } from './domain/iri.ts';
+import type { JsonObject } from './domain/json.ts';
+import { readRule } from './domain/processing/rule.ts';
+import { processingPipeline } from './operations/processing/pipeline.ts';
+import { processingRecords } from './operations/processing/records.ts';
+import { type RuleCounts, ruleJudge } from './operations/processing/rules.ts';
+import { modelValidation, readValidation } from './operations/processing/validation.ts';
+import type { DocumentStore } from './ports/document-store.ts';
+import type { ModelCatalogue } from './ports/models.ts';
+import type { SeriesStore } from './ports/series-store.ts';
+
+export interface ProcessingSideOptions {
+  readonly documents: DocumentStore;
+  readonly series: SeriesStore;
+  readonly access: AccessFunction;
+  readonly logger: Logger;
+  readonly figures: Metrics;
+}
+
+/** Processing of what devices say, tied together. */
+export interface ProcessingSide {
+  /** What the intake asks. */
+  readonly messages: MessageProcessing;
+  readonly routes: FastifyPluginAsync;
+  /** Throws an Error if a device names something that is not there. */
+  check(known: KnownDevice): void;
+  /** Documents are read from the store, so that nothing that comes passes without them. @param devices that may name a transformation */
+  load(devices: () => readonly KnownDevice[]): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export function processingSide(options: ProcessingSideOptions): ProcessingSide {
+  const { documents, series, access, logger, figures } = options;
+  const sandbox = workerSandbox();
+  const stage = transformationStage(sandbox);
+  /** Models and what validates them are loaded with the first use. */
+  const models: ModelCatalogue = {
+    names: async () => (await import('../models/by-property.ts')).modelNames(),
+    load: async (name) => (await import('../models/by-property.ts')).propertyModel(name),
+  };
+  let devices: () => readonly KnownDevice[] = () => [];
+  const onUnreadable = (name: string, error: unknown) =>
+    logger.error({ err: error, name }, 'a processing document cannot be used');
+  const onChange = (): void => pipeline.changed();
+  const common = { documents, access, onChange, onUnreadable };
+
+  const transformations = processingRecords<JsonObject>({
+    ...common,
+    kind: 'transformation',
+    noun: 'Transformation',
+    notFound: 'TRANSFORMATION_NOT_FOUND',
+    read: (_name, body) => {
+      readTransformation(body);
+      return body;
+    },
+    state: ({ tenant, name, version }) => {
+      const suspended = stage.suspended(keyOf(tenant, name, version));
+      return suspended === undefined ? undefined : { suspended };
+    },
+    mayDelete({ tenant, name }) {
+      const user = devices().find((known) => known.tenant === tenant && transformationOf(known) === name);
+      if (user !== undefined)
+        throw new ProvisioningError('IN_USE', `The device ${user.device.device_id} or its group names this transformation`);
+    },
+  });
+  const counts = tallies<RuleCounts>(() => ({ discarded: 0, replaced: 0, flagged: 0 }));
+  const rules = processingRecords({
+    ...common,
+    kind: 'bad-data-rule',
+    noun: 'Rule',
+    notFound: 'RULE_NOT_FOUND',
+    read: readRule,
+    state: ({ tenant, name }) => ({ ...counts.of(tenant, name) }),
+  });
+  const validated = tallies(() => ({ flagged: 0, rejected: 0 }));
+  const settings = processingRecords({
+    ...common,
+    kind: 'validation',
+    noun: 'Validation',
+    notFound: 'VALIDATION_NOT_FOUND',
+    // An entity type, short or as an IRI.
+    name: /^[^\s<>"{}|\\^`]{1,256}$/,
+    read: (type, body) => readValidation(models, type, body),
+    state: ({ tenant, name }) => ({ ...validated.of(tenant, name) }),
+  });
+  const pipeline = processingPipeline({
+    transformations,
+    rules,
+    judge: ruleJudge(series, counts.of),
+    validation: modelValidation(settings, validated.of),
+  });
+  const sum = <T>(all: Iterable<T>, pick: (one: T) => number): number => [...all].reduce((total, one) => total + pick(one), 0);
+  figures.add(
+    'processing',
+    () => ({
+      discarded_total: sum(counts.all(), ({ discarded }) => discarded),
+      replaced_total: sum(counts.all(), ({ replaced }) => replaced),
+      flagged_total: sum(counts.all(), ({ flagged }) => flagged) + sum(validated.all(), ({ flagged }) => flagged),
+      rejected_total: sum(validated.all(), ({ rejected }) => rejected),
+    }),
+    {
+      discarded_total: 'Values that bad-data rules discarded',
+      replaced_total: 'Values that bad-data rules replaced',
+      flagged_total: 'Values that were stored as suspect, by rules or models',
+      rejected_total: 'Values that did not suit the model of their type and were not stored',
+    },
+  );
+
+  return {
+    messages: messageProcessing(pipeline, stage),
+    routes: processingRoutes({
+      resources: [
+        { path: 'transformations', what: 'a transformation', operations: transformations },
+        { path: 'rules', what: 'a bad-data rule', operations: rules },
+        { path: 'validations', what: 'the validation of an entity type', operations: settings },
+      ],
+      async tryTransformation({ caller }, name, message) {
+        demand(access, caller, { operation: 'tryTransformation', effect: 'administer' });
+        const record = transformations.byName(caller.tenant, name);
+        if (record === undefined)
+          throw new ProvisioningError('TRANSFORMATION_NOT_FOUND', `There is no transformation "${name.slice(0, 128)}"`);
+        return tryTransformation(record.read, keyOf(caller.tenant, name, record.version), message, sandbox);
+      },
+      models: models.names,
+    }),
+    check(known) {
+      const name = transformationOf(known);
+      if (name !== undefined && transformations.byName(known.tenant, name) === undefined)
+        throw new Error(`transformation: there is no transformation "${name}"`);
+    },
+    async load(all) {
+      devices = all;
+      await transformations.load();
+      await rules.load();
+      await settings.load();
+      pipeline.changed();
+    },
+    stop: () => sandbox.stop(),
+  };
+}
+
+const transformationOf = ({ device, group }: KnownDevice): string | undefined => device.transformation ?? group?.transformation;
+
+const keyOf = (tenant: TenantId, name: string, version: number): string => `${tenant}\n${name}\n${version}`;
+
+/** Counts by tenant and name, since the start. */
+function tallies<T>(zero: () => T): { of(tenant: TenantId, name: string): T; all(): Iterable<T> } {
+  const counts = new Map<string, T>();
+  return {
+    of(tenant, name) {
+      const key = `${tenant}\n${name}`;
+      const count = counts.get(key) ?? zero();
+      counts.set(key, count);
+      return count;
+    },
+    all: () => counts.values(),
+  };
+}
