@@ -168,6 +168,7 @@ export function deviceIntake({
       const errorTopic = errorTopics[at];
       outcomes[at] = outcome.accepted || errorTopic === undefined ? outcome : { ...outcome, errorTopic };
     }
+    if (processing?.active) processing.heard(outcomes);
     outcomes.forEach(tell);
     return outcomes;
   }
@@ -176,9 +177,9 @@ export function deviceIntake({
   async function accepted(messages: readonly (Heard | DeviceOutcome)[], made: OnTheirWay): ReturnType<Ingest['accept']> {
     try {
       const answer = await ingest.accept(made.fragments);
-      if (processing?.active && answer.refused.length > 0) {
+      if (processing?.active) {
         const indexes = answer.refused.map(({ index }) => index);
-        processing.forget(messages, made, indexes);
+        await processing.stored(messages, made, indexes);
       }
       return answer;
     } catch (error) {

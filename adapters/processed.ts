@@ -1,4 +1,4 @@
-import type { DeviceOutcome, Fragment, Instant, Processing } from '../broker/ports/ingest.ts';
+import type { DeviceHealth, DeviceOutcome, Fragment, Instant, Processing } from '../broker/ports/ingest.ts';
 import { heardResults } from './commands/heard-results.ts';
 import type { Heard } from './interpret.ts';
 import type { TransformationStage } from './transformation/stage.ts';
@@ -24,11 +24,15 @@ export interface MessageProcessing {
     outcomes: DeviceOutcome[],
     receivedAt: Instant,
   ): Promise<OnTheirWay>;
-  /** These could not be stored. */
+  /** These could not be stored; absent: none of them. */
   forget(messages: readonly (Heard | DeviceOutcome)[], made: OnTheirWay, at?: readonly number[]): void;
+  /** All but the refused ones were stored. */
+  stored(messages: readonly (Heard | DeviceOutcome)[], made: OnTheirWay, refused: readonly number[]): Promise<void>;
+  /** What became of messages is known. */
+  heard(outcomes: readonly DeviceOutcome[]): void;
 }
 
-export function messageProcessing(processing: Processing, stage: TransformationStage): MessageProcessing {
+export function messageProcessing(processing: Processing, stage: TransformationStage, health: DeviceHealth): MessageProcessing {
   function transform(message: Heard | DeviceOutcome): Heard | DeviceOutcome | Promise<Heard | DeviceOutcome> {
     if ('accepted' in message) return message;
     const { known } = message;
@@ -58,7 +62,7 @@ export function messageProcessing(processing: Processing, stage: TransformationS
 
   return {
     get active() {
-      return processing.active;
+      return processing.active || health.active;
     },
     transformed: (messages) => Promise.all(messages.map(transform)),
     async judged(messages, made, outcomes, receivedAt) {
@@ -87,6 +91,15 @@ export function messageProcessing(processing: Processing, stage: TransformationS
     },
     forget(messages, made, at = made.fragments.map((_, index) => index)) {
       processing.forget(at.map((index) => said(messages, made, index)));
+    },
+    async stored(messages, made, refused) {
+      if (refused.length > 0) this.forget(messages, made, refused);
+      if (!health.active) return;
+      const all = made.fragments.map((_, index) => said(messages, made, index));
+      await health.stored(refused.length === 0 ? all : all.filter((_, index) => !refused.includes(index)));
+    },
+    heard(outcomes) {
+      if (health.active) for (const { identity } of outcomes) if (identity !== undefined) health.heard(identity);
     },
   };
 }

@@ -80,7 +80,9 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
   let mqtt: MqttServer | undefined;
   let onboarding: OnboardingOperations | undefined;
 
-  const processing = processingSide({ documents, series: options.series, access, logger, figures: options.figures });
+  const { series, figures } = options;
+  const store = ingest({ entities, clock, access });
+  const processing = processingSide({ documents, series, entities, clock, access, ingest: store, logger, figures });
   const outside = outsideDevices(config, brokerId, logger);
   const devices = await deviceOperations({
     documents,
@@ -107,9 +109,9 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
   commands.register(httpCarrier(pushing.push));
   commands.register(mqttCarrier('mqtt', async (...sent) => (await mqtt?.send(...sent)) ?? false));
   if (config.mqttOutside !== '') commands.register(mqttCarrier('mqtt-outside', outside.send, OUTSIDE_RETRY_MS));
-  await processing.load(devices.registry.all);
+  await processing.load(devices);
   const intake = deviceIntake({
-    ingest: ingest({ entities, clock, access }),
+    ingest: store,
     processing: processing.messages,
     directory: devices,
     commands,
@@ -139,7 +141,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
     entityId: ({ device_id, entity_type }) => entityId(device_id, entity_type ?? 'Thing'),
     entityOf: staticEntity,
   });
-  addDeviceFigures(options.figures, devices, commands, config.mqttOutside === '' ? undefined : outside);
+  addDeviceFigures(figures, devices, commands, config.mqttOutside === '' ? undefined : outside);
   const sweeps: (() => void)[] = [];
   const adapters = await adapterSide({
     documents,
@@ -192,6 +194,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
           logger[level](details ?? {}, message);
         coap = await coapServer({ host: config.host, port: config.coapPort, take: intake.http, log });
       }
+      processing.start();
       await adapters.start();
     },
     async stop() {

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify';
 import type { Logger } from 'pino';
 import { type MessageProcessing, messageProcessing } from '../adapters/processed.ts';
+import { staticEntity } from '../adapters/things/entity.ts';
 import { workerSandbox } from '../adapters/transformation/sandbox.ts';
 import { transformationStage } from '../adapters/transformation/stage.ts';
 import { readTransformation, tryTransformation } from '../adapters/transformation/transform.ts';
@@ -11,19 +12,31 @@ import type { KnownDevice } from './domain/device.ts';
 import { ProvisioningError } from './domain/device-document.ts';
 import type { TenantId } from './domain/iri.ts';
 import type { JsonObject } from './domain/json.ts';
+import { readHealthRule } from './domain/processing/health-rule.ts';
 import { readRule } from './domain/processing/rule.ts';
+import type { DeviceOperations } from './operations/devices.ts';
+import { deviceHealth } from './operations/processing/health.ts';
+import { missingValues } from './operations/processing/missing.ts';
 import { processingPipeline } from './operations/processing/pipeline.ts';
 import { processingRecords } from './operations/processing/records.ts';
 import { type RuleCounts, ruleJudge } from './operations/processing/rules.ts';
 import { modelValidation, readValidation } from './operations/processing/validation.ts';
+import type { Clock } from './ports/clock.ts';
 import type { DocumentStore } from './ports/document-store.ts';
+import type { EntityStore } from './ports/entity-store.ts';
+import type { Ingest } from './ports/ingest.ts';
 import type { ModelCatalogue } from './ports/models.ts';
 import type { SeriesStore } from './ports/series-store.ts';
+import { sweepEvery } from './upkeep.ts';
 
 export interface ProcessingSideOptions {
   readonly documents: DocumentStore;
   readonly series: SeriesStore;
+  readonly entities: EntityStore;
+  readonly clock: Clock;
   readonly access: AccessFunction;
+  /** Where the broker writes what it has to say itself. */
+  readonly ingest: Ingest;
   readonly logger: Logger;
   readonly figures: Metrics;
 }
@@ -35,13 +48,18 @@ export interface ProcessingSide {
   readonly routes: FastifyPluginAsync;
   /** Throws an Error if a device names something that is not there. */
   check(known: KnownDevice): void;
-  /** Documents are read from the store, so that nothing that comes passes without them. @param devices that may name a transformation */
-  load(devices: () => readonly KnownDevice[]): Promise<void>;
+  /** Documents are read from the store, so that nothing that comes passes without them. */
+  load(devices: Pick<DeviceOperations, 'registry' | 'refusals'>): Promise<void>;
+  /** Begins to look for what does not come. */
+  start(): void;
   stop(): Promise<void>;
 }
 
+/** How often it is looked for what does not come. */
+const SWEEP_MS = 1000;
+
 export function processingSide(options: ProcessingSideOptions): ProcessingSide {
-  const { documents, series, access, logger, figures } = options;
+  const { documents, series, entities, clock, access, ingest, logger, figures } = options;
   const sandbox = workerSandbox();
   const stage = transformationStage(sandbox);
   /** Models and what validates them are loaded with the first use. */
@@ -49,10 +67,17 @@ export function processingSide(options: ProcessingSideOptions): ProcessingSide {
     names: async () => (await import('../models/by-property.ts')).modelNames(),
     load: async (name) => (await import('../models/by-property.ts')).propertyModel(name),
   };
-  let devices: () => readonly KnownDevice[] = () => [];
+  let registry: Pick<DeviceOperations, 'registry' | 'refusals'> | undefined;
+  const devices = (): readonly KnownDevice[] => registry?.registry.all() ?? [];
+  const onError = (error: unknown): void => logger.error({ err: error }, 'processing');
+  const sweeps: (() => void)[] = [];
   const onUnreadable = (name: string, error: unknown) =>
     logger.error({ err: error, name }, 'a processing document cannot be used');
-  const onChange = (): void => pipeline.changed();
+  const onChange = (): void => {
+    pipeline.changed();
+    missing.changed();
+    health.changed();
+  };
   const common = { documents, access, onChange, onUnreadable };
 
   const transformations = processingRecords<JsonObject>({
@@ -100,6 +125,35 @@ export function processingSide(options: ProcessingSideOptions): ProcessingSide {
     judge: ruleJudge(series, counts.of),
     validation: modelValidation(settings, validated.of),
   });
+  const missing = missingValues({
+    rules,
+    devices,
+    entityOf: staticEntity,
+    entities,
+    ingest,
+    clock,
+    counts: counts.of,
+    onMissing: (identity, reason) => registry?.refusals.note(identity, 'MISSING', reason),
+  });
+  const alerts = tallies(() => ({ alerts: 0 }));
+  const healthRules = processingRecords({
+    ...common,
+    kind: 'health-rule',
+    noun: 'HealthRule',
+    notFound: 'HEALTH_RULE_NOT_FOUND',
+    read: readHealthRule,
+    state: ({ tenant, name }) => ({ ...alerts.of(tenant, name) }),
+  });
+  const health = deviceHealth({
+    rules: healthRules,
+    devices,
+    entityOf: (known) => staticEntity(known).id,
+    entities,
+    ingest,
+    clock,
+    onAlert: (tenant, name) => alerts.of(tenant, name).alerts++,
+    onError,
+  });
   const sum = <T>(all: Iterable<T>, pick: (one: T) => number): number => [...all].reduce((total, one) => total + pick(one), 0);
   figures.add(
     'processing',
@@ -108,22 +162,25 @@ export function processingSide(options: ProcessingSideOptions): ProcessingSide {
       replaced_total: sum(counts.all(), ({ replaced }) => replaced),
       flagged_total: sum(counts.all(), ({ flagged }) => flagged) + sum(validated.all(), ({ flagged }) => flagged),
       rejected_total: sum(validated.all(), ({ rejected }) => rejected),
+      alerts_total: sum(alerts.all(), (one) => one.alerts),
     }),
     {
       discarded_total: 'Values that bad-data rules discarded',
       replaced_total: 'Values that bad-data rules replaced',
       flagged_total: 'Values that were stored as suspect, by rules or models',
       rejected_total: 'Values that did not suit the model of their type and were not stored',
+      alerts_total: 'Alerts about devices that are silent or whose battery is low',
     },
   );
 
   return {
-    messages: messageProcessing(pipeline, stage),
+    messages: messageProcessing(pipeline, stage, health),
     routes: processingRoutes({
       resources: [
         { path: 'transformations', what: 'a transformation', operations: transformations },
         { path: 'rules', what: 'a bad-data rule', operations: rules },
         { path: 'validations', what: 'the validation of an entity type', operations: settings },
+        { path: 'health-rules', what: 'a rule about the health of devices', operations: healthRules },
       ],
       async tryTransformation({ caller }, name, message) {
         demand(access, caller, { operation: 'tryTransformation', effect: 'administer' });
@@ -140,13 +197,20 @@ export function processingSide(options: ProcessingSideOptions): ProcessingSide {
         throw new Error(`transformation: there is no transformation "${name}"`);
     },
     async load(all) {
-      devices = all;
+      registry = all;
       await transformations.load();
       await rules.load();
       await settings.load();
+      await healthRules.load();
       pipeline.changed();
     },
-    stop: () => sandbox.stop(),
+    start() {
+      sweeps.push(sweepEvery(SWEEP_MS, missing.sweep, onError), sweepEvery(SWEEP_MS, health.sweep, onError));
+    },
+    async stop() {
+      for (const stop of sweeps) stop();
+      await sandbox.stop();
+    },
   };
 }
 

@@ -25,7 +25,7 @@ export { isObject } from '../domain/json.ts';
 export { fromMicros, parseInstant, toMicros } from '../domain/time.ts';
 export type { Carried, CommandCarrier, CommandDesk, HttpPush, Pushed, PushRequest } from './commands.ts';
 export type { DeviceDirectory } from './device-directory.ts';
-export type { Judged, Processing, Said, TransformationRecord } from './processing.ts';
+export type { DeviceHealth, Judged, Processing, Said, TransformationRecord } from './processing.ts';
 export type { AttributeInstance, Attributes, Caller, Geometry, Instant, Iri, JsonObject, JsonValue, TenantId };
 
 /** A part of an entity that a device measured or a peer replicated. Names are IRIs. */

@@ -42,3 +42,13 @@ export interface Said {
   readonly known: KnownDevice;
   readonly fragment: Fragment;
 }
+
+/** Looks after the devices themselves: what is wrong with one becomes an alert. */
+export interface DeviceHealth {
+  /** False: nobody has asked for it, and none of the following need be told. */
+  readonly active: boolean;
+  /** A device has said something, whatever became of it. */
+  heard(identity: string): void;
+  /** This was stored. Resolves when what follows from it is, too; never rejects. */
+  stored(said: readonly Said[]): Promise<void>;
+}

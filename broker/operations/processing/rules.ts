@@ -95,10 +95,11 @@ export function ruleJudge(series: SeriesStore, counts: (tenant: TenantId, rule: 
     for (let page = 0; page < (still.length > 0 ? MOST_PAGES : 1); page++) {
       const limit = still.length > 0 ? PAGE : memoryOf(rules);
       const found = await series.read(caller.tenant, where, { limit, descending: true, ...(after !== undefined && { after }) });
-      for (const one of found) newest.push(judgedValue(one.instance, one.at, own));
+      newest.push(...found.flatMap((one) => judgedValue(one.instance, one.at, own) ?? []));
       const last = found.at(-1);
       if (last === undefined || found.length < limit) break;
-      const from = newest[0] as JudgedValue;
+      const [from] = newest;
+      if (from === undefined) break;
       // Every flatline rule knows enough: a value that moved, or one that is old enough.
       const enough = still.every(
         (when) =>
@@ -228,15 +229,16 @@ export function withQuality(
   return { ...instance, attributes: { ...instance.attributes, [quality]: [{ type: 'Property', value }] } };
 }
 
-/** A stored instance as rules see it. */
-function judgedValue(instance: AttributeInstance, at: Micros, { quality, original }: DeviceRules): JudgedValue {
+/** A stored instance as rules see it; undefined: the broker has put it there, because nothing came. */
+function judgedValue(instance: AttributeInstance, at: Micros, { quality, original }: DeviceRules): JudgedValue | undefined {
   const marked = instance.attributes?.[quality]?.[0];
   const before = instance.attributes?.[original]?.[0];
   const mark = marked === undefined ? undefined : instanceValue(marked);
+  if (mark === QUALITY.replaced && before === undefined) return undefined;
   return {
     at,
     said: before === undefined ? instanceValue(instance) : instanceValue(before),
-    good: mark === undefined || !(Object.values(QUALITY) as JsonValue[]).includes(mark),
+    good: mark !== QUALITY.suspect && mark !== QUALITY.replaced,
   };
 }
 
