@@ -31,6 +31,7 @@ import { thingOperations } from './operations/devices/things.ts';
 import { type DeviceOperations, type DeviceOperationsOptions, deviceOperations } from './operations/devices.ts';
 import { ingest } from './operations/ingest.ts';
 import { type OutsideDevices, outsideDevices } from './outside-devices.ts';
+import type { ChangeFeed } from './ports/change-feed.ts';
 import type { Clock } from './ports/clock.ts';
 import type { DocumentStore } from './ports/document-store.ts';
 import type { EntityStore } from './ports/entity-store.ts';
@@ -46,6 +47,7 @@ export interface DeviceSideOptions {
   readonly documents: DocumentStore;
   readonly entities: EntityStore;
   readonly series: SeriesStore;
+  readonly feed: ChangeFeed;
   readonly clock: Clock;
   readonly access: AccessFunction;
   readonly resolveContext: DeviceOperationsOptions['resolveContext'];
@@ -80,9 +82,10 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
   let mqtt: MqttServer | undefined;
   let onboarding: OnboardingOperations | undefined;
 
-  const { series, figures } = options;
+  const { series, feed, figures } = options;
   const store = ingest({ entities, clock, access });
-  const processing = processingSide({ documents, series, entities, clock, access, ingest: store, logger, figures });
+  const shared = { documents, series, feed, entities, clock, access, resolveContext, logger, figures };
+  const processing = processingSide({ ...shared, ingest: store });
   const outside = outsideDevices(config, brokerId, logger);
   const devices = await deviceOperations({
     documents,
@@ -194,7 +197,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
           logger[level](details ?? {}, message);
         coap = await coapServer({ host: config.host, port: config.coapPort, take: intake.http, log });
       }
-      processing.start();
+      await processing.start();
       await adapters.start();
     },
     async stop() {

@@ -11,16 +11,20 @@ import { type AccessFunction, demand } from './domain/access.ts';
 import type { KnownDevice } from './domain/device.ts';
 import { ProvisioningError } from './domain/device-document.ts';
 import type { TenantId } from './domain/iri.ts';
-import type { JsonObject } from './domain/json.ts';
+import type { JsonObject, JsonValue } from './domain/json.ts';
+import type { Context } from './domain/jsonld/context.ts';
 import { readHealthRule } from './domain/processing/health-rule.ts';
 import { readRule } from './domain/processing/rule.ts';
 import type { DeviceOperations } from './operations/devices.ts';
 import { deviceHealth } from './operations/processing/health.ts';
 import { missingValues } from './operations/processing/missing.ts';
 import { processingPipeline } from './operations/processing/pipeline.ts';
-import { processingRecords } from './operations/processing/records.ts';
+import { type ProcessingRecords, processingRecords } from './operations/processing/records.ts';
 import { type RuleCounts, ruleJudge } from './operations/processing/rules.ts';
 import { modelValidation, readValidation } from './operations/processing/validation.ts';
+import type { CompiledSensor } from './operations/processing/virtual/compiled.ts';
+import { readSensor, virtualSensors } from './operations/processing/virtual/sensors.ts';
+import type { ChangeFeed } from './ports/change-feed.ts';
 import type { Clock } from './ports/clock.ts';
 import type { DocumentStore } from './ports/document-store.ts';
 import type { EntityStore } from './ports/entity-store.ts';
@@ -32,9 +36,11 @@ import { sweepEvery } from './upkeep.ts';
 export interface ProcessingSideOptions {
   readonly documents: DocumentStore;
   readonly series: SeriesStore;
+  readonly feed: ChangeFeed;
   readonly entities: EntityStore;
   readonly clock: Clock;
   readonly access: AccessFunction;
+  readonly resolveContext: (source: JsonValue | undefined) => Context | Promise<Context>;
   /** Where the broker writes what it has to say itself. */
   readonly ingest: Ingest;
   readonly logger: Logger;
@@ -51,7 +57,7 @@ export interface ProcessingSide {
   /** Documents are read from the store, so that nothing that comes passes without them. */
   load(devices: Pick<DeviceOperations, 'registry' | 'refusals'>): Promise<void>;
   /** Begins to look for what does not come. */
-  start(): void;
+  start(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -59,7 +65,7 @@ export interface ProcessingSide {
 const SWEEP_MS = 1000;
 
 export function processingSide(options: ProcessingSideOptions): ProcessingSide {
-  const { documents, series, entities, clock, access, ingest, logger, figures } = options;
+  const { documents, series, feed, entities, clock, access, ingest, logger, figures } = options;
   const sandbox = workerSandbox();
   const stage = transformationStage(sandbox);
   /** Models and what validates them are loaded with the first use. */
@@ -154,6 +160,17 @@ export function processingSide(options: ProcessingSideOptions): ProcessingSide {
     onAlert: (tenant, name) => alerts.of(tenant, name).alerts++,
     onError,
   });
+  const sensorRecords: ProcessingRecords<CompiledSensor> = processingRecords({
+    ...common,
+    kind: 'virtual-sensor',
+    noun: 'VirtualSensor',
+    notFound: 'VIRTUAL_SENSOR_NOT_FOUND',
+    read: (name, body, tenant) =>
+      readSensor(name, body, options.resolveContext, () => sensorRecords.of(tenant).map(({ read }) => read)),
+    state: ({ tenant, name }) => ({ ...sensors.tally(tenant, name) }) as unknown as JsonObject,
+    onChange: () => sensors.changed(),
+  });
+  const sensors = virtualSensors({ records: sensorRecords, feed, entities, ingest, clock, onError });
   const sum = <T>(all: Iterable<T>, pick: (one: T) => number): number => [...all].reduce((total, one) => total + pick(one), 0);
   figures.add(
     'processing',
@@ -163,6 +180,8 @@ export function processingSide(options: ProcessingSideOptions): ProcessingSide {
       flagged_total: sum(counts.all(), ({ flagged }) => flagged) + sum(validated.all(), ({ flagged }) => flagged),
       rejected_total: sum(validated.all(), ({ rejected }) => rejected),
       alerts_total: sum(alerts.all(), (one) => one.alerts),
+      virtual_results_total: sum(sensors.tallies(), ({ results }) => results),
+      virtual_failures_total: sum(sensors.tallies(), ({ failures }) => failures),
     }),
     {
       discarded_total: 'Values that bad-data rules discarded',
@@ -170,6 +189,8 @@ export function processingSide(options: ProcessingSideOptions): ProcessingSide {
       flagged_total: 'Values that were stored as suspect, by rules or models',
       rejected_total: 'Values that did not suit the model of their type and were not stored',
       alerts_total: 'Alerts about devices that are silent or whose battery is low',
+      virtual_results_total: 'Results of virtual sensors',
+      virtual_failures_total: 'Times that a virtual sensor had nothing to say; its state has the reason',
     },
   );
 
@@ -181,6 +202,7 @@ export function processingSide(options: ProcessingSideOptions): ProcessingSide {
         { path: 'rules', what: 'a bad-data rule', operations: rules },
         { path: 'validations', what: 'the validation of an entity type', operations: settings },
         { path: 'health-rules', what: 'a rule about the health of devices', operations: healthRules },
+        { path: 'virtual-sensors', what: 'a virtual sensor', operations: sensorRecords },
       ],
       async tryTransformation({ caller }, name, message) {
         demand(access, caller, { operation: 'tryTransformation', effect: 'administer' });
@@ -202,13 +224,16 @@ export function processingSide(options: ProcessingSideOptions): ProcessingSide {
       await rules.load();
       await settings.load();
       await healthRules.load();
+      await sensorRecords.load();
       pipeline.changed();
     },
-    start() {
-      sweeps.push(sweepEvery(SWEEP_MS, missing.sweep, onError), sweepEvery(SWEEP_MS, health.sweep, onError));
+    async start() {
+      for (const { sweep } of [missing, health, sensors]) sweeps.push(sweepEvery(SWEEP_MS, sweep, onError));
+      await sensors.start();
     },
     async stop() {
       for (const stop of sweeps) stop();
+      await sensors.stop();
       await sandbox.stop();
     },
   };

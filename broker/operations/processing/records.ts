@@ -33,7 +33,7 @@ export interface RecordOptions<T> {
   /** @throws ProvisioningError if it must stay */
   readonly mayDelete?: (record: ProcessingRecord<T>) => void;
   /** What was read has changed, and is on disk. */
-  readonly onChange: (record: ProcessingRecord<T>, deleted: boolean) => void;
+  readonly onChange: (record: ProcessingRecord<T>, deleted: boolean) => void | Promise<void>;
   /** A stored document that cannot be read any more. */
   readonly onUnreadable?: (name: string, error: unknown) => void;
 }
@@ -119,7 +119,7 @@ export function processingRecords<T>(options: RecordOptions<T>): ProcessingRecor
       const version = await documents.put(kind, tenant, name, body);
       const record = { tenant, name, version: version ?? 1, body, read: made };
       keep(record);
-      onChange(record, false);
+      await onChange(record, false);
       return before === undefined;
     },
     list(caller) {
@@ -139,7 +139,7 @@ export function processingRecords<T>(options: RecordOptions<T>): ProcessingRecor
       own?.delete(name);
       if (own?.size === 0) tenants.delete(record.tenant);
       sorted.delete(record.tenant);
-      onChange(record, true);
+      await onChange(record, true);
     },
     of,
     byName: (tenant, name) => tenants.get(tenant)?.get(name),
