@@ -19,7 +19,7 @@ import type { DeviceOperations } from './operations/devices.ts';
 import { deviceHealth } from './operations/processing/health.ts';
 import { missingValues } from './operations/processing/missing.ts';
 import { processingPipeline } from './operations/processing/pipeline.ts';
-import { type ProcessingRecords, processingRecords } from './operations/processing/records.ts';
+import { type ProcessingRecords, processingRecords, programKey } from './operations/processing/records.ts';
 import { type RuleCounts, ruleJudge } from './operations/processing/rules.ts';
 import { modelValidation, readValidation } from './operations/processing/validation.ts';
 import type { CompiledSensor } from './operations/processing/virtual/compiled.ts';
@@ -95,8 +95,8 @@ export function processingSide(options: ProcessingSideOptions): ProcessingSide {
       readTransformation(body);
       return body;
     },
-    state: ({ tenant, name, version }) => {
-      const suspended = stage.suspended(keyOf(tenant, name, version));
+    state: (record) => {
+      const suspended = stage.suspended(programKey(record));
       return suspended === undefined ? undefined : { suspended };
     },
     mayDelete({ tenant, name }) {
@@ -209,7 +209,7 @@ export function processingSide(options: ProcessingSideOptions): ProcessingSide {
         const record = transformations.byName(caller.tenant, name);
         if (record === undefined)
           throw new ProvisioningError('TRANSFORMATION_NOT_FOUND', `There is no transformation "${name.slice(0, 128)}"`);
-        return tryTransformation(record.read, keyOf(caller.tenant, name, record.version), message, sandbox);
+        return tryTransformation(record.read, programKey(record), message, sandbox);
       },
       models: models.names,
     }),
@@ -240,8 +240,6 @@ export function processingSide(options: ProcessingSideOptions): ProcessingSide {
 }
 
 const transformationOf = ({ device, group }: KnownDevice): string | undefined => device.transformation ?? group?.transformation;
-
-const keyOf = (tenant: TenantId, name: string, version: number): string => `${tenant}\n${name}\n${version}`;
 
 /** Counts by tenant and name, since the start. */
 function tallies<T>(zero: () => T): { of(tenant: TenantId, name: string): T; all(): Iterable<T> } {

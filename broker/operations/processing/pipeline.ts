@@ -7,7 +7,7 @@ import { selects } from '../../domain/processing/select.ts';
 import { toMicros } from '../../domain/time.ts';
 import type { Fragment } from '../../ports/ingest.ts';
 import type { Judged, Processing, Said, TransformationRecord } from '../../ports/processing.ts';
-import type { ProcessingRecords } from './records.ts';
+import { type ProcessingRecords, programKey } from './records.ts';
 import { compileRules, type DeviceRules, type RuleJudge } from './rules.ts';
 import type { DeviceValidation, Validation } from './validation.ts';
 
@@ -51,7 +51,7 @@ export function processingPipeline({ transformations, rules, judge, validation }
       const record = name === undefined ? undefined : transformations.byName(known.tenant, name);
       own = {
         transformation: record && {
-          key: `${known.tenant}\n${record.name}\n${record.version}`,
+          key: programKey(record),
           name: record.name,
           document: record.read,
         },

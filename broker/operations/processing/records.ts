@@ -11,6 +11,8 @@ export interface ProcessingRecord<T> {
   readonly name: string;
   /** Grows with every change of this document. */
   readonly version: number;
+  /** Never the same again in this process, also if the document is deleted and comes back: what is derived from it may be kept under it. */
+  readonly revision: number;
   /** As it was written. */
   readonly body: JsonObject;
   /** What was read from it. */
@@ -57,6 +59,8 @@ const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 /** Every value that is stored passes the documents of its tenant. */
 const MOST = 1000;
 
+let revisions = 0;
+
 export function processingRecords<T>(options: RecordOptions<T>): ProcessingRecords<T> {
   const { documents, access, kind, noun, notFound, read, state, mayDelete, onChange, onUnreadable } = options;
   const pattern = options.name ?? NAME;
@@ -93,7 +97,7 @@ export function processingRecords<T>(options: RecordOptions<T>): ProcessingRecor
     async load() {
       for (const { tenant, id: name, body, version } of await documents.list(kind, undefined)) {
         try {
-          keep({ tenant, name, version, body, read: await read(name, body, tenant) });
+          keep({ tenant, name, version, revision: ++revisions, body, read: await read(name, body, tenant) });
         } catch (error) {
           onUnreadable?.(name, error);
         }
@@ -117,7 +121,7 @@ export function processingRecords<T>(options: RecordOptions<T>): ProcessingRecor
         throw error instanceof ProvisioningError ? error : syntax((error as Error).message);
       }
       const version = await documents.put(kind, tenant, name, body);
-      const record = { tenant, name, version: version ?? 1, body, read: made };
+      const record = { tenant, name, version: version ?? 1, revision: ++revisions, body, read: made };
       keep(record);
       await onChange(record, false);
       return before === undefined;
@@ -154,3 +158,10 @@ export function processingRecords<T>(options: RecordOptions<T>): ProcessingRecor
 
 /** "VirtualSensor" as people say it. */
 const spoken = (noun: string): string => noun.replace(/(?<=.)([A-Z])/g, ' $1').toLowerCase();
+
+/** What is compiled from a document is kept under this. */
+export const programKey = ({
+  tenant,
+  name,
+  revision,
+}: Pick<ProcessingRecord<unknown>, 'tenant' | 'name' | 'revision'>): string => `${tenant}\n${name}\n${revision}`;

@@ -290,6 +290,27 @@ describe('transformations', () => {
     expect((await broker.request('GET', '/iot/transformations/x', undefined, PLACE)).statusCode).toBe(404);
   });
 
+  it('that is deleted and written anew is the new one', async () => {
+    const { put, provision, measure, entity, broker } = await city();
+    await provision();
+    for (const [made, value] of [
+      ['first', 1],
+      ['second', 2],
+    ] as const) {
+      await put('transformations/again', { code: `() => ({ made: '${made}' })` });
+      await broker.request(
+        'POST',
+        '/iot/devices',
+        { devices: [{ device_id: 'w1', apikey: 'w7', transformation: 'again' }] },
+        PLACE,
+      );
+      await measure({ value });
+      expect((await entity()).made.value).toBe(made);
+      await broker.request('DELETE', '/iot/devices/w1', undefined, PLACE);
+      expect((await broker.request('DELETE', '/iot/transformations/again', undefined, PLACE)).statusCode).toBe(204);
+    }
+  });
+
   it('that a device names must be there, and stays while it does', async () => {
     const { put, broker, provision } = await city();
     const device = { devices: [{ device_id: 'w1', transformation: 'deci' }] };
