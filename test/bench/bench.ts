@@ -9,8 +9,9 @@
  */
 import { startBareServer } from './bare.ts';
 import { devices } from './devices.ts';
+import { type Filling, fillAll } from './filled.ts';
 import type { Bench, Rows } from './harness.ts';
-import { history } from './history.ts';
+import { history, historyFilling, historyRows } from './history.ts';
 import { indexCost } from './index-cost.ts';
 import { largeStore } from './large-store.ts';
 import { GENERATOR } from './load.ts';
@@ -32,28 +33,26 @@ const quick = process.argv.includes('--quick');
 const only = option('only');
 const say = (text: string) => void (json ? process.stderr : process.stdout).write(`${text}\n`);
 
-const queries: Rows = async function* ({ bare, quick, wanted }) {
-  if (wanted('random queries')) yield* await randomQueries({ bare, quick });
+const queries: Rows = async function* ({ bare, quick, wanted, filled }) {
+  if (wanted('random queries')) yield* await randomQueries({ bare, quick, folder: filled.folder('city') });
 };
 
-const size: Rows = async function* ({ quick, wanted, progress }) {
-  if (wanted('large store')) {
-    progress('filling a store with a million entities');
-    yield* await largeStore({ quick, ...(quick ? { large: 100_000 } : {}) });
-  }
+const LARGE = quick ? 100_000 : 1_000_000;
+const size: Rows = async function* ({ quick, wanted, filled }) {
+  if (wanted('large store')) yield* await largeStore({ quick, large: LARGE, folder: filled.folder('large') });
   if (wanted('index')) yield* await indexCost(quick ? 5_000 : 20_000);
 };
 
-const bench: Bench = {
-  bare: await startBareServer(),
-  quick,
-  runs: quick ? 1 : 3,
-  seconds: quick ? 1 : 3,
-  wanted: (name) => only === undefined || name.includes(only),
-  progress(text) {
-    if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
-  },
+const onMongoDb = option('store') === 'mongodb';
+const wanted = (name: string) => only === undefined || name.includes(only) || only.startsWith(name);
+const progress = (text: string) => {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
 };
+const fillings: readonly Filling[] = [
+  { of: historyRows(quick), ...historyFilling(quick) },
+  { of: ['large store'], name: 'large', program: 'fill.ts', args: [String(LARGE), 'indexed'] },
+  { of: ['random queries'], name: 'city', program: 'fill.ts', args: ['100000'] },
+].filter((filling) => !onMongoDb && filling.of.some(wanted));
 const embedded = [
   reads,
   queries,
@@ -70,10 +69,21 @@ const embedded = [
 ];
 const rows: Row[] = [];
 const began = performance.now();
-say(`load from ${GENERATOR}, 50 connections, medians of ${bench.runs} runs; Node ${process.version}; "!": the goal is missed`);
+say(
+  `load from ${GENERATOR}, 50 connections, medians of ${quick ? 1 : 3} runs; Node ${process.version}; "!": the goal is missed`,
+);
+const filled = await fillAll(fillings, progress);
+const bench: Bench = {
+  bare: await startBareServer(),
+  quick,
+  runs: quick ? 1 : 3,
+  seconds: quick ? 1 : 2,
+  wanted,
+  progress,
+  filled,
+};
 try {
-  const onMongoDb = [readsOnMongoDb, writesOnMongoDb];
-  const groups = option('store') === 'mongodb' ? onMongoDb : embedded;
+  const groups = onMongoDb ? [readsOnMongoDb, writesOnMongoDb] : embedded;
   for (const group of groups) {
     for await (const row of group(bench)) {
       bench.progress('');
@@ -83,6 +93,7 @@ try {
   }
 } finally {
   bench.bare.stop();
+  filled.remove();
 }
 say(`${rows.length} rows in ${Math.round((performance.now() - began) / 1000)} s`);
 if (process.argv.includes('--save')) saveRun(rows);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BrokerProcess, freePorts, startBrokerProcess } from '../support/broker-process.ts';
 import type { BareServer } from './bare.ts';
+import type { Filled } from './filled.ts';
 import { type Load, load, pin, type Work } from './load.ts';
 import type { Row } from './row.ts';
 import { benchEntity } from './shapes.ts';
@@ -19,6 +20,8 @@ export interface Bench {
   wanted(name: string): boolean;
   /** For what takes long: what is being done now. */
   progress(text: string): void;
+  /** A data folder of filled.ts; whoever starts a broker on it may change what is in it. */
+  readonly filled: Filled;
 }
 
 /** A group of rows, measured one after the other; each is told as soon as it is there. */

@@ -32,7 +32,7 @@ async function cpuSeconds(broker: BrokerProcess): Promise<number> {
 }
 
 async function runs({ quick }: Bench, broker: BrokerProcess, work: Work): Promise<Measured> {
-  const seconds = quick ? 2 : 4;
+  const seconds = 2;
   const all: Measured[] = [];
   await load(broker.url, work, 1, freshNumbers());
   for (let run = 0; run < (quick ? 1 : 3); run++) {

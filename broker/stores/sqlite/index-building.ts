@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Iri } from '../../domain/iri.ts';
 import type { AttributeIndex, AttributeIndexes } from './attribute-indexes.ts';
 import type { Database } from './database.ts';
@@ -18,6 +18,8 @@ export interface Building {
 
 /** How long one slice may hold up everything else. */
 const SLICE_MS = 4;
+/** Who has their turn for longer than this is at work: nothing but looking who waits takes less. */
+const BUSY_MS = 0.5;
 /** Values that are gathered and put in order before they are written: in no order, each would change a page of its own. */
 const GATHERED = 100_000;
 /** Entities that are looked at in one step, and rows that are removed in one. */
@@ -34,7 +36,7 @@ interface Gathered {
 }
 
 /**
- * Puts everything that is stored into an index, in slices between which everybody else has at least as much time. Writes that come meanwhile keep
+ * Puts everything that is stored into an index, in slices between which everybody else has their turn, and if there is work for them at least as much time. Writes that come meanwhile keep
  * the index up to date themselves. What is complete is remembered in the file, so that a restart goes on.
  */
 export async function buildIndex(parts: Building, index: AttributeIndex, closed: () => boolean): Promise<void> {
@@ -53,7 +55,7 @@ async function build(parts: Building, index: AttributeIndex, closed: () => boole
     for (let at = 0; at < values.length && !closed() && index.state === 'building'; ) {
       const began = performance.now();
       at = await commits.submit(() => write(indexes, index, values, at));
-      await sleep(Math.max(1, performance.now() - began), undefined, { ref: false });
+      await rest(performance.now() - began);
     }
     if (closed() || index.state !== 'building') return;
     await commits.submit(() => {
@@ -67,6 +69,13 @@ async function build(parts: Building, index: AttributeIndex, closed: () => boole
       indexes.save(index);
     });
   }
+}
+
+/** Lets everybody else have their turn, and if there is work for them as much time as the slice took. */
+async function rest(usedMs: number): Promise<void> {
+  const began = performance.now();
+  await setImmediate();
+  if (performance.now() - began > BUSY_MS) await sleep(Math.max(1, usedMs), undefined, { ref: false });
 }
 
 async function gather(parts: Building, index: AttributeIndex, closed: () => boolean): Promise<Gathered> {
@@ -85,7 +94,7 @@ async function gather(parts: Building, index: AttributeIndex, closed: () => bool
     if (all || values.length >= GATHERED || closed()) return { values: values.sort(byValue), end, all };
     const used = performance.now() - began;
     if (used < SLICE_MS) continue;
-    await sleep(used, undefined, { ref: false });
+    await rest(used);
     began = performance.now();
   }
 }
