@@ -16,6 +16,7 @@ import { refusals, refuse } from '../api/http/refusals.ts';
 import { callerOf, type ResolveContext, refuseUnknownParameters } from '../api/http/request.ts';
 import type { Caller } from '../domain/access.ts';
 import { DomainError, invalidRequest } from '../domain/errors.ts';
+import { answerTogether } from './answer-together.ts';
 
 /** What one request may cost. */
 export interface HttpLimits {
@@ -89,6 +90,7 @@ export async function httpServer(options: HttpServerOptions): Promise<FastifyIns
     },
     frameworkErrors: (error, request, reply) => void refuse(error, request, reply),
   });
+  answerTogether(app);
   app.decorate('resolveContext', options.resolveContext);
   app.decorate('hasSources', options.hasSources ?? (() => false));
   app.decorate('pagingLimits', { ...PAGING_LIMITS, ...options.paging });
