@@ -6,9 +6,23 @@ import { httpPollAdapter, readPollSettings } from './http/poll.ts';
 import { readSettings } from './modbus/read-settings.ts';
 import { whyReadOnly } from './modbus/value-chain.ts';
 import { mqttAdapter, readMqttSettings } from './mqtt/adapter.ts';
+import { weatherAdapter, weatherDevices } from './weather/adapter.ts';
+import { readWeatherSettings } from './weather/settings.ts';
 
 /** A device that an adapter's settings describe well enough to provision it. */
-export type DescribedDevice = Pick<Device, 'device_id' | 'entity_name' | 'entity_type' | 'attributes' | 'commands'>;
+export type DescribedDevice = Pick<
+  Device,
+  | 'device_id'
+  | 'entity_name'
+  | 'entity_type'
+  | 'attributes'
+  | 'commands'
+  | 'static_attributes'
+  | 'entityNameExp'
+  | 'explicitAttrs'
+  | 'timestamp'
+  | 'jsonLdContext'
+>;
 
 /** One kind of adapter. What runs it is loaded when the first one starts. */
 interface Kind {
@@ -39,6 +53,10 @@ const KINDS: Readonly<Record<string, Kind>> = {
       return [];
     },
     start: async () => ({ state: () => ({}), stop: async () => {} }),
+  },
+  weather: {
+    check: (settings) => weatherDevices(readWeatherSettings(settings)),
+    start: async (settings, surroundings) => weatherAdapter(readWeatherSettings(settings), surroundings),
   },
   mqtt: {
     check: (settings) => {

@@ -5,6 +5,7 @@ import { type CsvMapping, csvRows, readCsvMapping } from '../formats/csv.ts';
 import { type JsonMapping, jsonItems, readJsonMapping } from '../formats/json-items.ts';
 import { exactJson } from '../reading.ts';
 import { repeated } from '../repeated.ts';
+import { conditionalAsk } from './ask.ts';
 
 /** Somebody's web service that is asked on a schedule. */
 export interface PollSettings {
@@ -50,42 +51,21 @@ export function readPollSettings(given: JsonValue): PollSettings {
 
 /** Asks a web service every so often; what has not changed since (ETag, Last-Modified) is not read again. */
 export function httpPollAdapter(settings: PollSettings, { name, sink, now, log, mayContact }: Surroundings): Adapter {
-  const known: { etag?: string; modified?: string } = {};
+  const conditional = conditionalAsk(mayContact);
+  const headers = { accept: 'json' in settings.read ? 'application/json' : 'text/csv', ...settings.headers };
   const figures = { readings: 0, unchanged: 0, refusedItems: 0, lastRefusals: [] as string[] };
 
   async function ask(signal: AbortSignal): Promise<void> {
-    await mayContact(new URL(settings.url));
-    const response = await fetch(settings.url, {
-      headers: {
-        accept: 'json' in settings.read ? 'application/json' : 'text/csv',
-        ...settings.headers,
-        ...(known.etag !== undefined && { 'if-none-match': known.etag }),
-        ...(known.modified !== undefined && { 'if-modified-since': known.modified }),
-      },
-      // Where it leads to was not looked at.
-      redirect: 'error',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(settings.timeoutMs)]),
-    }).catch((error: Error) => {
-      throw new Error(`no answer: ${(error.cause as Error | undefined)?.message ?? error.message}`);
-    });
-    if (response.status === 304) {
+    const answer = await conditional({ ...settings, headers }, signal);
+    if (answer === undefined) {
       figures.unchanged++;
-      await response.body?.cancel();
       return;
     }
-    if (!response.ok) {
-      await response.body?.cancel();
-      throw new Error(`the answer is ${response.status}`);
-    }
-    const body = await limited(response, settings.maxBytes);
-    const messages = await messagesOf(body);
+    const messages = await messagesOf(answer.body);
     // All of one answer is handed in before the answer counts as read.
     for (let at = 0; at < messages.length; at += 500) await sink.take(messages.slice(at, at + 500));
     figures.readings += messages.length;
-    const etag = response.headers.get('etag');
-    const modified = response.headers.get('last-modified');
-    if (etag !== null) known.etag = etag;
-    if (modified !== null) known.modified = modified;
+    answer.taken();
   }
 
   async function messagesOf(body: Buffer): Promise<readonly DeviceMessage[]> {
@@ -115,15 +95,4 @@ export function httpPollAdapter(settings: PollSettings, { name, sink, now, log, 
     state: () => ({ ...polling.figures(), ...figures }),
     stop: () => polling.stop(),
   };
-}
-
-async function limited(response: Response, maxBytes: number): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += chunk.length;
-    if (size > maxBytes) throw new Error(`the answer is larger than ${maxBytes} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

@@ -8,7 +8,19 @@ import type { DocumentStore } from '../../ports/document-store.ts';
 import type { DeviceOperations, Place } from '../devices.ts';
 
 /** A device that settings describe well enough to provision it. */
-export type DescribedDevice = Pick<Device, 'device_id' | 'entity_name' | 'entity_type' | 'attributes' | 'commands'>;
+export type DescribedDevice = Pick<
+  Device,
+  | 'device_id'
+  | 'entity_name'
+  | 'entity_type'
+  | 'attributes'
+  | 'commands'
+  | 'static_attributes'
+  | 'entityNameExp'
+  | 'explicitAttrs'
+  | 'timestamp'
+  | 'jsonLdContext'
+>;
 
 export interface AdapterRecordsOptions {
   readonly documents: DocumentStore;
@@ -82,6 +94,9 @@ export function adapterRecords({ documents, access, devices, check, onChange }: 
         ...own,
         ...(device.commands !== undefined && { commands: joined(before['commands'], device.commands) }),
         ...(device.attributes !== undefined && { attributes: joined(before['attributes'], device.attributes) }),
+        ...(device.static_attributes !== undefined && {
+          static_attributes: joined(before['static_attributes'], device.static_attributes),
+        }),
       };
       await devices.updateDevice(place, device.device_id, changes as unknown as JsonValue);
     }
