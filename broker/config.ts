@@ -124,6 +124,7 @@ export const SETTINGS = {
     'Most entities in one page of a SensorThings answer; a larger $top means this',
     'entities',
   ),
+  staLookMs: whole('MIZAR_STA_LOOK_MS', 30_000, [100, 3_600_000], 'How long one SensorThings request may look', 'ms'),
   staOwnership: flag(
     'MIZAR_STA_OWNERSHIP',
     false,

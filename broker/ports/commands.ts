@@ -44,8 +44,11 @@ export interface CommandDesk {
   fetch(identity: string, lastOfName?: boolean): Promise<readonly Command[]>;
   /** The commands of a device that are not at their end, oldest first. */
   open(identity: string): readonly Command[];
-  /** Calls back for every state that a command reaches, at least once, when it is on disk. */
-  onState(listener: (command: Command) => void): void;
+  /**
+   * Calls back for every state that a command reaches, at least once, when it is on disk. What the listener returns is waited for: only then is the end of a
+   * command done with. If it fails, or the broker ends before, the state is told again at the next start.
+   */
+  onState(listener: (command: Command) => void | Promise<void>): void;
 }
 
 /** An HTTP request to a device's endpoint, and what came back. */

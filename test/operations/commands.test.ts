@@ -8,7 +8,7 @@ import { commandOperations } from '../../broker/operations/commands/operations.t
 import { type CommandTarget, commandTargetIndex } from '../../broker/operations/devices/targets.ts';
 import type { Carried, CommandCarrier } from '../../broker/ports/commands.ts';
 import type { DocumentStore } from '../../broker/ports/document-store.ts';
-import { openSqliteStore } from '../../broker/stores/sqlite/sqlite-store.ts';
+import { openSqliteStore, type SqliteStore } from '../../broker/stores/sqlite/sqlite-store.ts';
 import { systemClock } from '../../broker/stores/system-clock.ts';
 
 const CALLER: Caller = { tenant: 'city' as TenantId, principal: { kind: 'anonymous' } };
@@ -20,9 +20,17 @@ const DIM = {
   infoAttribute: 'https://x/dim_info' as Iri,
 };
 
-function desk(options: { readonly documents?: (documents: DocumentStore) => DocumentStore; carriers?: CommandCarrier[] } = {}) {
+function desk(
+  options: {
+    readonly documents?: (documents: DocumentStore) => DocumentStore;
+    carriers?: CommandCarrier[];
+    /** Of a broker before this one. */
+    store?: SqliteStore;
+  } = {},
+) {
   const clock = systemClock('test');
-  const store = openSqliteStore({ file: ':memory:', clock, shared: false } as Parameters<typeof openSqliteStore>[0]);
+  const store =
+    options.store ?? openSqliteStore({ file: ':memory:', clock, shared: false } as Parameters<typeof openSqliteStore>[0]);
   const index = commandTargetIndex(() => ({ id: ENTITY, types: ['https://x/Lamp' as Iri], commands: [DIM] }));
   const known = { tenant: 'city', identity: 'city/#lamp3', device: { device_id: 'lamp3' } } as unknown as KnownDevice;
   index.put(known);
@@ -57,6 +65,42 @@ const carrier = (carry: (command: Command) => Promise<Carried>): CommandCarrier 
 });
 
 describe('commands', () => {
+  it('end when whoever follows them has kept the end: what could not be kept is told again at the next start, and then no more', async () => {
+    const first = desk();
+    let keeps = false;
+    const told: string[] = [];
+    const follow = async ({ state }: Command): Promise<void> => {
+      await Promise.resolve();
+      if (state === 'OK' && !keeps) throw new Error('the disk is full');
+      told.push(state);
+    };
+    first.commands.onState(follow);
+    await first.commands.send(CALLER, first.target, 40, { origin: 'urn:ngsi-ld:Task:1' });
+    const isOpen = ({ commands }: typeof first, tenant = 'city') => commands.isOpen(tenant as TenantId, 'urn:ngsi-ld:Task:1');
+    expect([isOpen(first), isOpen(first, 'town')]).toEqual([true, false]);
+    expect(await first.commands.answered('city/#lamp3', 'dim', { ok: true, info: 'done' })).toBe(true);
+    expect([told, first.errors.length, isOpen(first)]).toEqual([['PENDING'], 1, false]);
+    await first.commands.stop();
+
+    keeps = true;
+    const second = desk({ store: first.store });
+    second.commands.onState(follow);
+    await second.commands.load();
+    expect([told, second.errors]).toEqual([['PENDING', 'OK'], []]);
+    // It has ended, and is not open again.
+    expect([isOpen(second), await second.commands.answered('city/#lamp3', 'dim', { ok: true, info: 'again' })]).toEqual([
+      false,
+      false,
+    ]);
+    await second.commands.stop();
+
+    const third = desk({ store: first.store });
+    third.commands.onState(follow);
+    await third.commands.load();
+    expect(told).toEqual(['PENDING', 'OK']);
+    await third.commands.stop();
+  });
+
   it('are carried one after the other, and states are told in their order', async () => {
     let underWay = 0;
     const values: unknown[] = [];

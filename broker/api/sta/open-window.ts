@@ -30,12 +30,13 @@ export interface OpenWindow {
 /** Puts the window together (window.ts says when). */
 export function openWindow(
   parts: Omit<SensorThingsParts, 'maxPage' | 'ownership' | 'onError'>,
-  { staPageLimit, jsonDepth, publicUrl, staOwnership, staMqttTopics }: SensorThingsSettings,
+  { staPageLimit, staLookMs, jsonDepth, publicUrl, staOwnership, staMqttTopics }: SensorThingsSettings,
   warn: (reason: string, details: object) => void,
 ): OpenWindow {
   const { operations, watch } = sensorThings({
     ...parts,
     maxPage: staPageLimit,
+    lookMs: staLookMs,
     ownership: staOwnership,
     onError: (error) => warn('SensorThings Tasking', { err: error }),
   });

@@ -43,6 +43,7 @@ export interface ExternalSide extends ExternalTopics {
 
 export interface SensorThingsSettings {
   readonly staPageLimit: number;
+  readonly staLookMs: number;
   readonly jsonDepth: number;
   /** URL under which others reach the broker; empty: what the client used. */
   readonly publicUrl: string;
@@ -80,18 +81,14 @@ export function sensorThingsWindow(
   }
 
   /** Commands of Tasks go on while nobody asks for SensorThings, after a restart for example: the first that says something opens the window. */
-  function heardFromTheStart({ targets, send, onState }: Tasking): Tasking {
+  function heardFromTheStart({ onState, ...rest }: Tasking): Tasking {
     const listeners: Parameters<Tasking['onState']>[0][] = [];
-    onState((command) => {
+    onState(async (command) => {
       if (!isOfTask(command)) return;
-      open().then(
-        () => {
-          for (const hear of listeners) hear(command);
-        },
-        (error) => warn('SensorThings Tasking', { err: error }),
-      );
+      await open();
+      for (const hear of listeners) await hear(command);
     });
-    return { targets, send, onState: (hear) => void listeners.push(hear) };
+    return { ...rest, onState: (hear) => void listeners.push(hear) };
   }
 
   function now(): StaTopics {

@@ -2,6 +2,7 @@ import { type AccessFunction, type Caller, demand } from '../../domain/access.ts
 import { type Command, type CommandState, isFinal } from '../../domain/command.ts';
 import type { KnownDevice } from '../../domain/device.ts';
 import { DomainError } from '../../domain/errors.ts';
+import type { TenantId } from '../../domain/iri.ts';
 import type { JsonValue } from '../../domain/json.ts';
 import { compareInstants, fromMicros, type Instant, toMicros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -38,6 +39,8 @@ export interface CommandOperations extends CommandDesk {
    * @throws DomainError Forbidden; TooManyRequests if too many wait for this device; BadRequestData if it has expired already; Unavailable
    */
   send(caller: Caller, target: CommandTarget, value: JsonValue, options?: SendOptions): Promise<Command>;
+  /** Whether a command with this origin is open. */
+  isOpen(tenant: TenantId, origin: string): boolean;
   /** The command, as long as it is open; undefined: there is none, or it has ended. */
   get(id: string): Command | undefined;
   /** What is open for a device, oldest first. @throws DomainError Forbidden */
@@ -70,7 +73,7 @@ export function commandOperations(options: CommandOptions): CommandOperations {
   const open = new Map<string, Command[]>();
   const byId = new Map<string, string>();
   const carriers: CommandCarrier[] = [];
-  const listeners: ((command: Command) => void)[] = [];
+  const listeners: Parameters<CommandDesk['onState']>[0][] = [];
   /** What is written about a device's commands happens one after the other. */
   const chains = new Map<string, Promise<unknown>>();
   const carrying = new Map<string, Promise<void>>();
@@ -127,14 +130,16 @@ export function commandOperations(options: CommandOptions): CommandOperations {
 
   async function show(command: Command): Promise<void> {
     await showState(entities, clock, command);
+    let heard = true;
     for (const listener of listeners) {
       try {
-        listener(command);
+        await listener(command);
       } catch (error) {
         onError(error);
+        heard = false;
       }
     }
-    if (isFinal(command)) await documents.delete('command', command.tenant, command.id);
+    if (isFinal(command) && heard) await documents.delete('command', command.tenant, command.id);
   }
 
   /** @returns false if it has come to its end meanwhile, or is there already */
@@ -227,6 +232,8 @@ export function commandOperations(options: CommandOptions): CommandOperations {
     },
     reachable: carry,
     open: (identity) => open.get(identity) ?? [],
+    isOpen: (tenant, origin) =>
+      [...open.values()].some((own) => own.some((command) => command.origin === origin && command.tenant === tenant)),
     get(id) {
       const device = byId.get(id);
       return device === undefined ? undefined : open.get(device)?.find((one) => one.id === id);
@@ -300,13 +307,13 @@ export function commandOperations(options: CommandOptions): CommandOperations {
     },
 
     async load() {
-      for (const { tenant, id, body } of await documents.list('command', undefined)) {
-        const command = readCommand(tenant, id, body);
-        lastId = Math.max(lastId, Number(id));
+      const known = (await documents.list('command', undefined)).map(({ tenant, id, body }) => readCommand(tenant, id, body));
+      for (const command of known) {
+        lastId = Math.max(lastId, Number(command.id));
         if (!isFinal(command)) keep(command);
-        // What was on disk may not have been shown when the broker died.
-        await inTurn(command.device, () => show(command));
       }
+      // What was on disk may not have been shown when the broker died.
+      for (const command of known) await inTurn(command.device, () => show(command));
       for (const device of [...open.keys()]) carry(device);
     },
     async sweep() {

@@ -42,6 +42,7 @@ export class Work {
   readonly reader: Reader;
   readonly surroundings: Surroundings;
   #expandable: number;
+  readonly #began = performance.now();
   #since = performance.now();
 
   constructor(reader: Reader) {
@@ -221,7 +222,15 @@ export class Work {
 
   /** Lets others have their turn: what the store answers at once would keep the process to itself. */
   async #rest(): Promise<void> {
-    if (performance.now() - this.#since < SLICE_MS) return;
+    const now = performance.now();
+    if (now - this.#since < SLICE_MS) return;
+    const { lookMs } = this.reader.dependencies.limits;
+    if (now - this.#began > lookMs) {
+      throw new DomainError(
+        'TooComplexQuery',
+        `After ${lookMs / 1000} s not everything was looked at that $filter, $orderby, $skip or $count ask for: bound phenomenonTime, name a Datastream, or follow @iot.nextLink`,
+      );
+    }
     await new Promise((resolve) => setImmediate(resolve));
     this.#since = performance.now();
   }

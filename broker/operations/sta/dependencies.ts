@@ -18,9 +18,18 @@ export interface StaLimits {
   readonly sorted: number;
   /** Entities that one DELETE takes along, Observations not counted. */
   readonly cascade: number;
+  /** How long one request may look for what matches, in milliseconds. */
+  readonly lookMs: number;
 }
 
-export const STA_LIMITS: StaLimits = { page: 100, maxPage: 10_000, expanded: 100_000, sorted: 100_000, cascade: 100_000 };
+export const STA_LIMITS: StaLimits = {
+  page: 100,
+  maxPage: 10_000,
+  expanded: 100_000,
+  sorted: 100_000,
+  cascade: 100_000,
+  lookMs: 30_000,
+};
 
 export interface StaDependencies {
   readonly entities: EntityStore;

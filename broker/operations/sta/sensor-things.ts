@@ -10,7 +10,7 @@ import { STA_LIMITS } from './dependencies.ts';
 import { ExtentCache } from './extents.ts';
 import { type StaOperations, staOperations } from './operations.ts';
 import { seriesNames } from './series-names.ts';
-import { followCommands, type Tasking } from './tasks.ts';
+import { endUngivenTasks, followCommands, type Tasking } from './tasks.ts';
 import { type Told, type Watcher, watcher } from './watch.ts';
 
 /** SensorThings over the stores. */
@@ -32,6 +32,8 @@ export interface SensorThingsParts {
   readonly newId?: () => string;
   /** Entities in one page, at most. */
   readonly maxPage: number;
+  /** How long one request may look for what matches, in milliseconds. */
+  readonly lookMs?: number;
   /** Whether what belongs to a Party is changed by that Party alone (22-022r1, business logic). */
   readonly ownership: boolean;
   /** Commands to devices, for Tasking. */
@@ -42,6 +44,7 @@ export interface SensorThingsParts {
 /** Puts SensorThings together. */
 export function sensorThings(parts: SensorThingsParts): SensorThings {
   const { entities, history, series, documents, clock, access, newId = randomUUID, maxPage, ownership, tasking } = parts;
+  const lookMs = parts.lookMs ?? STA_LIMITS.lookMs;
   const dependencies = {
     entities,
     history,
@@ -53,9 +56,12 @@ export function sensorThings(parts: SensorThingsParts): SensorThings {
     ...(tasking && { tasking }),
     names: seriesNames(documents),
     extents: new ExtentCache(series),
-    limits: { ...STA_LIMITS, maxPage, page: Math.min(STA_LIMITS.page, maxPage) },
+    limits: { ...STA_LIMITS, lookMs, maxPage, page: Math.min(STA_LIMITS.page, maxPage) },
   };
-  if (tasking !== undefined) followCommands(dependencies, tasking, parts.onError ?? (() => undefined));
+  if (tasking !== undefined) {
+    followCommands(dependencies, tasking);
+    endUngivenTasks(dependencies, tasking).catch(parts.onError ?? (() => undefined));
+  }
   return {
     operations: staOperations(dependencies),
     watch: (tell, onError) => watcher(dependencies, parts.feed, tell, onError),

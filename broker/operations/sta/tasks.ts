@@ -1,21 +1,24 @@
+import type { ChangeDraft } from '../../domain/change.ts';
 import type { Command } from '../../domain/command.ts';
+import type { Entity } from '../../domain/entity.ts';
 import { badRequest, DomainError } from '../../domain/errors.ts';
 import type { Iri } from '../../domain/iri.ts';
 import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
 import { EntityEdit } from '../../domain/patch/edit.ts';
-import { deleteEntity } from '../../domain/patch.ts';
+import { deleteEntity, type Moment } from '../../domain/patch.ts';
 import { attributeValue, jsonInstance, targetsOf } from '../../domain/sta/lens/attributes.ts';
-import { COMMAND_STATES, INFO, STATUS, THING, term } from '../../domain/sta/lens/vocabulary.ts';
+import { COMMAND_STATES, INFO, STATUS, THING, TYPE, term } from '../../domain/sta/lens/vocabulary.ts';
 import { isOfTask } from '../../domain/sta/task-id.ts';
 import { type CommandStates, checkTaskingParameters, taskStatus } from '../../domain/sta/tasking.ts';
 import { writeMoment } from '../../domain/sta/time.ts';
+import { toMicros } from '../../domain/time.ts';
 import type { CommandOperations } from '../commands/operations.ts';
 import type { CommandTarget } from '../devices/targets.ts';
 import type { Creation, Ref } from './create.ts';
 import type { StaDependencies } from './dependencies.ts';
 
 /** What Tasks need of the commands of devices. */
-export type Tasking = Pick<CommandOperations, 'targets' | 'send' | 'onState'>;
+export type Tasking = Pick<CommandOperations, 'targets' | 'send' | 'onState' | 'isOpen'>;
 
 /**
  * Plans what a Task asks for: a parameter with the name of a command of the Thing's device is that command, which is given once the Task is stored.
@@ -71,12 +74,8 @@ async function forget({ entities, clock }: StaDependencies, { reader }: Creation
   ]);
 }
 
-/** From here on Tasks say how far their commands are. */
-export function followCommands(
-  { entities, clock }: Pick<StaDependencies, 'entities' | 'clock'>,
-  tasking: Tasking,
-  onError: (error: unknown) => void,
-): void {
+/** From here on Tasks say how far their commands are: a command has not ended before its Task says so, also if the broker ends in between. */
+export function followCommands({ entities, clock }: Pick<StaDependencies, 'entities' | 'clock'>, tasking: Tasking): void {
   const write = async ({ tenant, origin, name, state, info }: Command): Promise<void> => {
     const id = origin as Iri;
     const [outcome] = await entities.commit([
@@ -97,10 +96,47 @@ export function followCommands(
     ]);
     if (outcome?.kind === 'refused') throw outcome.error;
   };
-  tasking.onState((command) => {
-    // Commands that NGSI-LD gave have no Task.
-    if (isOfTask(command)) write(command).catch(onError);
-  });
+  // Commands that NGSI-LD gave have no Task.
+  tasking.onState((command) => (isOfTask(command) ? write(command) : undefined));
+}
+
+/** Tasks that are looked at in one go. */
+const LOOKED_AT = 200;
+
+/**
+ * A Task is stored before its commands are given. If the broker ended in between nobody was told that there is one, and it would wait for ever: it says that it failed.
+ * Called at the start, when the commands that are open are known.
+ */
+export async function endUngivenTasks(
+  { entities, clock }: Pick<StaDependencies, 'entities' | 'clock'>,
+  tasking: Pick<Tasking, 'isOpen'>,
+): Promise<void> {
+  const started = clock.micros();
+  const waiting = {
+    types: { kind: 'type', type: TYPE.Tasks },
+    where: { kind: 'compare', path: { names: [STATUS] }, operator: '==', value: { kind: 'literal', value: 'PENDING' } },
+  } as const;
+  for (const tenant of await entities.tenants()) {
+    let after: number | undefined;
+    do {
+      const found = await entities.walk(tenant, waiting, { limit: LOOKED_AT, ...(after === undefined ? {} : { after }) });
+      for (const { id, entity } of found) {
+        if (toMicros(entity.createdAt) >= started || tasking.isOpen(tenant, id)) continue;
+        await entities.commit([
+          { tenant, id, decide: (current) => neverGiven(current, { at: clock.now(), stamp: clock.stamp() }) },
+        ]);
+      }
+      after = found.length < LOOKED_AT ? undefined : found.at(-1)?.number;
+    } while (after !== undefined);
+  }
+}
+
+function neverGiven(current: Entity | undefined, moment: Moment): ChangeDraft | undefined {
+  if (current === undefined || attributeValue(current, STATUS) !== 'PENDING') return undefined;
+  const edit = new EntityEdit(current, moment);
+  edit.put(STATUS, { type: 'Property', value: 'ERROR' });
+  edit.put(INFO, jsonInstance('The broker ended before the command was given'));
+  return edit.draft(current.id);
 }
 
 /** @throws DomainError Conflict */

@@ -3,7 +3,7 @@ import type { Iri, TenantId } from '../../domain/iri.ts';
 import type { Micros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { NumberBound, NumberedInstance, Series, SeriesExtent, SeriesPage, SeriesStore } from '../../ports/series-store.ts';
-import { placesAcross } from './across-series.ts';
+import { ownNumbers, placesAcross } from './across-series.ts';
 import type { Value } from './database.ts';
 import type { EntityRows, Parts } from './entity-rows.ts';
 import { Instances, STORED } from './instances.ts';
@@ -15,6 +15,8 @@ const NEVER = 2 ** 53;
 const OF = STORED.split(', ')
   .map((column) => `h.${column}`)
   .join(', ');
+/** Rows of all tenants that are looked at before others have their turn. */
+const PORTION = 20_000;
 const UNEXPIRED = ' AND h.seq NOT IN (SELECT seq FROM transient WHERE expires <= ?)';
 
 /** The history table as series of numbered instances: `seq` is the number. */
@@ -90,18 +92,50 @@ export class SqliteSeriesStore implements SeriesStore {
   ): Promise<readonly NumberedInstance[]> {
     const key = this.#parts.dictionary.findTenant(tenant);
     if (key === undefined) return [];
-    const [beyond, direction] = descending ? ['<', 'DESC'] : ['>', 'ASC'];
-    const kept = this.#kept();
-    const sql = `SELECT e.id, h.name, ${OF} FROM history h INDEXED BY history_by_seq CROSS JOIN entity e ON e.key = h.entity
-      WHERE h.seq ${beyond} ? AND e.tenant = ? AND h.deleted IS NULL${kept.sql} ORDER BY h.seq ${direction} LIMIT ?`;
+    const several = this.#parts.dictionary.tenants().length > 1;
     const from = after ?? (descending ? NEVER : 0);
     for (;;) {
-      const found = this.#parts.database
-        .all(sql, from, key, ...kept.values, limit)
-        .map((row) => this.#found(row) as NumberedInstance);
+      const own = several ? ownNumbers(this.#parts, key, from, descending) : undefined;
+      const found =
+        own === undefined
+          ? await this.#portions(key, { from, limit, descending }, several)
+          : await this.#first(tenant, own, limit);
       const last = found.length < limit ? (descending ? 0 : NEVER) : (found.at(-1)?.number ?? from);
       const [low, high] = descending ? [last, from] : [from, last];
       if (!(await this.#unsettled.settleBetween(low, high, descending))) return found;
+    }
+  }
+
+  /** The first of these that are there. */
+  async #first(tenant: TenantId, numbers: readonly number[], limit: number): Promise<NumberedInstance[]> {
+    const found: NumberedInstance[] = [];
+    for (let at = 0; at < numbers.length && found.length < limit; at += limit) {
+      const some = await this.numbered(tenant, numbers.slice(at, at + limit));
+      found.push(...some.filter((one) => one !== undefined));
+    }
+    return found.slice(0, limit);
+  }
+
+  /** Instances of a tenant behind a number. With others beside it there may be none among the next million: they are looked at in portions. */
+  async #portions(
+    tenant: number,
+    { from, limit, descending }: { readonly from: number; readonly limit: number; readonly descending: boolean },
+    several: boolean,
+  ): Promise<NumberedInstance[]> {
+    const { database } = this.#parts;
+    const [beyond, upTo, direction] = descending ? ['<', '>=', 'DESC'] : ['>', '<=', 'ASC'];
+    const kept = this.#kept();
+    const sql = `SELECT e.id, h.name, ${OF} FROM history h INDEXED BY history_by_seq CROSS JOIN entity e ON e.key = h.entity
+      WHERE h.seq ${beyond} ? AND h.seq ${upTo} ? AND e.tenant = ? AND h.deleted IS NULL${kept.sql} ORDER BY h.seq ${direction} LIMIT ?`;
+    const portion = `SELECT seq FROM history WHERE seq ${beyond} ? ORDER BY seq ${direction} LIMIT 1 OFFSET ?`;
+    const found: NumberedInstance[] = [];
+    for (let at = from; ; ) {
+      const end = several ? (database.get(portion, at, PORTION)?.[0] as number | undefined) : undefined;
+      const values = [at, end ?? (descending ? 0 : NEVER), tenant, ...kept.values, limit - found.length];
+      found.push(...database.all(sql, ...values).map((row) => this.#found(row) as NumberedInstance));
+      if (end === undefined || found.length >= limit) return found;
+      at = end;
+      await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
@@ -118,7 +152,7 @@ export class SqliteSeriesStore implements SeriesStore {
     const kept = this.#kept();
     const sql = `SELECT e.id, h.name, ${OF} FROM history h CROSS JOIN entity e ON e.key = h.entity
       WHERE h.entity = ? AND h.name = ? AND h.time = ? AND h.seq = ? AND e.tenant = ? AND h.deleted IS NULL${kept.sql}`;
-    const { places, next } = placesAcross(this.#parts, keys, page);
+    const { places, next } = placesAcross(this.#parts, key, keys, page);
     const found = places.map(({ entity, name, at, number }) =>
       this.#found(database.get(sql, entity, name, at, number, key, ...kept.values)),
     );
