@@ -82,7 +82,7 @@ export async function fill(
   for (let round = 0; round < rounds; round++) {
     let next = 0;
     const first = (from + round) * perSeries;
-    const atOnce = (SERIES_AT_ONCE * PER_SERIES) / perSeries;
+    const atOnce = perSeries === 1 ? 10 * SERIES_AT_ONCE : SERIES_AT_ONCE;
     const sender = async (): Promise<void> => {
       for (let at = next; at < ids.length; at = next) {
         next = at + atOnce;
