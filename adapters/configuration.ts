@@ -3,6 +3,8 @@ import { PayloadError, parseJson } from './reading.ts';
 
 /** What a device wants to know about itself. */
 export interface ConfigurationRequest {
+  /** `subscription`: it wants to be told whenever one of them changes; without fields, no more. */
+  readonly type: 'configuration' | 'subscription';
   readonly fields: readonly string[];
 }
 
@@ -10,18 +12,18 @@ const MOST_FIELDS = 100;
 
 /**
  * Reads a request for configuration values: JSON `{"type":"configuration","fields":["interval"]}`, UltraLight `configuration|interval|limit`.
- * @throws PayloadError if it is none; `subscription`, which asks to be told of every change, is refused
+ * With the type `subscription` it asks to be told of every change.
+ * @throws PayloadError if it is none
  */
 export function parseConfigurationRequest(text: string, format: 'json' | 'ultralight'): ConfigurationRequest {
   const [type, fields] = format === 'json' ? fromJson(parseJson(text)) : fromUltraLight(text);
-  if (type === 'subscription')
+  const subscribes = type === 'subscription';
+  if (!(subscribes || type === 'configuration') || (fields.length === 0 && !subscribes) || fields.length > MOST_FIELDS)
     throw new PayloadError(
       'WRONG_SYNTAX',
-      'Subscriptions to configuration values are not supported: ask again, with type configuration',
+      'A request for configuration has the type "configuration" or "subscription", and a list of fields',
     );
-  if (type !== 'configuration' || fields.length === 0 || fields.length > MOST_FIELDS)
-    throw new PayloadError('WRONG_SYNTAX', 'A request for configuration has the type "configuration" and a list of fields');
-  return { fields };
+  return { type: subscribes ? 'subscription' : 'configuration', fields };
 }
 
 function fromJson(message: JsonValue): readonly [unknown, readonly string[]] {

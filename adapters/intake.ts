@@ -34,6 +34,11 @@ export interface IntakeOptions {
   readonly commands: Pick<CommandDesk, 'answered' | 'fetch'>;
   /** What the entity of a device says under these names, for devices that ask for their configuration. */
   readonly valuesOf?: (known: KnownDevice, names: readonly string[]) => Promise<Record<string, JsonValue>>;
+  /** A device wants to be told whenever one of these changes; without fields, no more. Resolves when that is on disk. */
+  readonly onConfiguration?: (
+    known: KnownDevice,
+    subscription: { readonly fields: readonly string[]; readonly format: 'json' | 'ultralight'; readonly topic: string },
+  ) => Promise<void>;
   /** A message, or a value of one (code VALUE), was refused. */
   readonly onRefused?: (identity: string, code: string, reason: string) => void;
   /** A device was heard that nobody has claimed. @param message its description of itself, worth keeping until then */
@@ -86,6 +91,7 @@ export function deviceIntake({
   directory,
   commands,
   valuesOf,
+  onConfiguration = async () => {},
   onRefused = () => {},
   onUnclaimed = () => {},
   now,
@@ -192,7 +198,9 @@ export function deviceIntake({
   async function configuration({ asks, format, replyTopic, errorTopic }: Asking, payload: Uint8Array): Promise<DeviceOutcome> {
     const { identity } = asks;
     try {
-      const { fields } = parseConfigurationRequest(Buffer.from(payload).toString('utf8'), format);
+      const { type, fields } = parseConfigurationRequest(Buffer.from(payload).toString('utf8'), format);
+      if (type === 'subscription') await onConfiguration(asks, { fields, format, topic: replyTopic });
+      if (fields.length === 0) return { accepted: true, identity };
       const values = (await valuesOf?.(asks, fields)) ?? {};
       const reply = { topic: replyTopic, payload: configurationReply(values, asks.device.device_id, format, now()) };
       return { accepted: true, identity, reply };

@@ -6,6 +6,7 @@ import type { CoapServer } from '../adapters/coap/server.ts';
 import { httpCarrier } from '../adapters/commands/http-carrier.ts';
 import { mqttCarrier } from '../adapters/commands/mqtt-carrier.ts';
 import { commandsOf } from '../adapters/commands/targets.ts';
+import { configurationReply } from '../adapters/configuration.ts';
 import { deviceIntake, type Intake } from '../adapters/intake.ts';
 import { checkMapping } from '../adapters/interpret.ts';
 import { entityId } from '../adapters/mapping/compile.ts';
@@ -26,6 +27,7 @@ import type { EgressGuard } from './egress/guard.ts';
 import { httpPush } from './egress/http-push.ts';
 import { type CommandOperations, commandOperations } from './operations/commands/operations.ts';
 import { announce } from './operations/commands/show.ts';
+import { configurationSubscriptions } from './operations/devices/configuration.ts';
 import { type OnboardingOperations, onboardingOperations } from './operations/devices/onboarding.ts';
 import { thingOperations } from './operations/devices/things.ts';
 import { type DeviceOperations, type DeviceOperationsOptions, deviceOperations } from './operations/devices.ts';
@@ -112,6 +114,22 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
   commands.register(httpCarrier(pushing.push));
   commands.register(mqttCarrier('mqtt', async (...sent) => (await mqtt?.send(...sent)) ?? false));
   if (config.mqttOutside !== '') commands.register(mqttCarrier('mqtt-outside', outside.send, OUTSIDE_RETRY_MS));
+  const configurations = configurationSubscriptions({
+    documents,
+    feed,
+    device: devices.commandTargets.device,
+    entityOf: (known) => staticEntity(known).id,
+    topicOf(known, slash) {
+      const apikey = devices.apikeyOf(known);
+      return apikey && `${slash ? '/' : ''}${apikey}/${known.device.device_id}/configuration/values`;
+    },
+    async tell(known, { fields, format, topic }) {
+      const values = await entityValues(entities, known, fields);
+      const payload = configurationReply(values, known.device.device_id, format, clock.now());
+      await Promise.all([mqtt?.publish(topic, payload, 1), outside.publish(topic, payload)]);
+    },
+    onError,
+  });
   await processing.load(devices);
   const intake = deviceIntake({
     ingest: store,
@@ -119,6 +137,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
     directory: devices,
     commands,
     valuesOf: (known, names) => entityValues(entities, known, names),
+    onConfiguration: (known, subscription) => configurations.put(known, subscription),
     onRefused: devices.refusals.note,
     onUnclaimed: (identity, message) => onboarding?.heard(identity, message),
     now: clock.now,
@@ -126,6 +145,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
   devices.onRevoked((session) => mqtt?.disconnect(session));
   devices.onProvisioned((known) => announce(entities, clock, known.tenant, commandsOf(known)));
   devices.onDeleted((identity) => void commands.forget(identity).catch(onError));
+  devices.onDeleted((identity) => void configurations.forget(identity).catch(onError));
   const unclaimed = onboardingOperations({
     devices,
     clock,
@@ -191,6 +211,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
       sweeps.push(sweepEvery(1000, commands.sweep, onError), sweepEvery(1000, devices.endExpiredTokens, onError));
       sweeps.push(sweepEvery(60_000, unclaimed.sweep, onError));
       await outside.start(devices, commands, intake);
+      await configurations.start();
       if (config.coapPort !== 0) {
         const { coapServer } = await import('../adapters/coap/server.ts');
         const log = (level: 'info' | 'warn' | 'error', message: string, details?: object) =>
@@ -202,6 +223,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
     },
     async stop() {
       for (const stop of sweeps) stop();
+      await configurations.stop();
       await outside.stop();
       await coap?.close();
       await adapters.stop();

@@ -14,6 +14,8 @@ export interface OutsideDevices {
   /** For the registry; undefined: that broker decides by itself who may connect. */
   readonly gate: DeviceGate | undefined;
   readonly send: SendToDevice;
+  /** To whoever listens there; nothing happens if there is no such broker, or it is away. */
+  publish(topic: string, payload: string): Promise<void>;
   start(devices: DeviceOperations, commands: CommandOperations, intake: Intake): Promise<void>;
   figures(): Readonly<Record<string, number>> | undefined;
   stop(): Promise<void>;
@@ -43,6 +45,9 @@ export function outsideDevices(config: Config, brokerId: string, logger: Logger)
       if (mqtt === undefined || known === undefined || apikey === undefined) return false;
       const topic = `${apikey}/${known.device.device_id}/cmd`;
       return (await mqtt.publish(`/${topic}`, payload, options)) || mqtt.publish(topic, payload, options);
+    },
+    async publish(topic, payload) {
+      await mqtt?.publish(topic, payload, { qos: 1, retain: false });
     },
     async start(registry, commands, intake) {
       devices = registry;

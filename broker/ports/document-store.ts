@@ -26,6 +26,7 @@ export const DOCUMENT_KINDS = [
   'virtual-sensor',
   'health-rule',
   'mapping',
+  'device-configuration',
   'series-name',
   'setting',
 ] as const;

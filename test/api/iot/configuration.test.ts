@@ -1,3 +1,6 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import mqtt from 'mqtt';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { inMemoryBroker } from '../../support/broker.ts';
@@ -41,9 +44,71 @@ describe('configuration values', () => {
     await client.publishAsync('/ul/binKey/bin1/configuration/commands', 'configuration|interval', { qos: 1 });
     await until(() => heard.length > 0, 'the answer');
     expect(heard[0]).toMatch(/^\/binKey\/bin1\/configuration\/values bin1@configuration\|interval=60\|dt=\d{8}T\d{6}Z$/);
-    await client.publishAsync('/ul/binKey/bin1/configuration/commands', 'subscription|interval', { qos: 1 });
+    await client.publishAsync('/ul/binKey/bin1/configuration/commands', 'wish|interval', { qos: 1 });
     await until(() => heard.length > 1, 'the refusal');
     expect(heard[1]).toContain('WRONG_SYNTAX');
+  });
+});
+
+describe('subscriptions to configuration values', () => {
+  const values = (heard: readonly string[]) =>
+    heard.map((text) => JSON.parse(text.slice(text.indexOf('{')))).map(({ dt: _, ...rest }) => rest);
+
+  it('tell the device how things are and every change of what it asked for, and nothing else, until it wants no more', async () => {
+    const { broker, client, heard, write } = await city();
+    await broker.request('POST', '/iot/json?k=binKey&i=bin1', { interval: 60, level: 1 });
+    await client.subscribeAsync('/binKey/bin1/configuration/values', { qos: 1 });
+    const ask = (fields: string[]) =>
+      client.publishAsync('/json/binKey/bin1/configuration/commands', JSON.stringify({ type: 'subscription', fields }), {
+        qos: 1,
+      });
+    await ask(['interval', 'limit']);
+    await until(() => heard.length === 1, 'the values');
+    await write({ level: { type: 'Property', value: 2 } });
+    await write({ interval: { type: 'Property', value: 120 } });
+    await until(() => heard.length === 2, 'the change');
+    await write({ limit: { type: 'Property', value: 'high' } });
+    await until(() => heard.length === 3, 'the other change');
+    await ask([]);
+    await write({ interval: { type: 'Property', value: 30 } });
+    await ask(['limit']);
+    await until(() => heard.length === 4, 'what it asked for last');
+    expect(values(heard)).toEqual([{ interval: 60 }, { interval: 120 }, { interval: 120, limit: 'high' }, { limit: 'high' }]);
+    expect(heard[0]).toMatch(/^\/binKey\/bin1\/configuration\/values /);
+  });
+
+  it('are there after a restart, without the key standing in the database, and end with the device', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'mizar-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const start = () => inMemoryBroker({ config: { dataDir: folder } });
+    const first = await start();
+    const one = await first.broker.listen();
+    const groups = [{ resource: '/iot/json', apikey: 'secretBinKey', entity_type: 'Bin' }];
+    await first.request('POST', '/iot/groups', { groups }, PLACE);
+    await first.request('POST', '/iot/devices', { devices: [{ device_id: 'bin1' }] }, PLACE);
+    const device = await mqtt.connectAsync(one.mqttUrl ?? '', { reconnectPeriod: 0 });
+    const question = '{"type":"subscription","fields":["interval"]}';
+    await device.publishAsync('secretBinKey/bin1/configuration/commands', question, { qos: 1 });
+    await device.endAsync(true);
+    await first[Symbol.asyncDispose]();
+    expect((await readFile(join(folder, 'mizar.db'))).includes('secretBinKey')).toBe(false);
+    const second = await start();
+    onTestFinished(() => second[Symbol.asyncDispose]());
+    const { mqttUrl } = await second.broker.listen();
+    const again = await mqtt.connectAsync(mqttUrl ?? '', { reconnectPeriod: 0 });
+    onTestFinished(() => void again.end(true));
+    const heard: string[] = [];
+    again.on('message', (topic, payload) => heard.push(`${topic} ${payload}`));
+    await again.subscribeAsync('secretBinKey/bin1/configuration/values', { qos: 1 });
+    await second.request('POST', '/iot/json?k=secretBinKey&i=bin1', { interval: 60 });
+    await until(() => heard.length === 1, 'the change');
+    expect(values(heard)).toEqual([{ interval: 60 }]);
+    expect((await second.request('DELETE', '/iot/devices/bin1', undefined, PLACE)).statusCode).toBe(204);
+    const stored = async () => (await second.broker.store.documents.list('device-configuration', undefined)).length;
+    for (let turn = 0; (await stored()) > 0; turn++) {
+      if (turn > 500) throw new Error('what the device wanted to know outlives it');
+      await new Promise((wake) => setTimeout(wake, 10));
+    }
   });
 });
 
