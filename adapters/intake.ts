@@ -15,6 +15,7 @@ import {
 } from '../broker/ports/ingest.ts';
 import { giveResults, type HeardResults, heardResults } from './commands/heard-results.ts';
 import { pollPayload } from './commands/payload.ts';
+import { sigfoxDownlinks } from './commands/sigfox.ts';
 import { configurationReply, parseConfigurationRequest } from './configuration.ts';
 import { chirpStackDevice } from './formats/chirpstack.ts';
 import { sigfoxDevice } from './formats/sigfox.ts';
@@ -31,7 +32,7 @@ export interface IntakeOptions {
   readonly processing?: MessageProcessing;
   readonly directory: DeviceDirectory;
   /** Where commands wait, and their results go. */
-  readonly commands: Pick<CommandDesk, 'answered' | 'fetch'>;
+  readonly commands: Pick<CommandDesk, 'answered' | 'fetch' | 'open'>;
   /** What the entity of a device says under these names, for devices that ask for their configuration. */
   readonly valuesOf?: (known: KnownDevice, names: readonly string[]) => Promise<Record<string, JsonValue>>;
   /** A device wants to be told whenever one of these changes; without fields, no more. Resolves when that is on disk. */
@@ -99,6 +100,7 @@ export function deviceIntake({
   let version = -1;
   const routes = new Map<string, Routed>();
   const uplinks = new Map<string, number>();
+  const sigfox = sigfoxDownlinks(commands);
 
   function routed(message: MqttMessage): Routed | Promise<Routed> {
     if (directory.version !== version) {
@@ -209,6 +211,16 @@ export function deviceIntake({
     }
   }
 
+  /** A callback can ask for a downlink, or tell what became of one. */
+  async function calledBack(heard: Heard): Promise<DeviceOutcome> {
+    const { known, payload } = heard;
+    const text = Buffer.from(payload).toString('utf8');
+    if (await sigfox.acknowledged(known, text)) return { accepted: true, identity: known.identity };
+    const [outcome] = (await store([heard], [undefined])) as [DeviceOutcome];
+    const downlink = outcome.accepted ? await sigfox.downlink(known, text) : undefined;
+    return outcome.accepted && downlink !== undefined ? { ...outcome, commands: downlink } : outcome;
+  }
+
   /** It shows that the device works, and that is all for now. */
   function unclaimed(identity: string, message?: MqttMessage): DeviceOutcome {
     onUnclaimed(identity, message);
@@ -257,6 +269,7 @@ export function deviceIntake({
         tell(refused);
         return refused;
       }
+      if (message.format === 'sigfox') return calledBack(heard);
       const asksOnly = message.getCommands === true && message.body.length === 0;
       const stored = asksOnly ? undefined : ((await store([heard], [undefined]))[0] as DeviceOutcome);
       const outcome = stored ?? { accepted: true as const, identity: heard.known.identity };

@@ -40,8 +40,9 @@ export interface CommandDesk {
   /**
    * What waits for a device that asks by itself; it counts as delivered when this resolves. Oldest first.
    * @param lastOfName of several with one name only the last is kept, because the format can carry one; the others end as ERROR
+   * @param most how many the device can take; the others go on waiting
    */
-  fetch(identity: string, lastOfName?: boolean): Promise<readonly Command[]>;
+  fetch(identity: string, lastOfName?: boolean, most?: number): Promise<readonly Command[]>;
   /** The commands of a device that are not at their end, oldest first. */
   open(identity: string): readonly Command[];
   /**

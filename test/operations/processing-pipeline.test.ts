@@ -53,7 +53,7 @@ async function city(rules: Readonly<Record<string, object>>) {
     ingest: flaky,
     processing: side.messages,
     directory: devices,
-    commands: { answered: async () => false, fetch: async () => [] },
+    commands: { answered: async () => false, fetch: async () => [], open: () => [] },
     onRefused: devices.refusals.note,
     now: clock.now,
   });

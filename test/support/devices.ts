@@ -82,7 +82,7 @@ export async function deviceSide(
   const intake = deviceIntake({
     ingest,
     directory: devices,
-    commands: { answered: async () => false, fetch: async () => [] },
+    commands: { answered: async () => false, fetch: async () => [], open: () => [] },
     now: options.now ?? (() => '2026-03-01T12:00:00Z' as Instant),
   });
   const logged: string[] = [];

@@ -83,7 +83,10 @@ export const measureRoutes =
           deviceId: undefined,
           body: bodyOf(request) ?? Buffer.alloc(0),
         });
-        return outcome.accepted ? reply.send({}) : refused(reply, outcome, 401);
+        if (!outcome.accepted) return refused(reply, outcome, 401);
+        // Asked for a downlink (Sigfox): without one the answer is empty.
+        if (outcome.commands === '') return reply.code(204).send();
+        return outcome.commands === undefined ? reply.send({}) : reply.type('application/json').send(outcome.commands);
       });
     }
   };

@@ -275,10 +275,11 @@ export function commandOperations(options: CommandOptions): CommandOperations {
       }
     },
 
-    async fetch(identity, lastOfName = false) {
+    async fetch(identity, lastOfName = false, most = Number.POSITIVE_INFINITY) {
       const waiting = (open.get(identity) ?? []).filter((command) => command.state === 'PENDING' && !hasExpired(command));
       const fetched: Command[] = [];
       for (const command of waiting) {
+        if (fetched.length >= most) break;
         const later = lastOfName && waiting.findLast(({ name }) => name === command.name) !== command;
         const reached = later
           ? reach(command, 'ERROR', 'A later command took its place before the device asked for it')

@@ -296,6 +296,68 @@ describe('adapter processes', () => {
 });
 
 describe('webhooks of network servers', () => {
+  it('a Sigfox device that asks gets one command in eight bytes with the answer, the same again if the callback comes again, and says later what became of it', async () => {
+    await using broker = await inMemoryBroker();
+    const groups = [
+      {
+        resource: '/iot/sigfox',
+        apikey: 'sf',
+        entity_type: 'Valve',
+        codec: [{ offset: 0, length: 1, type: 'uint', name: 'level' }],
+        commands: [
+          { name: 'open' },
+          { name: 'period', payloadType: 'binaryfromhex', expression: "period == 60 ? '003c' : '0e10'" },
+        ],
+      },
+    ];
+    await broker.request('POST', '/iot/groups', { groups }, PLACE);
+    await broker.request('POST', '/iot/devices', { devices: [{ device_id: '1CFAB2' }] }, PLACE);
+    const call = (body: object) => broker.request('POST', '/iot/sigfox', { device: '1CFAB2', ...body }, { 'x-api-key': 'sf' });
+    const uplink = (seqNumber: number, ack?: unknown) =>
+      call({
+        time: String(1772355600 + seqNumber),
+        data: '01',
+        seqNumber: String(seqNumber),
+        ...(ack !== undefined && { ack }),
+      });
+    const order = (name: string, value: unknown) =>
+      broker.request(
+        'PATCH',
+        `/ngsi-ld/v1/entities/urn:ngsi-ld:Valve:1CFAB2/attrs/${name}`,
+        { type: 'Property', value },
+        TENANT,
+      );
+    expect((await uplink(1, 'true')).statusCode).toBe(204);
+    for (const [name, value] of [
+      ['open', 'wide'],
+      ['open', 'a1b2'],
+      ['period', 60],
+    ] as const)
+      expect((await order(name, value)).statusCode).toBe(204);
+    expect((await uplink(2)).json()).toEqual({});
+    const first = await uplink(3, true);
+    // "wide" says no bytes: it ended as an error, and the next one was given.
+    expect([first.statusCode, first.json()]).toEqual([200, { '1CFAB2': { downlinkData: 'a1b2000000000000' } }]);
+    expect((await uplink(3, true)).json()).toEqual(first.json());
+    expect(await entity(broker, 'urn:ngsi-ld:Valve:1CFAB2')).toMatchObject({
+      open_status: { value: 'DELIVERED' },
+      period_status: { value: 'PENDING' },
+    });
+    expect((await call({ time: '1772355700', infoCode: '5' })).statusCode).toBe(200);
+    expect((await call({ time: '1772355701', infoCode: '0' })).statusCode).toBe(200);
+    expect((await uplink(4, 'true')).json()).toEqual({ '1CFAB2': { downlinkData: '003c000000000000' } });
+    expect((await call({ time: '1772355702', infoCode: 3 })).statusCode).toBe(200);
+    const valve = await entity(broker, 'urn:ngsi-ld:Valve:1CFAB2');
+    expect(valve).toMatchObject({
+      open_status: { value: 'OK' },
+      open_info: { value: 'ACKED' },
+      period_status: { value: 'ERROR' },
+      period_info: { value: 'OVERRUN_ERROR' },
+    });
+    expect(valve).not.toHaveProperty('infoCode');
+    expect((await uplink(5, true)).statusCode).toBe(204);
+  });
+
   it('ChirpStack and Sigfox are understood at once; the device is named by the message, the group by the key', async () => {
     await using broker = await inMemoryBroker();
     await broker.request(
