@@ -13,6 +13,9 @@ export interface StoredEntity {
   /** Above 0 and below 2^31; no other entity of this store ever had it, and it is the same again when a deleted id comes back. */
   readonly number: number;
   readonly entity: Entity;
+  /** A place for the text that was last made of it, and for the way of writing: whoever has the same object finds it there sooner than in any map. */
+  rendered?: string | undefined;
+  renderedAs?: string | undefined;
 }
 
 export interface PageRequest {

@@ -339,8 +339,8 @@ export const entityQueryRoutes =
       }
       const { entities } = page;
       // 4.21: an entity of which pick and omit leave nothing is not in the answer.
-      const texts = entities
-        .map((entity) => cache.text(rendering, entity))
+      const texts = cache
+        .texts(rendering, entities)
         .filter((text) => text !== '{}')
         .join(',');
       const text = pageText(request, media, context, texts);

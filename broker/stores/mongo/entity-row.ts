@@ -30,6 +30,8 @@ export class EntityRow implements StoredEntity {
   readonly known: Known;
   /** Not what is stored, but what is left of it now. */
   readonly partial: boolean;
+  rendered: string | undefined = undefined;
+  renderedAs: string | undefined = undefined;
   #entity: Entity | undefined;
 
   constructor(known: Known, entity?: Entity, partial = false) {

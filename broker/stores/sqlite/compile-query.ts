@@ -8,6 +8,7 @@ import type { Database } from './database.ts';
 import type { Dictionary } from './dictionary.ts';
 import type { GeoIndex } from './geo-index.ts';
 import type { IdCache, KnownId } from './id-cache.ts';
+import { putInOrder } from './ordered-ids.ts';
 import type { ShapeCounts } from './shape-counts.ts';
 
 /** How to find the entities that a query may mean, in ascending id. What is found must still pass what is `left` of the query. */
@@ -155,8 +156,7 @@ function byKeys(keys: Iterable<number>, tenant: number, query: EntityQuery, { id
       type === undefined ? database.all(BY_KEYS, wanted, tenant) : database.all(OF_TYPE_BY_KEYS, wanted, tenant, type);
     for (const [key, id] of rows) found.push(ids.set(key as number, tenant, id as Iri));
   }
-  const plain = found.every((known) => known.plain);
-  found.sort(plain ? (a, b) => (a.id < b.id ? -1 : 1) : (a, b) => compareIds(a.id, b.id));
+  putInOrder(found);
   return {
     next(after, limit) {
       const start = after === '' ? 0 : firstBehind(found, after);

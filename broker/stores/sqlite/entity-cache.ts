@@ -1,12 +1,18 @@
+import { instanceValue } from '../../domain/attribute.ts';
 import type { Entity } from '../../domain/entity.ts';
+import type { Geometry } from '../../domain/geometry.ts';
 import type { Iri } from '../../domain/iri.ts';
+import { isObject } from '../../domain/json.ts';
 import { nextExpiry, withoutExpired } from '../../domain/patch.ts';
 import type { Micros } from '../../domain/time.ts';
 import type { StoredEntity } from '../../ports/entity-store.ts';
 import type { Codec } from './codec.ts';
 import type { InstanceNumbers } from './instance-numbers.ts';
 
-type Columns = Omit<EntityRow, 'entity' | 'numbers' | 'weight' | 'at' | 'partial' | 'number'> & { readonly partial?: boolean };
+type Columns = Omit<
+  EntityRow,
+  'entity' | 'numbers' | 'weight' | 'at' | 'partial' | 'number' | 'rendered' | 'renderedAs' | 'geometry'
+> & { readonly partial?: boolean };
 
 /** What the store knows of an entity row. `text` undefined: there is a row (history knows the id), but the entity does not exist now. */
 export class EntityRow implements StoredEntity {
@@ -24,9 +30,13 @@ export class EntityRow implements StoredEntity {
   readonly text: string | undefined;
   /** Not what is stored, but what is left of it now. */
   readonly partial: boolean;
+  rendered: string | undefined = undefined;
+  renderedAs: string | undefined = undefined;
   readonly #codec: Codec;
   #entity: Entity | undefined;
   #numbers: InstanceNumbers;
+  #place: Geometry | undefined;
+  #placeName: Iri | undefined;
 
   constructor(row: Columns, codec: Codec, entity?: Entity, numbers?: InstanceNumbers) {
     this.key = row.key;
@@ -51,6 +61,20 @@ export class EntityRow implements StoredEntity {
   /** Parsed once, when somebody asks. Only for rows with text. */
   get entity(): Entity {
     return this.#entity ?? this.#decode();
+  }
+
+  /**
+   * The geometry of an attribute that has one instance, which is a GeoProperty: the one that was asked for last is at hand. Undefined: the attribute has none,
+   * or several, and whoever wants to know looks at the entity.
+   */
+  geometry(name: Iri): Geometry | undefined {
+    if (this.#placeName !== name) {
+      const [only, ...others] = this.entity.attributes[name] ?? [];
+      const value = only?.type === 'GeoProperty' && others.length === 0 ? instanceValue(only) : undefined;
+      this.#place = isObject(value) ? (value as unknown as Geometry) : undefined;
+      this.#placeName = name;
+    }
+    return this.#place;
   }
 
   /** Of the instances in `entity`. Only for rows with text that are not partial. */

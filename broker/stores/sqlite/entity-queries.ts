@@ -1,4 +1,5 @@
 import { compile, type Predicate } from '../../domain/query/evaluate.ts';
+import { compileGeo } from '../../domain/query/geo.ts';
 import type { EntityQuery, Order } from '../../domain/query/query.ts';
 import { typesMatch } from '../../domain/query/types.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -116,10 +117,7 @@ export class EntityQueries {
   /** What is left of the query as a test of one candidate. */
   #test(tenant: number, query: EntityQuery, { left, lookup }: Access): Test | undefined {
     if (left === 'nothing' && !lookup) return undefined;
-    if (left === 'everything') {
-      const predicate = this.#predicate(tenant, query);
-      return (row) => predicate(row.entity);
-    }
+    if (left === 'everything') return this.#placeTest(query) ?? this.#wholeTest(tenant, query);
     const { shapes } = this.#parts;
     let predicate: Predicate | undefined;
     const types = left === 'types' ? query.types : undefined;
@@ -130,6 +128,31 @@ export class EntityQueries {
         return predicate(row.entity);
       }
       return types === undefined || typesMatch(types, shapes.shape(row.shape).types);
+    };
+  }
+
+  #wholeTest(tenant: number, query: EntityQuery): Test {
+    const predicate = this.#predicate(tenant, query);
+    return (row) => predicate(row.entity);
+  }
+
+  /** For a query of types and a place: an entity has its types by its shape, and most have one geometry. Nothing else of it is looked at. */
+  #placeTest(query: EntityQuery): Test | undefined {
+    const { types, where } = query;
+    if (where?.kind !== 'geo' || query.datasetIds !== undefined || !hasOnly(query, 'types', 'where')) return undefined;
+    const { shapes } = this.#parts;
+    const near = compileGeo(where);
+    const name = where.property;
+    let predicate: Predicate | undefined;
+    return (row) => {
+      const { shape } = row;
+      if (!row.partial && shape !== undefined) {
+        if (types && !typesMatch(types, shapes.shape(shape).types)) return false;
+        const geometry = row.geometry(name);
+        if (geometry !== undefined) return near(geometry);
+      }
+      predicate ??= compile(query);
+      return predicate(row.entity);
     };
   }
 

@@ -66,19 +66,26 @@ export class GeoIndex {
    * Keys of the entities that may match, in no order; some may be of other tenants.
    * @returns undefined if matches can be anywhere, or more than `limit` would come
    */
-  candidates(tenant: number, condition: GeoCondition, limit: number): Set<number> | undefined {
+  candidates(tenant: number, condition: GeoCondition, limit: number): Iterable<number> | undefined {
     const box = searchBox(condition);
     if (!box) return undefined;
-    const found = new Set<number>();
+    const found: number[] = [];
+    let several = false;
     const name = this.#dictionary.findName(condition.property);
     const layer = name === undefined ? undefined : this.#dictionary.findLayer(tenant, name);
     for (const each of [EVERYWHERE, layer]) {
       if (each === undefined || (each === EVERYWHERE && !this.#everywhere)) continue;
       const rows = this.#database.all(SELECT, box.east, box.west, box.north, box.south, each, each, limit + 1);
-      for (const [id] of rows) found.add(Math.floor((id as number) / BOXES));
       if (rows.length > limit) return undefined;
+      several ||= found.length > 0;
+      for (const [id] of rows) {
+        const entity = Math.floor((id as number) / BOXES);
+        // Only who has a second box can be found twice.
+        several ||= entity * BOXES !== id;
+        found.push(entity);
+      }
     }
-    return found;
+    return several ? new Set(found) : found;
   }
 }
 

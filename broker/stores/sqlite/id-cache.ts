@@ -1,13 +1,10 @@
 import type { Iri } from '../../domain/iri.ts';
-import { hasPlainOrder } from '../id-order.ts';
+import { type OrderedId, orderedId } from './ordered-ids.ts';
 
 /** Which entity has a key: that never changes. */
-export interface KnownId {
+export interface KnownId extends OrderedId {
   readonly key: number;
   readonly tenant: number;
-  readonly id: Iri;
-  /** Its order among others that are plain is that of JavaScript. */
-  readonly plain: boolean;
 }
 
 /** About how many bytes one takes. */
@@ -32,7 +29,7 @@ export class IdCache {
   }
 
   set(key: number, tenant: number, id: Iri): KnownId {
-    const known = { key, tenant, id, plain: hasPlainOrder(id) };
+    const known = { key, tenant, ...orderedId(id) };
     this.#put(known);
     return known;
   }

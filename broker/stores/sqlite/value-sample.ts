@@ -51,6 +51,10 @@ export class ValueSample {
     let hits = 0.5;
     const { length } = this.#values;
     for (const { slot, from, to } of spans) {
+      if (from !== undefined && from === to) {
+        for (let at = 0; at < length; at++) if (this.#values[at] === from && this.#slots[at] === slot) hits++;
+        continue;
+      }
       for (let at = 0; at < length; at++) {
         if (this.#slots[at] === slot && within(this.#values[at] as string | number, from, to)) hits++;
       }
