@@ -57,6 +57,8 @@ export interface CommandListener {
 export interface Intake {
   /** Publications in the order they came; resolves when all that was accepted is durable. @throws if the store is unavailable */
   mqtt(batch: readonly MqttMessage[]): Promise<readonly DeviceOutcome[]>;
+  /** Whether code of an operator has to run before this message can be stored. */
+  isSlow(message: MqttMessage): boolean;
   /** One measure over HTTP. @throws if the store is unavailable */
   http(message: MeasureMessage): Promise<DeviceOutcome>;
   /** What adapters heard, in this order. @throws if the store is unavailable */
@@ -260,6 +262,12 @@ export function deviceIntake({
         else messages.push(one.refused);
       }
       return store(messages, errorTopics);
+    },
+    isSlow(message) {
+      if (!processing?.transforms) return false;
+      const known = directory.version === version ? routes.get(cacheKey(message)) : undefined;
+      // Of whom nobody has heard since the last change it is not known: others need not wait until it is.
+      return known === undefined || ('heard' in known && processing.isSlow(known.heard.known));
     },
     async http(message) {
       const heard = await webhook(message, directory);

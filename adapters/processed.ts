@@ -1,4 +1,4 @@
-import type { DeviceHealth, DeviceOutcome, Fragment, Instant, Processing } from '../broker/ports/ingest.ts';
+import type { DeviceHealth, DeviceOutcome, Fragment, Instant, KnownDevice, Processing } from '../broker/ports/ingest.ts';
 import { heardResults } from './commands/heard-results.ts';
 import type { Heard } from './interpret.ts';
 import type { TransformationStage } from './transformation/stage.ts';
@@ -12,6 +12,10 @@ export interface OnTheirWay {
 /** The part of processing that concerns messages as a whole: asked only while something is configured. */
 export interface MessageProcessing {
   readonly active: boolean;
+  /** There are transformations. */
+  readonly transforms: boolean;
+  /** Whether code of an operator has to run for messages of this device. */
+  isSlow(known: KnownDevice): boolean;
   /** What transformations make of the messages, in their order. */
   transformed(messages: readonly (Heard | DeviceOutcome)[]): Promise<readonly (Heard | DeviceOutcome)[]>;
   /**
@@ -63,6 +67,18 @@ export function messageProcessing(processing: Processing, stage: TransformationS
   return {
     get active() {
       return processing.active || health.active;
+    },
+    get transforms() {
+      return processing.transforms;
+    },
+    isSlow(known) {
+      try {
+        const record = processing.transformation(known);
+        return record !== undefined && stage.isSlow(record);
+      } catch {
+        // Its transformation is gone, which is said when the message is read.
+        return false;
+      }
     },
     transformed: (messages) => Promise.all(messages.map(transform)),
     async judged(messages, made, outcomes, receivedAt) {

@@ -70,7 +70,10 @@ export interface DeviceSide {
   readonly onboarding: OnboardingOperations;
   readonly routes: readonly FastifyPluginAsync[];
   /** What the embedded MQTT broker asks about its sessions, and hands over. */
-  readonly mqtt: Pick<MqttServerOptions, 'authenticate' | 'maySubscribe' | 'listener' | 'onListening' | 'onMessages'>;
+  readonly mqtt: Pick<
+    MqttServerOptions,
+    'authenticate' | 'maySubscribe' | 'listener' | 'onListening' | 'onMessages' | 'isSlow'
+  >;
   /** The embedded MQTT broker is there: sessions can be ended, commands sent. */
   connect(mqtt: MqttServer): void;
   /** Brings on its way what waited when the broker stopped. */
@@ -202,6 +205,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
       listener: intake.listener,
       onListening: commands.reachable,
       onMessages: intake.mqtt,
+      isSlow: intake.isSlow,
     },
     connect(server) {
       mqtt = server;

@@ -60,6 +60,7 @@ export function outsideDevices(config: Config, brokerId: string, logger: Logger)
           connections: config.mqttOutsideConnections,
           clientId: `mizar-${brokerId}`,
           onMessages: intake.mqtt,
+          isSlow: intake.isSlow,
           onHeard: (identity) => {
             if (commands.open(identity).length > 0) commands.reachable(identity);
           },

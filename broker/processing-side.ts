@@ -63,6 +63,8 @@ export interface ProcessingSide {
 
 /** How often it is looked for what does not come. */
 const SWEEP_MS = 1000;
+/** How often documents are looked at again that could not be used when the broker started. */
+const RETRY_MS = 10_000;
 
 export function processingSide(options: ProcessingSideOptions): ProcessingSide {
   const { documents, series, feed, entities, clock, access, ingest, logger, figures } = options;
@@ -229,6 +231,7 @@ export function processingSide(options: ProcessingSideOptions): ProcessingSide {
     },
     async start() {
       for (const { sweep } of [missing, health, sensors]) sweeps.push(sweepEvery(SWEEP_MS, sweep, onError));
+      sweeps.push(sweepEvery(RETRY_MS, sensorRecords.retry, onError), sweepEvery(RETRY_MS, settings.retry, onError));
       await sensors.start();
     },
     async stop() {

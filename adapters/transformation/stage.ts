@@ -15,6 +15,8 @@ import {
 export interface TransformationStage {
   /** @returns the message to be read in place of this one, or its outcome if there is none; a promise only if code of an operator has to run */
   run(heard: Heard, record: TransformationRecord): Heard | DeviceOutcome | Promise<Heard | DeviceOutcome>;
+  /** Whether messages wait for the sandbox. */
+  isSlow(record: TransformationRecord): boolean;
   /** Why no message is given to it any more; undefined: it works. */
   suspended(key: string): string | undefined;
 }
@@ -84,6 +86,7 @@ export function transformationStage(sandbox: Sandbox): TransformationStage {
         return failed(heard.known.identity, record.name, (error as Error).message);
       }
     },
+    isSlow: (record) => needsSandbox(programOf(record).transformation),
     suspended: (key) => suspension(programs.get(key)),
   };
 }

@@ -26,6 +26,8 @@ export interface Judged {
 export interface Processing {
   /** False: nobody has configured anything, and none of the following need be asked. */
   readonly active: boolean;
+  /** There are transformations. */
+  readonly transforms: boolean;
   /** The transformation that the device names; undefined: none. @throws Error if it is gone */
   transformation(known: KnownDevice): TransformationRecord | undefined;
   /** Whether fragments of this device are to be judged. */

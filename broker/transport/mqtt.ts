@@ -3,9 +3,9 @@ import { Aedes, type AedesPublishPacket, type Client, type PublishPacket, type S
 import type { Logger } from 'pino';
 import type { DeviceOutcome, DeviceSession, MqttMessage } from '../domain/device.ts';
 import { commandListeners, type Listening } from './mqtt/command-listeners.ts';
-import { messageQueue } from './mqtt/message-queue.ts';
 import { packetGate } from './mqtt/packet-gate.ts';
 import { rateLimited } from './mqtt/rate-limit.ts';
+import { queueWithSlowLane } from './mqtt/slow-lane.ts';
 
 export interface MqttServerOptions {
   readonly logger: Logger;
@@ -38,6 +38,8 @@ export interface MqttServerOptions {
    * @throws if the store is unavailable; then none was stored, and the devices send them again
    */
   onMessages(batch: readonly MqttMessage[]): Promise<readonly DeviceOutcome[]>;
+  /** Whether a message takes long before it can be stored: others do not wait for it. */
+  readonly isSlow?: (message: MqttMessage) => boolean;
 }
 
 /** Topics that an API answers instead of devices' adapters. */
@@ -109,7 +111,8 @@ export async function mqttServer(options: MqttServerOptions): Promise<MqttServer
   const refusalLog = rateLimited(10, 10_000);
   let closing = false;
 
-  const queue = messageQueue<Client | null>({
+  const queue = queueWithSlowLane<Client | null>({
+    isSlow: options.isSlow,
     limit: options.batchLimit ?? 1000,
     store: options.onMessages,
     onOutcome: (client, outcome, topic) => {

@@ -10,11 +10,13 @@ import type { Iri, TenantId } from '../../broker/domain/iri.ts';
 import type { JsonObject } from '../../broker/domain/json.ts';
 import { deviceOperations } from '../../broker/operations/devices.ts';
 import { ingest } from '../../broker/operations/ingest.ts';
+import { processingRecords } from '../../broker/operations/processing/records.ts';
 import type { Ingest } from '../../broker/ports/ingest.ts';
 import { processingSide } from '../../broker/processing-side.ts';
 import { openSqliteStore } from '../../broker/stores/sqlite/sqlite-store.ts';
 import { offlineContexts } from '../support/contexts.ts';
 import { CITY } from '../support/devices.ts';
+import { documentsInMemory } from '../support/documents.ts';
 import { testClock } from '../support/writes.ts';
 
 const TENANT = 'city' as TenantId;
@@ -144,4 +146,33 @@ describe('processing on the way to the store', () => {
     await say('d', { n: 1 });
     expect(await values('d')).toEqual({ n: 1 });
   });
+});
+
+it('a document that cannot be used at the start is said, keeps nothing from starting, and is used when what it needs is there', async () => {
+  const documents = documentsInMemory();
+  await documents.put('validation', TENANT, 'good', { mode: 'flag' });
+  await documents.put('validation', TENANT, 'needy', { mode: 'flag' });
+  let isThere = false;
+  const said: string[] = [];
+  const changes: string[] = [];
+  const records = processingRecords<JsonObject>({
+    documents,
+    access: allowEverything,
+    kind: 'validation',
+    noun: 'Validation',
+    notFound: 'VALIDATION_NOT_FOUND',
+    read(name, body) {
+      if (name === 'needy' && !isThere) throw new Error('its @context is away');
+      return body;
+    },
+    onChange: ({ name }) => void changes.push(name),
+    onUnreadable: (name) => said.push(name),
+  });
+  await records.load();
+  expect([said, records.of(TENANT).map(({ name }) => name)]).toEqual([['needy'], ['good']]);
+  await records.retry();
+  expect(changes).toEqual([]);
+  isThere = true;
+  await records.retry();
+  expect([changes, records.of(TENANT).map(({ name }) => name)]).toEqual([['needy'], ['good', 'needy']]);
 });

@@ -187,7 +187,7 @@ export function deviceHealth({
 
   return {
     get active() {
-      return rules.size > 0;
+      return rules.any;
     },
     heard(identity) {
       if (heardAt.size >= MOST_HEARD && !heardAt.has(identity)) heardAt.clear();

@@ -115,10 +115,13 @@ export function processingPipeline({ transformations, rules, judge, validation }
     get active() {
       return active;
     },
+    get transforms() {
+      return transformations.any;
+    },
     changed() {
       stages = new WeakMap();
       judge.clear();
-      active = transformations.size + rules.size > 0 || validation.active;
+      active = transformations.any || rules.any || validation.active;
     },
     transformation(known) {
       const { transformation, lacking } = stagesOf(known);

@@ -3,7 +3,7 @@ import { type ProvisioningCode, ProvisioningError, syntax } from '../../domain/d
 import type { TenantId } from '../../domain/iri.ts';
 import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
 import { SHOWN_MEMBERS } from '../../domain/processing/read.ts';
-import type { DocumentKind, DocumentStore } from '../../ports/document-store.ts';
+import type { DocumentKind, DocumentStore, StoredDocument } from '../../ports/document-store.ts';
 
 /** A document that an operator wrote, as it is used. */
 export interface ProcessingRecord<T> {
@@ -43,6 +43,8 @@ export interface RecordOptions<T> {
 /** Documents of one kind, by tenant and name: in memory, and on disk when a change is answered. */
 export interface ProcessingRecords<T> {
   load(): Promise<void>;
+  /** Reads again what could not be read: what it needed may be there now. */
+  retry(): Promise<void>;
   /** Creates or replaces. @returns true if it is new @throws ProvisioningError WRONG_SYNTAX naming the place */
   put(caller: Caller, name: string, body: JsonValue | undefined): Promise<boolean>;
   list(caller: Caller): readonly JsonObject[];
@@ -52,7 +54,8 @@ export interface ProcessingRecords<T> {
   of(tenant: TenantId): readonly ProcessingRecord<T>[];
   byName(tenant: TenantId, name: string): ProcessingRecord<T> | undefined;
   tenants(): Iterable<TenantId>;
-  readonly size: number;
+  /** False: no tenant has one. */
+  readonly any: boolean;
 }
 
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
@@ -66,11 +69,19 @@ export function processingRecords<T>(options: RecordOptions<T>): ProcessingRecor
   const pattern = options.name ?? NAME;
   const tenants = new Map<TenantId, Map<string, ProcessingRecord<T>>>();
   const sorted = new Map<TenantId, readonly ProcessingRecord<T>[]>();
+  /** Stored, and of no use at the moment: its @context cannot be had. */
+  const unread = new Map<string, StoredDocument>();
 
   function keep(record: ProcessingRecord<T>): void {
     const own = tenants.get(record.tenant) ?? new Map<string, ProcessingRecord<T>>();
     tenants.set(record.tenant, own.set(record.name, record));
     sorted.delete(record.tenant);
+  }
+
+  async function take({ tenant, id: name, version, body }: StoredDocument): Promise<ProcessingRecord<T>> {
+    const record = { tenant, name, version, revision: ++revisions, body, read: await read(name, body, tenant) };
+    keep(record);
+    return record;
   }
 
   function found({ tenant }: Caller, name: string): ProcessingRecord<T> {
@@ -95,11 +106,23 @@ export function processingRecords<T>(options: RecordOptions<T>): ProcessingRecor
 
   return {
     async load() {
-      for (const { tenant, id: name, body, version } of await documents.list(kind, undefined)) {
+      for (const document of await documents.list(kind, undefined)) {
         try {
-          keep({ tenant, name, version, revision: ++revisions, body, read: await read(name, body, tenant) });
+          await take(document);
         } catch (error) {
-          onUnreadable?.(name, error);
+          unread.set(`${document.tenant}\n${document.id}`, document);
+          onUnreadable?.(document.id, error);
+        }
+      }
+    },
+    async retry() {
+      for (const [key, document] of unread) {
+        try {
+          const record = await take(document);
+          unread.delete(key);
+          await onChange(record, false);
+        } catch {
+          // As before; it was said once.
         }
       }
     },
@@ -122,6 +145,7 @@ export function processingRecords<T>(options: RecordOptions<T>): ProcessingRecor
       }
       const version = await documents.put(kind, tenant, name, body);
       const record = { tenant, name, version: version ?? 1, revision: ++revisions, body, read: made };
+      unread.delete(`${tenant}\n${name}`);
       keep(record);
       await onChange(record, false);
       return before === undefined;
@@ -136,6 +160,8 @@ export function processingRecords<T>(options: RecordOptions<T>): ProcessingRecor
     },
     async delete(caller, name) {
       demand(access, caller, { operation: `delete${noun}`, effect: 'administer' });
+      const lost = `${caller.tenant}\n${name}`;
+      if (unread.delete(lost)) return void (await documents.delete(kind, caller.tenant, name));
       const record = found(caller, name);
       mayDelete?.(record);
       await documents.delete(kind, record.tenant, name);
@@ -148,10 +174,8 @@ export function processingRecords<T>(options: RecordOptions<T>): ProcessingRecor
     of,
     byName: (tenant, name) => tenants.get(tenant)?.get(name),
     tenants: () => tenants.keys(),
-    get size() {
-      let count = 0;
-      for (const own of tenants.values()) count += own.size;
-      return count;
+    get any() {
+      return tenants.size > 0;
     },
   };
 }

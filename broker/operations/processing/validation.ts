@@ -61,7 +61,7 @@ export function modelValidation(
 ): Validation {
   return {
     get active() {
-      return settings.size > 0;
+      return settings.any;
     },
     of(known) {
       const own = settings.of(known.tenant).filter(({ read }) => read.mode !== 'off');

@@ -1,8 +1,8 @@
 import type { IClientOptions, IPublishPacket, MqttClient } from 'mqtt';
 import type { Logger } from 'pino';
 import type { DeviceOutcome, MqttMessage } from '../../domain/device.ts';
-import { messageQueue } from './message-queue.ts';
 import { rateLimited } from './rate-limit.ts';
+import { queueWithSlowLane } from './slow-lane.ts';
 
 export interface OutsideMqttOptions {
   readonly logger: Logger;
@@ -15,6 +15,8 @@ export interface OutsideMqttOptions {
   /** Names our sessions there, which keep messages while we are away: the same after every start. */
   readonly clientId: string;
   onMessages(batch: readonly MqttMessage[]): Promise<readonly DeviceOutcome[]>;
+  /** Whether a message takes long before it can be stored: others do not wait for it. */
+  readonly isSlow?: (message: MqttMessage) => boolean;
   /** A device has been heard. */
   onHeard(identity: string): void;
 }
@@ -59,7 +61,8 @@ export async function outsideMqtt(options: OutsideMqttOptions): Promise<OutsideM
   const errorLog = rateLimited(10, 10_000);
   let closing = false;
 
-  const queue = messageQueue<MqttClient>({
+  const queue = queueWithSlowLane<MqttClient>({
+    isSlow: options.isSlow,
     limit: 1000,
     store: options.onMessages,
     onOutcome(client, outcome) {

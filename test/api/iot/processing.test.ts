@@ -402,6 +402,34 @@ describe('validation of a type by its model', () => {
   });
 });
 
+it('code that takes its time holds up its own devices only', { timeout: 60_000 }, async () => {
+  const { put, provision, broker, entity } = await city();
+  // As much as is just allowed.
+  await put('transformations/slow', { code: '(m) => { const end = Date.now() + 25; while (Date.now() < end); return m; }' });
+  await provision({ transformation: 'slow' });
+  const others = { groups: [{ resource: '/iot/json', apikey: 'quick', entity_type: 'Quick' }] };
+  await broker.request('POST', '/iot/groups', others, PLACE);
+  const { mqttUrl } = await broker.broker.listen();
+  const connect = async () => {
+    const client = await mqtt.connectAsync(mqttUrl ?? '', { protocolVersion: 4 }, false);
+    onTestFinished(() => client.endAsync(true));
+    return client;
+  };
+  const [slow, quick] = [await connect(), await connect()];
+  // Both devices are known before it begins.
+  await slow.publishAsync('/json/w7/w1/attrs', '{"n":-1}', { qos: 1 });
+  await quick.publishAsync('/json/quick/q1/attrs', '{"n":-1}', { qos: 1 });
+  let acknowledged = 0;
+  const all = Array.from({ length: 100 }, (_, n) =>
+    slow.publishAsync('/json/w7/w1/attrs', JSON.stringify({ n }), { qos: 1 }).then(() => acknowledged++),
+  );
+  for (let n = 0; n < 10; n++) await quick.publishAsync('/json/quick/q1/attrs', JSON.stringify({ n }), { qos: 1 });
+  expect(acknowledged).toBeLessThan(100);
+  expect((await entity('urn:ngsi-ld:Quick:q1')).n.value).toBe(9);
+  await Promise.all(all);
+  expect((await entity()).n.value).toBe(99);
+});
+
 it('values of one device are judged in the order in which it sent them, however fast', async () => {
   const { put, provision, broker, entity } = await city();
   await put('rules/rate', { select: { attribute: 'n' }, when: { duplicate: { seconds: 3600 } }, action: 'discard' });
