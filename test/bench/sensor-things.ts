@@ -124,7 +124,8 @@ export async function readRows({ url }: BrokerProcess, ids: readonly number[], r
     row('all Observations by time', times, 20),
     row('all Observations by result, 1 in 20', many, 20),
     row('all Observations by result, 1 in 200', few, 20),
-    row('all Observations by result, none', none, 20),
+    // No index knows results: all entries of the index of times are looked at, in portions that let others have their turn.
+    { ...row('all Observations by result, none', none, 20), goal: 0 },
     {
       name: 'sensorthings: reads, page 1 000 to page 1',
       value: pages.last,
