@@ -152,19 +152,23 @@ function ownStreams(
   return streams;
 }
 
-/** Numbers of a tenant's instances behind one of them, in their order, if the tenant has few entities and instances: those of all tenants are in one index. */
-export function ownNumbers(
+/** The entities of a tenant that has few, deleted ones included. */
+export function fewEntities({ database }: Pick<Parts, 'database'>, tenant: number): readonly number[] | undefined {
+  const entities = database.all('SELECT key FROM entity WHERE tenant = ? LIMIT ?', tenant, MOST_SERIES + 1);
+  return entities.length > MOST_SERIES ? undefined : entities.map(([key]) => key as number);
+}
+
+/** Numbers of their instances behind one, in their order, if they are not too many: those of all tenants are in one index. */
+export function numbersOf(
   { database }: Pick<Parts, 'database'>,
-  tenant: number,
+  entities: readonly number[],
   behind: number,
   descending: boolean,
 ): readonly number[] | undefined {
-  const entities = database.all('SELECT key FROM entity WHERE tenant = ? LIMIT ?', tenant, MOST_SERIES + 1);
-  if (entities.length > MOST_SERIES) return undefined;
   const sql = `SELECT seq FROM history WHERE entity = ? AND seq ${descending ? '<' : '>'} ? LIMIT ?`;
   const numbers: number[] = [];
-  for (const [entity] of entities) {
-    for (const [seq] of database.all(sql, entity as number, behind, SCANNED)) numbers.push(seq as number);
+  for (const entity of entities) {
+    for (const [seq] of database.all(sql, entity, behind, SCANNED)) numbers.push(seq as number);
     if (numbers.length >= SCANNED) return undefined;
   }
   return numbers.sort((a, b) => (descending ? b - a : a - b));

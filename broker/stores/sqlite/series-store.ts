@@ -3,7 +3,7 @@ import type { Iri, TenantId } from '../../domain/iri.ts';
 import type { Micros } from '../../domain/time.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { NumberBound, NumberedInstance, Series, SeriesExtent, SeriesPage, SeriesStore } from '../../ports/series-store.ts';
-import { ownNumbers, placesAcross } from './across-series.ts';
+import { fewEntities, numbersOf, placesAcross } from './across-series.ts';
 import type { Value } from './database.ts';
 import type { EntityRows, Parts } from './entity-rows.ts';
 import { Instances, STORED } from './instances.ts';
@@ -94,12 +94,14 @@ export class SqliteSeriesStore implements SeriesStore {
     if (key === undefined) return [];
     const several = this.#parts.dictionary.tenants().length > 1;
     const from = after ?? (descending ? NEVER : 0);
+    const few = several ? fewEntities(this.#parts, key) : undefined;
+    if (few !== undefined) {
+      await this.#unsettled.settleEntities(few);
+      const own = numbersOf(this.#parts, few, from, descending);
+      if (own !== undefined) return this.#first(tenant, own, limit);
+    }
     for (;;) {
-      const own = several ? ownNumbers(this.#parts, key, from, descending) : undefined;
-      const found =
-        own === undefined
-          ? await this.#portions(key, { from, limit, descending }, several)
-          : await this.#first(tenant, own, limit);
+      const found = await this.#portions(key, { from, limit, descending }, several);
       const last = found.length < limit ? (descending ? 0 : NEVER) : (found.at(-1)?.number ?? from);
       const [low, high] = descending ? [last, from] : [from, last];
       if (!(await this.#unsettled.settleBetween(low, high, descending))) return found;

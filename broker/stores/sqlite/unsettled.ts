@@ -40,6 +40,15 @@ export class Unsettled {
     this.#rows = rows;
   }
 
+  /** Resolves when history has rows for all instances of these entities' states. */
+  async settleEntities(keys: readonly number[]): Promise<void> {
+    const wanted = keys.filter((key) => {
+      const row = this.#rows.byKey(key, false);
+      return row?.text !== undefined && row.numbers !== undefined;
+    });
+    if (wanted.length > 0) await this.#settle(wanted);
+  }
+
   /** Resolves when history has a row for the instance with a number, if there is one. */
   async settleNumber(number: number): Promise<void> {
     const key = this.#reaching(number, number - 1);

@@ -91,4 +91,17 @@ describe('SensorThings: all Observations through the index of times', () => {
       { numRuns: 30 },
     );
   });
+
+  it('a search that takes too long is refused with what would be quicker', async () => {
+    await using impatient = await inMemoryBroker({ config: { staLookMs: 1 } });
+    const quick = staClient(impatient);
+    await quick.post('Things', thing('t', { Locations: [place('p', 1, 2)], Datastreams: [datastream('a')] }));
+    const [series] = await quick.list('Datastreams?$select=id');
+    const dataArray = Array.from({ length: 8_000 }, (_, n) => [new Date(Date.UTC(2026, 0, 1) + n * 1000).toISOString(), n]);
+    const rows = [{ Datastream: series, components: ['phenomenonTime', 'result'], dataArray }];
+    expect((await quick.request('POST', 'CreateObservations', rows)).statusCode).toBe(201);
+    const [code, message] = await quick.refused('GET', 'Observations?$filter=parameters/x eq 1');
+    expect([code, message]).toEqual([403, expect.stringContaining('$filter')]);
+    expect(message).toContain('phenomenonTime');
+  });
 });
