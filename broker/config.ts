@@ -297,6 +297,7 @@ export const SETTINGS = {
     'A device that was begun to be onboarded and that nobody has claimed is deleted after this',
     'days',
   ),
+  lazyWaitMs: whole('MIZAR_LAZY_WAIT_MS', 2000, [1, 60_000], 'How long a read waits for a lazy attribute of a device', 'ms'),
   commandExpiryS: whole(
     'MIZAR_COMMAND_EXPIRY_S',
     3600,

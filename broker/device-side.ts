@@ -4,7 +4,8 @@ import type { FastifyPluginAsync } from 'fastify';
 import type { Logger } from 'pino';
 import type { CoapServer } from '../adapters/coap/server.ts';
 import { httpCarrier } from '../adapters/commands/http-carrier.ts';
-import { mqttCarrier } from '../adapters/commands/mqtt-carrier.ts';
+import { lazyAsker, lazyOf } from '../adapters/commands/lazy.ts';
+import { mqttCarrier, type SendToDevice } from '../adapters/commands/mqtt-carrier.ts';
 import { commandsOf } from '../adapters/commands/targets.ts';
 import { configurationReply } from '../adapters/configuration.ts';
 import { deviceIntake, type Intake } from '../adapters/intake.ts';
@@ -21,14 +22,16 @@ import { provisioningRoutes } from './api/iot/provisioning.ts';
 import type { Config } from './config.ts';
 import type { AccessFunction } from './domain/access.ts';
 import { commandValue } from './domain/command.ts';
-import type { KnownDevice } from './domain/device.ts';
+import type { KnownDevice, LazyAttribute } from './domain/device.ts';
 import type { JsonValue } from './domain/json.ts';
 import type { EgressGuard } from './egress/guard.ts';
 import { httpPush } from './egress/http-push.ts';
 import { type CommandOperations, commandOperations } from './operations/commands/operations.ts';
 import { announce } from './operations/commands/show.ts';
 import { configurationSubscriptions } from './operations/devices/configuration.ts';
+import type { AskDevice } from './operations/devices/lazy-reads.ts';
 import { type OnboardingOperations, onboardingOperations } from './operations/devices/onboarding.ts';
+import { type TargetIndex, targetIndex } from './operations/devices/targets.ts';
 import { thingOperations } from './operations/devices/things.ts';
 import { type DeviceOperations, type DeviceOperationsOptions, deviceOperations } from './operations/devices.ts';
 import { ingest } from './operations/ingest.ts';
@@ -68,6 +71,8 @@ export interface DeviceSide {
   readonly commands: CommandOperations;
   readonly intake: Intake;
   readonly onboarding: OnboardingOperations;
+  /** Asks a device for what it tells only then. */
+  readonly lazy: { readonly targets: TargetIndex<LazyAttribute>; readonly ask: AskDevice };
   readonly routes: readonly FastifyPluginAsync[];
   /** What the embedded MQTT broker asks about its sessions, and hands over. */
   readonly mqtt: Pick<
@@ -92,15 +97,18 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
   const shared = { documents, series, feed, entities, clock, access, resolveContext, logger, figures };
   const processing = processingSide({ ...shared, ingest: store });
   const outside = outsideDevices(config, brokerId, logger);
+  const lazyTargets = targetIndex(lazyOf);
   const devices = await deviceOperations({
     documents,
     access,
     resolveContext,
     checkMapping(known) {
       checkMapping(known);
+      lazyOf(known);
       processing.check(known);
     },
     commandsOf,
+    follower: lazyTargets,
     clock,
     gate: outside.gate,
   });
@@ -115,7 +123,15 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
   });
   const pushing = httpPush(guard);
   commands.register(httpCarrier(pushing.push));
-  commands.register(mqttCarrier('mqtt', async (...sent) => (await mqtt?.send(...sent)) ?? false));
+  const sendHere: SendToDevice = async (...sent) => (await mqtt?.send(...sent)) ?? false;
+  const lazy = lazyAsker({
+    send: config.mqttOutside === '' ? [sendHere] : [sendHere, outside.send],
+    push: pushing.push,
+    waitMs: config.lazyWaitMs,
+    now: clock.now,
+    onError,
+  });
+  commands.register(mqttCarrier('mqtt', sendHere));
   if (config.mqttOutside !== '') commands.register(mqttCarrier('mqtt-outside', outside.send, OUTSIDE_RETRY_MS));
   const configurations = configurationSubscriptions({
     documents,
@@ -138,7 +154,12 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
     ingest: store,
     processing: processing.messages,
     directory: devices,
-    commands,
+    commands: {
+      ...commands,
+      // What a device says when it is asked comes like the result of a command.
+      answered: async (identity, name, result) =>
+        lazy.answered(identity, name, result.info) || commands.answered(identity, name, result),
+    },
     valuesOf: (known, names) => entityValues(entities, known, names),
     onConfiguration: (known, subscription) => configurations.put(known, subscription),
     onRefused: devices.refusals.note,
@@ -146,7 +167,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
     now: clock.now,
   });
   devices.onRevoked((session) => mqtt?.disconnect(session));
-  devices.onProvisioned((known) => announce(entities, clock, known.tenant, commandsOf(known)));
+  devices.onProvisioned((known) => announce(entities, clock, known.tenant, commandsOf(known) ?? lazyOf(known)));
   devices.onDeleted((identity) => void commands.forget(identity).catch(onError));
   devices.onDeleted((identity) => void configurations.forget(identity).catch(onError));
   const unclaimed = onboardingOperations({
@@ -190,6 +211,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
     commands,
     intake,
     onboarding: unclaimed,
+    lazy: { targets: lazyTargets, ask: lazy.ask },
     routes: [
       provisioningRoutes(devices, version),
       measureRoutes(intake.http),

@@ -43,6 +43,7 @@ import { commandingBatch, commandingEntities } from './operations/commands/entit
 import { copyOperations } from './operations/copies/operator.ts';
 import { subscribedEntities } from './operations/copies/union.ts';
 import { deliveryOperations } from './operations/deliveries.ts';
+import { lazyReads } from './operations/devices/lazy-reads.ts';
 import { discoveryOperations } from './operations/discovery.ts';
 import { distributedBatch } from './operations/distributed/batch.ts';
 import { distributedDiscovery } from './operations/distributed/discovery.ts';
@@ -252,7 +253,8 @@ export async function buildBroker(config: Config, replacements: Replacements = {
 
   const rooms = { ...common, ...store, config, brokerId, version: VERSION, clock, resolveContext, logger, figures };
   const deviceRoom = await deviceSide(rooms);
-  const { commands } = deviceRoom;
+  const { commands, lazy } = deviceRoom;
+  const reads = lazyReads({ inner: everywhere, ...lazy, entities, clock, access });
   const provision = commandingEntities(entityOperations({ entities, history, clock, access }), commands);
   const provisionEverywhere = distributedEntities(provision, sources);
 
@@ -326,13 +328,13 @@ export async function buildBroker(config: Config, replacements: Replacements = {
     limits: { bodyLimitBytes: config.bodyLimitBytes, jsonDepth: config.jsonDepth, urlLimitChars: config.urlLimitChars },
     paging,
     resolveContext,
-    hasSources: registry.hasSources,
+    hasSources: (tenant) => registry.hasSources(tenant) || lazy.targets.any(tenant as TenantId),
     onSnapshot: (request, snapshot) => snapshotCaller(snapshots, request, snapshot),
     observe: figures.observe,
     version: VERSION,
     routes: {
       '/ngsi-ld/v1': [
-        entityQueryRoutes(queries, renderings, paging, everywhere, entityMaps),
+        entityQueryRoutes(queries, renderings, paging, reads, entityMaps),
         entityMapRoutes(entityMaps, queries, temporalEverywhere, everywhere),
         entityRoutes(provisionEverywhere),
         attributeRoutes(provisionEverywhere),

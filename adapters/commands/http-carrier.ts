@@ -53,7 +53,7 @@ export function httpCarrier(push: HttpPush): CommandCarrier {
 }
 
 /** Where the device takes commands; a transport that is said and is not HTTP has no such place. */
-function endpointOf({ device, group }: KnownDevice): string | undefined {
+export function endpointOf({ device, group }: KnownDevice): string | undefined {
   const transport = device.transport ?? group?.transport;
   if (transport !== undefined && transport.toUpperCase() !== 'HTTP') return undefined;
   return device.endpoint ?? group?.endpoint;

@@ -1,4 +1,4 @@
-import type { CommandEntry, CommandedEntity, KnownDevice } from '../../broker/ports/ingest.ts';
+import type { CommandEntry, CommandedEntity, Iri, KnownDevice } from '../../broker/ports/ingest.ts';
 import { checkName, entityId } from '../mapping/compile.ts';
 import { compileExpression } from '../mapping/expressions.ts';
 import { merged, provisionedMapping } from '../mapping/provisioned.ts';
@@ -17,15 +17,10 @@ export function commandEntries({ device, group }: Pick<KnownDevice, 'device' | '
 export function commandsOf(known: KnownDevice): CommandedEntity | undefined {
   const entries = commandEntries(known);
   if (entries.length === 0) return undefined;
-  const { targets, constants } = provisionedMapping(known);
-  const [own] = targets;
+  const own = ownEntity(known);
   if (own === undefined) return undefined;
-  // An expression that needs values of a measure says nothing here: the entity is then the one that the device has without it.
-  const named = own.idExpression === undefined ? undefined : compileExpression(own.idExpression).evaluate(constants);
-  const name = typeof named === 'string' && named !== '' ? named : own.id;
   return {
-    id: entityId(name, own.type),
-    types: [known.expand(own.type)],
+    ...own,
     commands: entries.map(({ name: command }) => ({
       name: command,
       attribute: known.expand(checkName(command)),
@@ -33,4 +28,15 @@ export function commandsOf(known: KnownDevice): CommandedEntity | undefined {
       infoAttribute: known.expand(`${command}_info`),
     })),
   };
+}
+
+/** The entity of a device, as far as it can be told before the device has said anything. */
+export function ownEntity(known: KnownDevice): { readonly id: Iri; readonly types: readonly Iri[] } | undefined {
+  const { targets, constants } = provisionedMapping(known);
+  const [own] = targets;
+  if (own === undefined) return undefined;
+  // An expression that needs values of a measure says nothing here: the entity is then the one that the device has without it.
+  const named = own.idExpression === undefined ? undefined : compileExpression(own.idExpression).evaluate(constants);
+  const name = typeof named === 'string' && named !== '' ? named : own.id;
+  return { id: entityId(name, own.type), types: [known.expand(own.type)] };
 }

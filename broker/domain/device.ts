@@ -34,6 +34,14 @@ export interface DeviceLink {
   readonly type?: string;
 }
 
+/** One entry of `lazy`: an attribute that a device tells only when it is asked. */
+export interface LazyAttribute {
+  /** As the device calls it. */
+  readonly name: string;
+  /** The attribute of the entity. */
+  readonly attribute: Iri;
+}
+
 export interface StaticAttribute {
   readonly name: string;
   readonly type?: string;
@@ -61,7 +69,7 @@ export interface Provisioning {
   readonly entity_type?: string;
   readonly attributes?: readonly DeviceAttribute[];
   readonly static_attributes?: readonly StaticAttribute[];
-  readonly lazy?: readonly JsonValue[];
+  readonly lazy?: readonly DeviceAttribute[];
   readonly commands?: readonly CommandEntry[];
   readonly explicitAttrs?: JsonValue;
   readonly entityNameExp?: string;

@@ -30,16 +30,21 @@ export function httpPush(guard: EgressGuard): { readonly push: HttpPush; close()
     return loading;
   };
   return {
-    async push({ uri, headers, body, timeoutMs }) {
+    async push({ method = 'POST', uri, headers, body, timeoutMs }) {
       try {
         const url = new URL(uri);
         guard.checkAddress(url);
         const { request, agent } = await loaded();
         const reply = await request(url, {
           dispatcher: agent,
-          method: 'POST',
+          method,
           headers,
-          body: typeof body === 'string' ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength),
+          body:
+            method === 'GET'
+              ? null
+              : typeof body === 'string'
+                ? body
+                : Buffer.from(body.buffer, body.byteOffset, body.byteLength),
           headersTimeout: timeoutMs,
           bodyTimeout: timeoutMs,
         });

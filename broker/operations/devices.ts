@@ -11,12 +11,12 @@ import type { Clock } from '../ports/clock.ts';
 import type { DeviceDirectory, Unknown } from '../ports/device-directory.ts';
 import type { DeviceGate } from '../ports/device-gate.ts';
 import type { DocumentStore } from '../ports/document-store.ts';
-import { deviceIndex, type IndexedDevice, type IndexedGroup } from './devices/index.ts';
+import { type DeviceListener, deviceIndex, type IndexedDevice, type IndexedGroup } from './devices/index.ts';
 import { checkGroup, documentId, duplicateDevice, effectiveKey, groupId, RESOURCES } from './devices/naming.ts';
 import { type DeviceRefusal, type RefusalLog, refusalLog, type UnknownDevice } from './devices/refusals.ts';
 import { deviceSecrets } from './devices/secrets.ts';
 import { KEY_ID, keyId, type Shown, shownDevice, shownGroup } from './devices/shown.ts';
-import { type CommandTargets, commandTargetIndex } from './devices/targets.ts';
+import { type CommandTargets, targetIndex } from './devices/targets.ts';
 import { deviceTokens, type IssuedToken } from './devices/tokens.ts';
 
 export interface DeviceOperationsOptions {
@@ -28,6 +28,8 @@ export interface DeviceOperationsOptions {
   readonly checkMapping: (known: KnownDevice) => void;
   /** The entity of a device and its commands; undefined: it has none. Throws as long as the device's names are not known. */
   readonly commandsOf: (known: KnownDevice) => CommandedEntity | undefined;
+  /** Hears of devices as well: other things that can be asked of them. */
+  readonly follower?: DeviceListener;
   /** After this time a @context that could not be loaded is tried again. */
   readonly retryMs?: number;
   readonly clock: Clock;
@@ -108,8 +110,8 @@ export async function deviceOperations(options: DeviceOperationsOptions): Promis
   const { documents, access, resolveContext, checkMapping, commandsOf, clock, gate, retryMs = 10_000 } = options;
   const secrets = await deviceSecrets(documents);
   const { hash } = secrets;
-  const targets = commandTargetIndex(commandsOf);
-  const index = deviceIndex(targets);
+  const targets = targetIndex(commandsOf);
+  const index = deviceIndex(...(options.follower ? [targets, options.follower] : [targets]));
   const deleted: ((identity: string) => void)[] = [];
   const provisioned: ((known: KnownDevice) => Promise<void>)[] = [];
   const listeners: ((session: DeviceSession) => void)[] = [];

@@ -54,6 +54,8 @@ export interface CommandDesk {
 
 /** An HTTP request to a device's endpoint, and what came back. */
 export interface PushRequest {
+  /** Absent: POST. A GET has no body. */
+  readonly method?: 'GET' | 'POST';
   readonly uri: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Uint8Array;

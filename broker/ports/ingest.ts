@@ -15,6 +15,7 @@ export type {
   DeviceOutcome,
   DeviceSession,
   KnownDevice,
+  LazyAttribute,
   MeasureMessage,
   MqttMessage,
   ServiceGroup,

@@ -5,7 +5,7 @@ import type { KnownDevice } from '../../broker/domain/device.ts';
 import { DomainError } from '../../broker/domain/errors.ts';
 import type { Iri, TenantId } from '../../broker/domain/iri.ts';
 import { commandOperations } from '../../broker/operations/commands/operations.ts';
-import { type CommandTarget, commandTargetIndex } from '../../broker/operations/devices/targets.ts';
+import { type CommandTarget, targetIndex } from '../../broker/operations/devices/targets.ts';
 import type { Carried, CommandCarrier } from '../../broker/ports/commands.ts';
 import type { DocumentStore } from '../../broker/ports/document-store.ts';
 import { openSqliteStore, type SqliteStore } from '../../broker/stores/sqlite/sqlite-store.ts';
@@ -31,7 +31,7 @@ function desk(
   const clock = systemClock('test');
   const store =
     options.store ?? openSqliteStore({ file: ':memory:', clock, shared: false } as Parameters<typeof openSqliteStore>[0]);
-  const index = commandTargetIndex(() => ({ id: ENTITY, types: ['https://x/Lamp' as Iri], commands: [DIM] }));
+  const index = targetIndex(() => ({ id: ENTITY, types: ['https://x/Lamp' as Iri], commands: [DIM] }));
   const known = { tenant: 'city', identity: 'city/#lamp3', device: { device_id: 'lamp3' } } as unknown as KnownDevice;
   index.put(known);
   const errors: unknown[] = [];

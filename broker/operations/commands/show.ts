@@ -30,12 +30,12 @@ export async function showState(entities: EntityStore, clock: Clock, command: Co
   if (outcome?.kind === 'refused') throw outcome.error;
 }
 
-/** A device with commands was provisioned: its entity comes to be at once, so that clients find what it can be asked to do before it has measured anything. */
+/** A device with commands, or with lazy attributes, was provisioned: its entity comes to be at once, so that clients find what it can be asked to do before it has measured anything. */
 export async function announce(
   entities: EntityStore,
   clock: Clock,
   tenant: TenantId,
-  commanded: CommandedEntity | undefined,
+  commanded: (Pick<CommandedEntity, 'id' | 'types'> & { readonly commands: readonly unknown[] }) | undefined,
 ): Promise<void> {
   if (commanded === undefined || commanded.commands.length === 0) return;
   const { id, types } = commanded;

@@ -19,7 +19,7 @@ export interface DeviceListener {
 export type DeviceIndex = ReturnType<typeof deviceIndex>;
 
 /** Groups and devices in memory, found by what messages carry: hash of key and device id, or hash of token. */
-export function deviceIndex(listener: DeviceListener) {
+export function deviceIndex(...listeners: readonly DeviceListener[]) {
   let version = 0;
   /** By hash of the API key. */
   const groups = new Map<string, IndexedGroup[]>();
@@ -34,7 +34,7 @@ export function deviceIndex(listener: DeviceListener) {
   const place = (tenant: string, path: string, id: string): string => `${tenant}\n${path}\n${id}`;
 
   function drop(known: KnownDevice): void {
-    listener.drop(known);
+    for (const listener of listeners) listener.drop(known);
     byIdentity.delete(known.identity);
     if (known.device.tokenHash !== undefined) byToken.delete(known.device.tokenHash);
     expiring.delete(known);
@@ -97,7 +97,7 @@ export function deviceIndex(listener: DeviceListener) {
       if (device.tokenExpiresAt !== undefined) expiring.add(known);
       append(byPlace, place(tenant, path, device.device_id), known);
       if (device.keyHash !== undefined) append(byOwnKey, device.keyHash, known);
-      listener.put(known);
+      for (const listener of listeners) listener.put(known);
       return known;
     },
     removeDevice(known: KnownDevice): void {

@@ -2,13 +2,16 @@ import type { Commandable, CommandedEntity } from '../../domain/command.ts';
 import type { KnownDevice } from '../../domain/device.ts';
 import type { Iri, TenantId } from '../../domain/iri.ts';
 
-/** A command attribute of an entity, and the device behind it. */
-export interface CommandTarget {
+/** An attribute of an entity that is a device's business, and that device. */
+export interface AskedTarget<C> {
   readonly known: KnownDevice;
   readonly entity: Iri;
   readonly types: readonly Iri[];
-  readonly command: Commandable;
+  readonly command: C;
 }
+
+/** A command attribute of an entity, and the device behind it. */
+export type CommandTarget = AskedTarget<Commandable>;
 
 /** Which attributes of which entities are commands. Every write to an entity asks, so the answer is in memory. */
 export interface CommandTargets {
@@ -22,23 +25,30 @@ export interface CommandTargets {
   device(identity: string): KnownDevice | undefined;
 }
 
-/** Keeps {@link CommandTargets} while devices come and go. */
-export interface CommandTargetIndex {
+/** The entity of a device, and what of it is asked of the device: commands, or attributes that it tells when it is asked. */
+export interface AskedEntity<C> extends Omit<CommandedEntity, 'commands'> {
+  readonly commands: readonly C[];
+}
+
+/** Finds {@link AskedTarget}s while devices come and go. */
+export interface TargetIndex<C> {
   put(known: KnownDevice): void;
   drop(known: KnownDevice): void;
-  readonly of: CommandTargets['of'];
-  readonly any: CommandTargets['any'];
-  readonly entities: CommandTargets['entities'];
+  of(tenant: TenantId, entity: Iri): ReadonlyMap<Iri, AskedTarget<C>> | undefined;
+  any(tenant: TenantId): boolean;
+  entities(tenant: TenantId): Iterable<Iri>;
 }
 
 /** @param entityOf the entity of a device and its commands; undefined: it has none. What it throws means that its names are not known yet */
-export function commandTargetIndex(entityOf: (known: KnownDevice) => CommandedEntity | undefined): CommandTargetIndex {
-  const tenants = new Map<TenantId, Map<Iri, Map<Iri, CommandTarget>>>();
-  const placed = new WeakMap<KnownDevice, CommandedEntity>();
+export function targetIndex<C extends { readonly attribute: Iri }>(
+  entityOf: (known: KnownDevice) => AskedEntity<C> | undefined,
+): TargetIndex<C> {
+  const tenants = new Map<TenantId, Map<Iri, Map<Iri, AskedTarget<C>>>>();
+  const placed = new WeakMap<KnownDevice, AskedEntity<C>>();
 
   return {
     put(known) {
-      let entity: CommandedEntity | undefined;
+      let entity: AskedEntity<C> | undefined;
       try {
         entity = entityOf(known);
       } catch {
@@ -47,9 +57,9 @@ export function commandTargetIndex(entityOf: (known: KnownDevice) => CommandedEn
       }
       if (entity === undefined || entity.commands.length === 0) return;
       placed.set(known, entity);
-      const ofTenant = tenants.get(known.tenant) ?? new Map<Iri, Map<Iri, CommandTarget>>();
+      const ofTenant = tenants.get(known.tenant) ?? new Map<Iri, Map<Iri, AskedTarget<C>>>();
       tenants.set(known.tenant, ofTenant);
-      const own = ofTenant.get(entity.id) ?? new Map<Iri, CommandTarget>();
+      const own = ofTenant.get(entity.id) ?? new Map<Iri, AskedTarget<C>>();
       ofTenant.set(entity.id, own);
       for (const command of entity.commands) {
         own.set(command.attribute, { known, entity: entity.id, types: entity.types, command });
