@@ -19,7 +19,8 @@ export function isPassing(error: unknown): boolean {
     error instanceof MongoServerSelectionError ||
     error instanceof MongoNotConnectedError ||
     error instanceof MongoTopologyClosedError ||
-    error instanceof MongoWriteConcernError
+    error instanceof MongoWriteConcernError ||
+    isOfSocket(error)
   )
     return true;
   if (!(error instanceof MongoError)) return false;
@@ -32,6 +33,22 @@ export function isPassing(error: unknown): boolean {
     (writeConcernErrors?.length ?? 0) > 0
   );
 }
+
+/** What the operating system says of a connection, which the driver now and then passes on as it is. */
+function isOfSocket(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && 'code' in error && SOCKET.has(String(error.code));
+}
+
+const SOCKET = new Set([
+  'ECONNRESET',
+  'ECONNABORTED',
+  'ECONNREFUSED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+]);
 
 /** A bulk write that broke off: the driver wraps what happened, or says it with the message alone. */
 function isCutOff({ writeErrors, code, result, errorResponse }: MongoBulkWriteError): boolean {
