@@ -4,20 +4,21 @@
  * measured.
  *
  * Options: --json (an array of {name, value, unit, ratio, goal} on standard output), --quick (one short run of each), --only PART-OF-A-NAME,
- * --save (keeps the figures for docs/performance.md), --store mongodb (reads and writes on the MongoDB that MIZAR_TEST_MONGODB names, and the ratio to the bare driver;
- * rows that measure the embedded database are left out).
+ * --save (keeps the figures for docs/performance.md), --store mongodb (on the MongoDB that MIZAR_TEST_MONGODB names, and the ratio to the bare driver doing the same
+ * reads and writes; rows that measure the file of the embedded store are left out).
  */
 import { startBareServer } from './bare.ts';
 import { devices } from './devices.ts';
+import { feed } from './feed.ts';
 import { type Filling, fillAll } from './filled.ts';
 import type { Bench, Rows } from './harness.ts';
 import { history, historyFilling, historyRows } from './history.ts';
 import { indexCost } from './index-cost.ts';
+import { ON_MONGODB } from './kept.ts';
 import { largeStore } from './large-store.ts';
 import { GENERATOR } from './load.ts';
 import { mqtt } from './mqtt.ts';
 import { notifications } from './notifications.ts';
-import { readsOnMongoDb, writesOnMongoDb } from './on-mongodb.ts';
 import { processes } from './processes.ts';
 import { randomQueries } from './random-queries.ts';
 import { reads } from './reads.ts';
@@ -34,7 +35,8 @@ const only = option('only');
 const say = (text: string) => void (json ? process.stderr : process.stdout).write(`${text}\n`);
 
 const queries: Rows = async function* ({ bare, quick, wanted, filled }) {
-  if (wanted('random queries')) yield* await randomQueries({ bare, quick, folder: filled.folder('city') });
+  if (wanted('random queries'))
+    yield* await randomQueries({ bare, quick, ...(ON_MONGODB ? {} : { folder: filled.folder('city') }) });
 };
 
 const LARGE = quick ? 100_000 : 1_000_000;
@@ -43,7 +45,6 @@ const size: Rows = async function* ({ quick, wanted, filled }) {
   if (wanted('index')) yield* await indexCost(quick ? 5_000 : 20_000);
 };
 
-const onMongoDb = option('store') === 'mongodb';
 const wanted = (name: string) => only === undefined || name.includes(only) || only.startsWith(name);
 const progress = (text: string) => {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
@@ -52,7 +53,7 @@ const fillings: readonly Filling[] = [
   { of: historyRows(quick), ...historyFilling(quick) },
   { of: ['large store'], name: 'large', program: 'fill.ts', args: [String(LARGE), 'indexed'] },
   { of: ['random queries'], name: 'city', program: 'fill.ts', args: ['100000'] },
-].filter((filling) => !onMongoDb && filling.of.some(wanted));
+].filter((filling) => !ON_MONGODB && filling.of.some(wanted));
 const embedded = [
   reads,
   queries,
@@ -67,6 +68,8 @@ const embedded = [
   start,
   processes,
 ];
+/** Without what measures the file of the embedded store, and without several processes, of which one database has none yet. */
+const onMongoDb = [...embedded.filter((rows) => rows !== size && rows !== processes), feed];
 const rows: Row[] = [];
 const began = performance.now();
 say(
@@ -83,7 +86,7 @@ const bench: Bench = {
   filled,
 };
 try {
-  const groups = onMongoDb ? [readsOnMongoDb, writesOnMongoDb] : embedded;
+  const groups = ON_MONGODB ? onMongoDb : embedded;
   for (const group of groups) {
     for await (const row of group(bench)) {
       bench.progress('');

@@ -6,6 +6,7 @@ import { expandEntity, requireWhole } from '../../broker/domain/jsonld/expand.ts
 import { createEntity } from '../../broker/domain/patch.ts';
 import type { Write } from '../../broker/ports/entity-store.ts';
 import { openSqliteStore, type SqliteStore } from '../../broker/stores/sqlite/sqlite-store.ts';
+import type { Store } from '../../broker/stores/store.ts';
 import { systemClock } from '../../broker/stores/system-clock.ts';
 import { offlineContexts } from '../support/contexts.ts';
 
@@ -83,9 +84,17 @@ export const COMPARED = ['speed', 'isParked'].map((name) => `https://uri.etsi.or
  * @returns how many a second
  */
 export async function fillFolder(dataDir: string, count: number, indexed = false): Promise<number> {
-  const context = (await offlineContexts()).core;
   const store = openFolder(dataDir);
   if (indexed) for (const name of COMPARED) await store.indexes.ensure(DEFAULT_TENANT, { names: [name] });
+  return fillStore(store, count);
+}
+
+/** Puts `count` entities into a store, and closes it. @returns how many a second */
+export async function fillStore(
+  store: Store & { readonly clock: ReturnType<typeof systemClock> },
+  count: number,
+): Promise<number> {
+  const context = (await offlineContexts()).core;
   const began = performance.now();
   for (let n = 0; n < count; ) {
     const writes: Write[] = [];

@@ -1,11 +1,10 @@
 /** What the benchmarks share: a broker on the first core, filled and asked from the second, medians of several runs. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BrokerProcess, freePorts, startBrokerProcess } from '../support/broker-process.ts';
 import type { BareServer } from './bare.ts';
 import type { Filled } from './filled.ts';
+import { type Kept, withKept } from './kept.ts';
 import { type Load, load, pin, type Work } from './load.ts';
 import type { Row } from './row.ts';
 import { benchEntity } from './shapes.ts';
@@ -63,20 +62,44 @@ export async function output(args: readonly string[], core: 0 | 1): Promise<stri
   return text.trim();
 }
 
-/** A broker with a data folder of its own, both gone afterwards. `work` may end the broker itself. */
+/** A broker with a store of its own, both gone afterwards. `work` may end the broker itself. */
 export async function withBroker<T>(
-  work: (broker: BrokerProcess, dataDir: string) => Promise<T>,
+  work: (broker: BrokerProcess, kept: Kept) => Promise<T>,
   environment: Readonly<Record<string, string>> = {},
 ): Promise<T> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'mizar-bench-'));
+  return withKept(async (kept) => {
+    const broker = await startBroker(kept, environment);
+    try {
+      return await work(broker, kept);
+    } finally {
+      await broker.terminate();
+    }
+  });
+}
+
+/** A broker on the first core. */
+export async function startBroker(kept: Kept, environment: Readonly<Record<string, string>> = {}): Promise<BrokerProcess> {
+  const { dataDir } = kept;
   const [httpPort, mqttPort] = (await freePorts(2)) as [number, number];
-  const broker = await startBrokerProcess({ dataDir, httpPort, mqttPort, prefix: pin(0), environment });
-  try {
-    return await work(broker, dataDir);
-  } finally {
-    await broker.terminate();
-    rmSync(dataDir, { recursive: true, force: true });
+  const settings = { ...kept.environment, ...environment };
+  return startBrokerProcess({ dataDir, httpPort, mqttPort, prefix: pin(0), environment: settings });
+}
+
+/** The medians of what two servers do in turn, so that both meet the same hour of a machine that others use as well. */
+export async function inTurn(bench: Bench, ours: Asked, theirs: Asked): Promise<{ ours: Load; floor: Load; ratio: number }> {
+  const runs: { ours: Load; floor: Load; ratio: number }[] = [];
+  for (let run = 0; run < bench.runs; run++) {
+    const once = { ...bench, runs: 1 };
+    const floor = await measured(once, theirs.url, theirs.work);
+    const own = await measured(once, ours.url, ours.work);
+    runs.push({ ours: own, floor, ratio: own.perSecond / floor.perSecond });
   }
+  return runs.sort((a, b) => a.ratio - b.ratio)[Math.floor(runs.length / 2)]!;
+}
+
+interface Asked {
+  readonly url: string;
+  readonly work: Work;
 }
 
 export const JSON_HEADERS = { 'content-type': 'application/json' };

@@ -1,6 +1,8 @@
 /** Durable writes: acknowledged after the fsync, with history and change log. */
 import { join } from 'node:path';
+import { bareWrites } from './bare-mongo.ts';
 import { type Bench, fill, here, JSON_HEADERS, measured, metric, output, type Rows, withBroker } from './harness.ts';
+import { OF_DRIVER, ON_MONGODB } from './kept.ts';
 import type { Load, Work } from './load.ts';
 import type { Row } from './row.ts';
 import { benchEntity } from './shapes.ts';
@@ -28,6 +30,10 @@ export const writes: Rows = async function* (bench) {
     { name: 'batch of 100 upserts', work: upsert(100), each: 100, goal: 0.6 },
   ]) {
     if (!bench.wanted(name)) continue;
+    if (ON_MONGODB) {
+      yield await onMongoDb(bench, name, work, each);
+      continue;
+    }
     const { ours, floor } = await withFloor(bench, work, each);
     const perSecond = ours.perSecond * each;
     const row = { value: perSecond, unit: 'entities/s', p99Ms: ours.p99Ms };
@@ -65,7 +71,7 @@ export const writes: Rows = async function* (bench) {
 
 /** What the broker does, and what the same rows cost without it. */
 function withFloor(bench: Bench, work: Work, each: number): Promise<{ ours: Load; floor: number }> {
-  return withBroker(async (broker, dataDir) => {
+  return withBroker(async (broker, { dataDir }) => {
     if (work === UPDATE) await fill(broker);
     const ours = await measured(bench, broker.url, work);
     const entities = await metric(broker, 'mizar_store_changes_total');
@@ -73,5 +79,24 @@ function withFloor(bench: Bench, work: Work, each: number): Promise<{ ours: Load
     // 50 connections that wait for each other share one transaction; a batch is one.
     const rows = { file: join(dataDir, 'mizar.db'), entities, perTransaction: each === 1 ? 50 : each };
     return { ours, floor: Number(await output([here('bare-transaction.ts'), JSON.stringify(rows)], 0)) };
+  });
+}
+
+/** What the broker does, and what the driver does with the same documents in the same two steps, in turn. */
+function onMongoDb(bench: Bench, name: string, work: Work, each: number): Promise<Row> {
+  return withBroker(async (broker, { url }) => {
+    if (work === UPDATE) await fill(broker);
+    // 50 connections that wait for each other share one batch; a batch of a client is one.
+    const atOnce = each === 1 ? 50 : each;
+    const runs: { perSecond: number; floor: number; ratio: number; p99Ms: number }[] = [];
+    for (let run = 0; run < bench.runs; run++) {
+      const ours = await measured({ ...bench, runs: 1 }, broker.url, work);
+      const perSecond = ours.perSecond * each;
+      const floor = await bareWrites(url as string, atOnce, work === UPDATE);
+      runs.push({ perSecond, floor, ratio: perSecond / floor, p99Ms: ours.p99Ms });
+    }
+    const { perSecond, floor, ratio, p99Ms } = runs.sort((a, b) => a.ratio - b.ratio)[Math.floor(runs.length / 2)]!;
+    const note = `the driver, the same documents and indexes, ${atOnce} at a time: ${Math.round(floor)}/s`;
+    return { name, value: perSecond, unit: 'entities/s', ratio, goal: OF_DRIVER.writes, p99Ms, note };
   });
 }
