@@ -1,11 +1,11 @@
-import type { Iri } from '../../domain/iri.ts';
+import type { Iri, TenantId } from '../../domain/iri.ts';
 import { isCalendarDate } from '../../domain/query/compare.ts';
 import { searchBox } from '../../domain/query/geo.ts';
 import { isSystemMember } from '../../domain/query/path.ts';
 import type { AttributePath, Comparison, Condition, GeoCondition, Operand } from '../../domain/query/query.ts';
 import { parseInstant, toMicros } from '../../domain/time.ts';
 import { and, type Compiled, NONE, not, or, type Part, some } from './compiled.ts';
-import { ANYTHING, isPlainNumber, isPlainText, languageKey, PATH_CHARS, pathKey } from './facts.ts';
+import { ANYTHING, isPlainNumber, isPlainText, languageKey, PATH_CHARS, pathKey, severalKey } from './facts.ts';
 import { areaOf } from './places.ts';
 
 type Datasets = readonly (Iri | '@none')[] | undefined;
@@ -13,21 +13,27 @@ type Datasets = readonly (Iri | '@none')[] | undefined;
 /** Cannot be asked of the database at all. */
 const UNKNOWN: Compiled = { may: {}, must: NONE, exact: false, facts: true };
 
-/** A condition on values (4.9) and places (4.10). @param places there is an index of places */
-export function compileCondition(condition: Condition, datasets: Datasets, places: boolean): Compiled {
+/** Whose entities are asked for, and whether there is an index of their places. */
+export interface Where {
+  readonly tenant: TenantId;
+  readonly places: boolean;
+}
+
+/** A condition on values (4.9) and places (4.10). */
+export function compileCondition(condition: Condition, datasets: Datasets, where: Where): Compiled {
   switch (condition.kind) {
     case 'and':
-      return and(condition.of.map((one) => compileCondition(one, datasets, places)));
+      return and(parted(condition.of, datasets).map((one) => ('may' in one ? one : compileCondition(one, datasets, where))));
     case 'or':
-      return or(condition.of.map((one) => compileCondition(one, datasets, places)));
+      return or(condition.of.map((one) => compileCondition(one, datasets, where)));
     case 'not':
-      return not(compileCondition(condition.of, datasets, places));
+      return not(compileCondition(condition.of, datasets, where));
     case 'exists':
       return onPaths(condition.path, datasets, [{ exact: true }]);
     case 'compare':
       return compileComparison(condition, datasets);
     case 'geo':
-      return compileGeo(condition, datasets, places);
+      return compileGeo(condition, datasets, where);
   }
 }
 
@@ -61,10 +67,56 @@ function onPaths(path: AttributePath, datasets: Datasets, tests: readonly Test[]
   if (keys.some((key) => key.length > PATH_CHARS)) return UNKNOWN;
   const p = keys.length === 1 ? keys[0] : { $in: keys };
   const found = tests.map(({ fact }) => aFact({ p, ...inDatasets(datasets), ...fact }));
-  const rough = aFact({ p: { $in: [...keys, ANYTHING] }, r: true });
+  const rough = roughOf(keys);
   const exact = tests.every((test) => test.exact);
   return { may: some([...found, rough]), must: exact ? some(found) : NONE, exact, facts: true };
 }
+
+/** A value is there that facts do not hold. That they have none is what the index finds them by. */
+const roughOf = (keys: readonly string[]): Part => aFact({ p: { $in: [...keys, ANYTHING] }, v: null, r: true });
+
+type Bounds = Record<Bound, string | number>;
+
+/**
+ * Bounds of one path, such as `speed>=50;speed<60`, are asked of one fact, which is one range of the index instead of two that have half of all values each. Where
+ * there are several targets of the path, one may be true of one of them and another of another: those are found by a fact that says so, and asked one by one.
+ * @returns what is left of the conditions, and what stands for the bounds
+ */
+function parted(conditions: readonly Condition[], datasets: Datasets): readonly (Condition | Compiled)[] {
+  const bounds = Map.groupBy(conditions, (one) => (one.kind === 'compare' ? boundedKey(one) : undefined));
+  const parts: (Condition | Compiled)[] = [...(bounds.get(undefined) ?? [])];
+  for (const [key, those] of bounds) {
+    if (key === undefined) continue;
+    const merged: Partial<Bounds> = {};
+    for (const one of those as readonly Comparison[]) Object.assign(merged, boundOf(one));
+    if (those.length === 1 || Object.keys(merged).length < those.length) {
+      parts.push(...those);
+      continue;
+    }
+    const each = and(those.map((one) => compileComparison(one as Comparison, datasets)));
+    const range = aFact({ p: key, ...inDatasets(datasets), v: merged, l: { $ne: 1 } });
+    const apart = { $and: [{ 'q.p': severalKey(key) }, each.may] };
+    parts.push({ ...each, may: some([range, apart, roughOf([key])]) });
+  }
+  return parts;
+}
+
+/** The path of a comparison with a number or a text that has one key; undefined: it is another one. */
+function boundedKey(one: Comparison): string | undefined {
+  const { path, operator, value } = one;
+  if (!(operator in BOUNDS) || value.kind !== 'literal' || typeof plain(value) === 'boolean' || plain(value) === undefined) {
+    return undefined;
+  }
+  if (path.linked !== undefined || path.expanded !== undefined || path.names.some(isSystemMember)) return undefined;
+  const [key, ...others] = keysOfPath(path);
+  return others.length > 0 || severalKey(key as string).length > PATH_CHARS ? undefined : key;
+}
+
+const BOUNDS = { '>': '$gt', '>=': '$gte', '<': '$lt', '<=': '$lte' } as const;
+
+const boundOf = ({ operator, value }: Comparison): Partial<Bounds> => ({
+  [BOUNDS[operator as keyof typeof BOUNDS]]: plain(value) as string | number,
+});
 
 /** The attribute is there; what else is asked for is not known to the database. */
 function onlyThere(name: Iri, datasets: Datasets): Compiled {
@@ -169,11 +221,13 @@ function momentOf(text: string): number | undefined {
   return Number.isNaN(micros) ? undefined : micros;
 }
 
-function compileGeo(condition: GeoCondition, datasets: Datasets, places: boolean): Compiled {
+function compileGeo(condition: GeoCondition, datasets: Datasets, { tenant, places }: Where): Compiled {
   const { property } = condition;
   const box = condition.relation === 'disjoint' || !places ? undefined : searchBox(condition);
   const area = box && areaOf(box);
   if (area === undefined) return onlyThere(property, datasets);
-  const near = { g: { $elemMatch: { n: property, b: { $geoIntersects: { $geometry: area } } } } };
-  return { may: { $or: [near, { w: property }] }, must: NONE, exact: false, facts: true };
+  const there = { $geoIntersects: { $geometry: area } };
+  // The index looks at the place only outside of $elemMatch, and in both branches only with the tenant in each.
+  const near = { t: tenant, 'g.b': there, g: { $elemMatch: { n: property, b: there } } };
+  return { may: { $or: [near, { t: tenant, w: property }] }, must: NONE, exact: false, facts: true };
 }

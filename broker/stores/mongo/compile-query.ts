@@ -24,7 +24,7 @@ export function compileQuery(tenant: TenantId, query: EntityQuery, places: boole
   if (query.anyOf !== undefined) parts.push(or(query.anyOf.map((one) => selector(tenant, one))));
   if (query.scopes !== undefined) parts.push(scopes(query.scopes));
   if (query.anyAttribute !== undefined) parts.push(anyAttribute(query.anyAttribute));
-  if (query.where !== undefined) parts.push(compileCondition(query.where, query.datasetIds, places));
+  if (query.where !== undefined) parts.push(compileCondition(query.where, query.datasetIds, { tenant, places }));
   const compiled = and(parts);
   return { filter: { t: tenant, ...compiled.may } as EntityFilter, exact: compiled.exact, facts: compiled.facts };
 }

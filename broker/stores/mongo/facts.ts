@@ -20,7 +20,7 @@ export interface Fact {
   readonly m?: number | readonly number[];
   /** {@link v} is a list. 1: of what has equality and no order (4.9): values, or what a Relationship names; 2: of texts of a languageMap. */
   readonly l?: 1 | 2;
-  /** The value is not, or not exactly, in {@link v}. */
+  /** There is a value that {@link v} could not hold, or not exactly, and it is not there. */
   readonly r?: true;
 }
 
@@ -63,9 +63,23 @@ export function factsOf({ attributes }: Entity): { readonly facts: readonly Fact
       collect(instance, [name as Iri], instance.datasetId, facts);
     }
   }
+  markSeveral(facts);
   const kept = facts.filter(({ p }) => p.length <= PATH_CHARS);
   if (kept.length === facts.length && facts.length <= MOST_FACTS) return { facts, rough: facts.some(({ r }) => r) };
   return { facts: [...kept.slice(0, MOST_FACTS), { p: ANYTHING, r: true }], rough: true };
+}
+
+/** The path of a fact that says that there are several targets of a path: two conditions on it may be true of two of them. */
+export const severalKey = (key: string): string => `${key}\r`;
+
+function markSeveral(facts: Fact[]): void {
+  const seen = new Set<string>();
+  const several = new Set<string>();
+  for (const { p, v } of facts) {
+    if (seen.has(p) || (Array.isArray(v) && v.length > 1)) several.add(p);
+    seen.add(p);
+  }
+  for (const key of several) facts.push({ p: severalKey(key) });
 }
 
 function collect(instance: AttributeInstance, names: readonly Iri[], dataset: Iri | undefined, into: Fact[]): void {
@@ -127,7 +141,9 @@ function listOf(values: readonly JsonValue[], l: 1 | 2): Pick<Fact, 'v' | 'm' | 
   const found = values.map(scalar);
   const v = found.flatMap((one) => (one.v === undefined ? [] : [one.v]));
   const m = found.flatMap((one) => (one.m === undefined ? [] : [one.m]));
-  return { v: [...new Set(v)], l, ...(m.length > 0 ? { m } : {}), ...(found.some(({ r }) => r) ? { r: true } : {}) };
+  // Without a value it lies where facts are looked for that must be looked at.
+  if (found.some(({ r }) => r)) return { l, r: true };
+  return { v: [...new Set(v)], l, ...(m.length > 0 ? { m } : {}) };
 }
 
 function scalar(wrapped: JsonValue): { readonly v?: Scalar; readonly m?: number; readonly r?: true } {

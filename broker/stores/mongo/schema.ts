@@ -1,5 +1,7 @@
 import type { CreateIndexesOptions, Db, IndexSpecification } from 'mongodb';
 import type { Collections } from './collections.ts';
+import { EntityRow } from './entity-row.ts';
+import { factsOf } from './facts.ts';
 
 /** One index. They are made in the background: the broker serves meanwhile, and answers the same without them, only slower. */
 interface Index {
@@ -41,10 +43,19 @@ const MIGRATIONS: readonly (readonly Index[])[] = [
     // All instances of an attribute in order of time, whatever their entity.
     { of: 'history', key: { t: 1, a: 1, at: 1, _id: 1 } },
   ],
+  [
+    // What is too wide for the index of places, which is asked for together with that.
+    { of: 'entities', key: { t: 1, w: 1 }, options: { partialFilterExpression: { w: { $exists: true } } } },
+  ],
 ];
 
+/** Versions before this one made other facts of the same values (facts.ts). */
+const FACTS_SINCE = 3;
+
 /** Places (places.ts). A server that has no such index answers the same, by looking at more. */
-const PLACES: Index = { of: 'entities', key: { t: 1, 'g.n': 1, 'g.b': '2dsphere' } };
+const PLACES: Index = { of: 'entities', key: { t: 1, 'g.b': '2dsphere' } };
+/** With the name in front, as it was before schema version 3, the index does not look at the place. */
+const PLACES_BEFORE = 't_1_g.n_1_g.b_2dsphere';
 
 /**
  * Brings the database to this version's schema.
@@ -61,6 +72,10 @@ export async function prepare(database: Db, collections: Collections): Promise<{
   }
   for (let from = version; from < MIGRATIONS.length; from++) {
     await makeIndexes(collections, MIGRATIONS[from] as readonly Index[]);
+    if (from > 0 && from + 1 === FACTS_SINCE) {
+      await renewFacts(collections);
+      await collections.entities.dropIndex(PLACES_BEFORE).catch(() => {});
+    }
     const set = { $set: { version: from + 1 } };
     await collections.memory.updateOne({ _id: 'schema' }, set, { upsert: true });
   }
@@ -70,6 +85,15 @@ export async function prepare(database: Db, collections: Collections): Promise<{
   } catch (error) {
     if ((error as { code?: unknown }).code === undefined) throw error;
     return { places: false };
+  }
+}
+
+/** Nobody writes meanwhile. */
+async function renewFacts({ entities }: Collections): Promise<void> {
+  for await (const document of entities.find({ e: { $exists: true } })) {
+    const { facts, rough } = factsOf(EntityRow.of(document).entity);
+    const change = rough ? { $set: { q: facts, r: true as const } } : { $set: { q: facts }, $unset: { r: 1 as const } };
+    await entities.updateOne({ _id: document._id }, change);
   }
 }
 
