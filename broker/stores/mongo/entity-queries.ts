@@ -45,7 +45,10 @@ export class EntityQueries {
       skip = 0;
     }
     const after = page.after === undefined ? undefined : keyOf(tenant, page.after);
-    await this.#walk(tenant, query, plan, { after, passed, first: Math.min(skip + page.limit + 1, STEP) }, (row) => {
+    const wanted = skip + page.limit + 1;
+    // Of a place a part of the box around it is found in vain: to ask for more is cheaper than to ask twice.
+    const first = Math.min(plan.exact ? wanted : Math.ceil(1.5 * wanted), STEP);
+    await this.#walk(tenant, query, plan, { after, passed, first }, (row) => {
       if (skip > 0) skip--;
       else if (entities.length < page.limit) entities.push(row);
       else more = true;
