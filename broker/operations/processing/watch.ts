@@ -44,15 +44,16 @@ export function watchKeeper(now: () => Micros) {
         for (const known of devices) {
           const key = `${watch.key}\n${known.identity}`;
           const state = states.get(key) ?? { next: 0 };
-          if (now() < state.next) continue;
+          const looked = now();
+          if (looked < state.next) continue;
           if (--left < 0) return;
           // What was never there is expected from the time on at which somebody began to wait for it.
           const since = (await watch.lastSeen(known)) ?? started;
-          const overdue = now() >= since + watch.seconds * 1e6;
+          const overdue = looked >= since + watch.seconds * 1e6;
           if (overdue) await watch.overdue(known, since);
           else if (state.overdue !== false) await watch.back?.(known, since);
           state.overdue = overdue;
-          state.next = overdue ? now() + Math.min(watch.seconds * 1e6, AGAIN_MICROS) : since + watch.seconds * 1e6;
+          state.next = overdue ? looked + Math.min(watch.seconds * 1e6, AGAIN_MICROS) : since + watch.seconds * 1e6;
           states.set(key, state);
         }
       }

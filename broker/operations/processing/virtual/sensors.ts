@@ -51,6 +51,13 @@ const RETRY_MS = 500;
 /** How often the place in the change log is moved while nobody needs it, so that the log can be trimmed. */
 const IDLE_MICROS = 60e6;
 
+/** What a sensor says, on its way to the store. */
+interface Result {
+  readonly record: ProcessingRecord<CompiledSensor>;
+  readonly at: Instant;
+  readonly fragment: Fragment;
+}
+
 /** A sensor that observes, and what it has heard. */
 interface Observer {
   readonly record: ProcessingRecord<CompiledSensor>;
@@ -96,22 +103,26 @@ export function virtualSensors({ records, feed, entities, ingest, clock, onError
     return found;
   }
 
+  function failed({ tenant, name }: ProcessingRecord<unknown>, reason: string): void {
+    const count = tally(tenant, name);
+    count.failures++;
+    count.lastFailure = { at: clock.now(), reason };
+  }
+
   /** What a sensor says now; undefined: nothing, and why is known. */
   function evaluated(
-    { tenant, name, read }: ProcessingRecord<CompiledSensor>,
+    record: ProcessingRecord<CompiledSensor>,
     at: Instant,
     instanceOf: Parameters<CompiledSensor['evaluate']>[1],
-  ): Fragment | undefined {
-    const count = tally(tenant, name);
+  ): Result | undefined {
+    const { tenant, read } = record;
     try {
       const attributes = read.evaluate(at, instanceOf);
-      count.results++;
-      count.lastResultAt = at;
-      return { caller: { tenant, principal: { kind: 'system' } }, id: read.sensor.id, types: read.types, attributes };
+      const caller = { tenant, principal: { kind: 'system' } } as const;
+      return { record, at, fragment: { caller, id: read.sensor.id, types: read.types, attributes } };
     } catch (error) {
       if (!(error instanceof NoResult)) throw error;
-      count.failures++;
-      count.lastFailure = { at: clock.now(), reason: error.message };
+      failed(record, error.message);
       return undefined;
     }
   }
@@ -137,11 +148,11 @@ export function virtualSensors({ records, feed, entities, ingest, clock, onError
     }
   }
 
-  function observe(change: Change): Fragment[] {
+  function observe(change: Change): Result[] {
     const concerned = observers.get(`${change.tenant}\n${change.id}`);
     if (concerned === undefined) return [];
     const at = toMicros(change.at);
-    const results: Fragment[] = [];
+    const results: Result[] = [];
     for (const { record, window } of concerned) {
       const inputs = new Set(record.read.inputs.map(placeKey));
       let isUpdate = false;
@@ -155,25 +166,35 @@ export function virtualSensors({ records, feed, entities, ingest, clock, onError
         }
       }
       if (!isUpdate || !window.complete(at)) continue;
-      const fragment = evaluated(record, window.newest(), window.instanceOf);
-      if (fragment === undefined) continue;
+      const result = evaluated(record, window.newest(), window.instanceOf);
+      if (result === undefined) continue;
       window.use();
-      results.push(fragment);
+      results.push(result);
     }
     return results;
   }
 
-  async function store(fragments: readonly Fragment[]): Promise<void> {
-    if (fragments.length === 0) return;
-    const { refused } = await ingest.accept(fragments);
-    for (const { index, reason } of refused) onError(new Error(`The result of ${fragments[index]?.id} was refused: ${reason}`));
+  async function store(results: readonly Result[]): Promise<void> {
+    if (results.length === 0) return;
+    const { refused } = await ingest.accept(results.map(({ fragment }) => fragment));
+    const reasons = new Map(refused.map(({ index, reason }) => [index, reason]));
+    results.forEach(({ record, at }, index) => {
+      const reason = reasons.get(index);
+      if (reason !== undefined) {
+        failed(record, reason);
+        return;
+      }
+      const count = tally(record.tenant, record.name);
+      count.results++;
+      count.lastResultAt = at;
+    });
   }
 
   /** Stores until it is stored: what was calculated is not calculated again. */
-  async function storeSurely(fragments: readonly Fragment[]): Promise<void> {
+  async function storeSurely(results: readonly Result[]): Promise<void> {
     while (!stopped) {
       try {
-        return await store(fragments);
+        return await store(results);
       } catch (error) {
         onError(error);
         await new Promise((wake) => setTimeout(wake, RETRY_MS).unref());
