@@ -3,6 +3,16 @@ import type { JsonValue } from '../json.ts';
 import { type Reader, reader, SHOWN_MEMBERS } from './read.ts';
 import { type DeviceSelection, readSelection } from './select.ts';
 
+/** What the Smart Data Model Alert knows; none of it is about devices, and a device that does not do its duty comes nearest to the last but one. */
+export const CATEGORIES = [
+  'traffic',
+  'naturalDisaster',
+  'weather',
+  'environment',
+  'health',
+  'security',
+  'agriculture',
+] as const;
 export const SEVERITIES = ['informational', 'low', 'medium', 'high', 'critical'] as const;
 
 /** What is wrong with a device. */
@@ -17,6 +27,7 @@ export interface HealthRule {
   readonly name: string;
   readonly select: DeviceSelection;
   readonly when: HealthCondition;
+  readonly category: (typeof CATEGORIES)[number];
   readonly severity: (typeof SEVERITIES)[number];
   /** The same alert of the same device comes at most so often. */
   readonly quietSeconds: number;
@@ -30,7 +41,7 @@ const QUIET_S = { silent: 86_400, lowBattery: 43_200 } as const;
 /** Reads a health rule. @throws ProvisioningError WRONG_SYNTAX naming the place */
 export function readHealthRule(name: string, body: JsonValue): HealthRule {
   const read = reader(body);
-  read.only('select', 'when', 'severity', 'quietSeconds', 'enabled', ...SHOWN_MEMBERS);
+  read.only('select', 'when', 'category', 'severity', 'quietSeconds', 'enabled', ...SHOWN_MEMBERS);
   const select = read.object('select');
   select?.only('device', 'servicePath', 'entityType');
   const when = condition(read.object('when'));
@@ -38,6 +49,7 @@ export function readHealthRule(name: string, body: JsonValue): HealthRule {
     name,
     select: readSelection(select),
     when,
+    category: read.choice('category', CATEGORIES) ?? 'security',
     severity: read.choice('severity', SEVERITIES) ?? 'medium',
     quietSeconds: read.number('quietSeconds', { from: 0, to: YEAR_S }) ?? QUIET_S[when.kind],
     enabled: read.flag('enabled') ?? true,

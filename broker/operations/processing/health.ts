@@ -100,7 +100,7 @@ export function deviceHealth({
     const property = (value: JsonValue): readonly AttributeInstance[] => [{ type: 'Property', value, observedAt }];
     const device = entityOf(known);
     await write(known.tenant, id, names.Alert, {
-      [names.category]: property('deviceHealth'),
+      [names.category]: property(rule.category),
       [names.subCategory]: property(subCategory),
       [names.severity]: property(rule.severity),
       [names.status]: property('open'),

@@ -2,6 +2,8 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { dataModels } from '../../../models/catalogue.ts';
+import { modelValidator } from '../../../models/validate.ts';
 import { inMemoryBroker, type TestBroker } from '../../support/broker.ts';
 import { steppingClock } from '../../support/stepping-clock.ts';
 
@@ -47,7 +49,7 @@ async function city(options: Parameters<typeof inMemoryBroker>[0] = {}) {
 describe('a device that is silent', () => {
   it('becomes an alert, once in the quiet period, which ends when it is heard again', { timeout: 30_000 }, async () => {
     const clock = steppingClock();
-    const { measure, put, when, entity, count } = await city({ clock });
+    const { measure, put, when, entity, count, broker } = await city({ clock });
     await put('health-rules/silent', { when: { silent: { seconds: 3600 } }, quietSeconds: 86_400, severity: 'high' });
     await measure({ level: 1 });
     await measure({ level: 1 }, 'b2');
@@ -57,13 +59,23 @@ describe('a device that is silent', () => {
     const alert = await when('urn:ngsi-ld:Alert:silent:Bin:b1', ({ status }) => status?.value === 'open');
     expect(alert).toMatchObject({
       type: 'Alert',
-      category: { value: 'deviceHealth' },
+      category: { value: 'security' },
       subCategory: { value: 'silent' },
       severity: { value: 'high' },
       alertSource: { value: 'urn:ngsi-ld:Bin:b1' },
       refDevice: { object: 'urn:ngsi-ld:Bin:b1' },
     });
     expect(await entity('urn:ngsi-ld:Alert:silent:Bin:b2')).toBeUndefined();
+    const simple = await broker.request(
+      'GET',
+      '/ngsi-ld/v1/entities/urn:ngsi-ld:Alert:silent:Bin:b1?options=keyValues',
+      undefined,
+      {
+        'ngsild-tenant': 'city',
+      },
+    );
+    const model = (await dataModels()).get('https://smartdatamodels.org/dataModel.Alert/Alert');
+    expect((await modelValidator(model?.schema ?? {}))(simple.json())).toEqual([]);
     await measure({ level: 2 });
     // What is missing is looked for once a minute.
     clock.step(MINUTE);
