@@ -240,6 +240,8 @@ describe('a weather provider as an adapter', () => {
       },
     );
     await until(() => asked.length >= 6, 'three rounds');
+    await until(() => adapter.state().lastError !== undefined, 'the end of a round');
+    const state = adapter.state();
     await adapter.stop();
     expect(messages.map(({ device, at }) => [device, at])).toEqual([
       ['weather-harbour', '2026-03-01T12:00:00Z'],
@@ -248,7 +250,7 @@ describe('a weather provider as an adapter', () => {
     ]);
     expect(asked[1]?.searchParams.get('forecast_hours')).toBe('3');
     expect(asked[1]?.searchParams.get('wind_speed_unit')).toBe('ms');
-    expect(adapter.state()).toMatchObject({ observed: 1, forecasts: 2, lastError: 'broken: the answer is 500' });
+    expect(state).toMatchObject({ observed: 1, forecasts: 2, lastError: 'broken: the answer is 500' });
   });
 
   it.each([

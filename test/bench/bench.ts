@@ -24,7 +24,7 @@ import { randomQueries } from './random-queries.ts';
 import { reads } from './reads.ts';
 import { option, type Row, rowText } from './row.ts';
 import { saveRun } from './save.ts';
-import { sensorThings } from './sensor-things.ts';
+import { observationsFilling, sensorThings } from './sensor-things.ts';
 import { start } from './start.ts';
 import { subscriptions } from './subscriptions.ts';
 import { writes } from './writes.ts';
@@ -50,8 +50,9 @@ const progress = (text: string) => {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
 };
 const fillings: readonly Filling[] = [
-  { of: historyRows(quick), ...historyFilling(quick) },
+  observationsFilling(quick),
   { of: ['large store'], name: 'large', program: 'fill.ts', args: [String(LARGE), 'indexed'] },
+  { of: historyRows(quick), ...historyFilling(quick) },
   { of: ['random queries'], name: 'city', program: 'fill.ts', args: ['100000'] },
 ].filter((filling) => !ON_MONGODB && filling.of.some(wanted));
 const embedded = [

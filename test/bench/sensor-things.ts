@@ -1,11 +1,15 @@
 /**
  * SensorThings: many Observations in one request; and, among ten million of 100 000 Datastreams, the newest of each, filters through indexes, and the thousandth page.
  * The ten million are written straight into the file, because posting them would take minutes.
+ *
+ * `node test/bench/sensor-things.ts FOLDER DATASTREAMS` fills a folder for the reads.
  */
 import { join } from 'node:path';
-import { type BrokerProcess, startBrokerProcess } from '../support/broker-process.ts';
+import { type BrokerProcess, freePorts, startBrokerProcess } from '../support/broker-process.ts';
 import { datastream, place, thing } from '../support/sta.ts';
 import { bareInstances } from './bare-mongo.ts';
+import { fillSeries } from './fill-series.ts';
+import type { Filling } from './filled.ts';
 import { type Bench, here, JSON_HEADERS, output, type Rows, withBroker } from './harness.ts';
 import { OF_DRIVER, ON_MONGODB } from './kept.ts';
 import { pin } from './load.ts';
@@ -25,7 +29,7 @@ const READ = { large: 100_000, quick: 2_000 };
 export const sensorThings: Rows = async function* (bench) {
   if (bench.wanted('sensorthings: dataArray')) yield await written(bench);
   // What is read is written straight into the file of the embedded store.
-  if (!ON_MONGODB && bench.wanted('sensorthings: reads')) yield* await read(bench);
+  if (!ON_MONGODB && bench.wanted(READS)) yield* await read(bench);
 };
 
 const written = (bench: Bench): Promise<Row> =>
@@ -55,26 +59,39 @@ const written = (bench: Bench): Promise<Row> =>
     };
   });
 
-const read = (bench: Bench): Promise<readonly Row[]> =>
-  withBroker(async (broker, { dataDir }) => {
-    const count = bench.quick ? READ.quick : READ.large;
-    bench.progress(`making ${count} Datastreams`);
-    const ids = await makeDatastreams(broker, count);
-    // The newest of each, which makes the current value.
-    await fill(broker, ids, PER_SERIES, 1, 1);
+const READS = 'sensorthings: reads';
+export const observationsFilling = (quick: boolean): Filling & { readonly of: readonly string[] } => ({
+  of: [READS],
+  name: 'observations',
+  program: 'sensor-things.ts',
+  args: [String(quick ? READ.quick : READ.large)],
+});
+
+async function read(bench: Bench): Promise<readonly Row[]> {
+  const [httpPort, mqttPort] = (await freePorts(2)) as [number, number];
+  const dataDir = bench.filled.folder('observations');
+  const broker = await startBrokerProcess({ dataDir, httpPort, mqttPort, prefix: pin(0), timeoutMs: 120_000 });
+  bench.progress('asking for Observations');
+  try {
+    const ids = await datastreamIds(broker.url);
+    // The newest of each went through the API, the others straight into the file.
+    return await readRows(broker, ids, ids.length * (PER_SERIES + 1));
+  } finally {
     await broker.terminate();
-    bench.progress(`writing ${count * PER_SERIES} Observations`);
-    const content = { file: join(dataDir, 'mizar.db'), perSeries: PER_SERIES, from: Date.parse(timeOf(0)) };
-    const rows = Number(await output([here('fill-series.ts'), JSON.stringify(content)], 0)) + ids.length;
-    const ports = { httpPort: Number(new URL(broker.url).port), mqttPort: Number(new URL(broker.mqttUrl).port) };
-    const again = await startBrokerProcess({ dataDir, ...ports, prefix: pin(0), timeoutMs: 120_000 });
-    bench.progress('asking for Observations');
-    try {
-      return await readRows(again, ids, rows);
-    } finally {
-      await again.terminate();
-    }
-  });
+  }
+}
+
+/** Makes as many Datastreams, and gives each its Observations: the newest, which makes the current value, and those before it. */
+async function fillObservations(dataDir: string, count: number): Promise<void> {
+  const [httpPort, mqttPort] = (await freePorts(2)) as [number, number];
+  const broker = await startBrokerProcess({ dataDir, httpPort, mqttPort });
+  try {
+    await fill(broker, await makeDatastreams(broker, count), PER_SERIES, 1, 1);
+  } finally {
+    await broker.terminate();
+  }
+  fillSeries({ file: join(dataDir, 'mizar.db'), perSeries: PER_SERIES, from: Date.parse(timeOf(0)) });
+}
 
 /** Posts data arrays. @param from how many such rounds there were before */
 export async function fill(
@@ -172,8 +189,12 @@ export async function makeDatastreams({ url }: BrokerProcess, count: number): Pr
     }
   };
   await Promise.all(Array.from({ length: 16 }, maker));
+  return datastreamIds(url);
+}
+
+async function datastreamIds(url: string): Promise<number[]> {
   const ids: number[] = [];
-  for (let page: string | undefined = `${root}/Datastreams?$select=id&$top=10000`; page !== undefined; ) {
+  for (let page: string | undefined = `${url}/sta/v1.1/Datastreams?$select=id&$top=10000`; page !== undefined; ) {
     const answer = (await (await fetch(page)).json()) as { value: { '@iot.id': number }[]; '@iot.nextLink'?: string };
     ids.push(...answer.value.map((one) => one['@iot.id']));
     page = answer['@iot.nextLink'];
@@ -216,4 +237,10 @@ async function walked(
     taken.push(performance.now() - began);
   }
   return { all: median(taken), first: median(taken.slice(1, 21)), last: median(taken.slice(-20)) };
+}
+
+if (import.meta.main) {
+  const [, , dataDir, count] = process.argv;
+  await fillObservations(dataDir!, Number(count));
+  console.log('filled');
 }
