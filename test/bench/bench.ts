@@ -50,8 +50,8 @@ const progress = (text: string) => {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
 };
 const fillings: readonly Filling[] = [
-  observationsFilling(quick),
   { of: ['large store'], name: 'large', program: 'fill.ts', args: [String(LARGE), 'indexed'] },
+  observationsFilling(quick),
   { of: historyRows(quick), ...historyFilling(quick) },
   { of: ['random queries'], name: 'city', program: 'fill.ts', args: ['100000'] },
 ].filter((filling) => !ON_MONGODB && filling.of.some(wanted));
