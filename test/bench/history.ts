@@ -20,6 +20,8 @@ const FROM = Date.UTC(2025, 0, 1);
 const LEVEL = 'https://uri.etsi.org/ngsi-ld/default-context/level' as Iri;
 const TYPE = 'https://uri.etsi.org/ngsi-ld/default-context/BenchSensor' as Iri;
 const sensor = (n: number) => `urn:ngsi-ld:BenchSensor:${n}` as Iri;
+/** In tenths; fillHistory says the same in SQL. */
+const valueAt = (step: number): number => (500 + ((step * 7919) % 401)) / 10;
 const timeOf = (step: number) => new Date(FROM + step * 900_000).toISOString().replace('.000', '') as Instant;
 
 const instancesOf = (quick: boolean): number => (ON_MONGODB ? 500_000 : quick ? 1_000_000 : 10_000_000);
@@ -121,7 +123,7 @@ async function fillStraight(kept: Kept, sensors: number): Promise<void> {
 async function fillHistory(dataDir: string, sensors: number): Promise<void> {
   const store = openFolder(dataDir);
   for (let n = 0; n < sensors; n++) {
-    const reading = { type: 'Property', value: 50, observedAt: timeOf(0) } as AttributeInstance;
+    const reading = { type: 'Property', value: valueAt(0), observedAt: timeOf(0) } as AttributeInstance;
     await store.history.append(
       DEFAULT_TENANT,
       sensor(n),
