@@ -30,6 +30,7 @@ import { type CommandOperations, commandOperations } from './operations/commands
 import { announce } from './operations/commands/show.ts';
 import { configurationSubscriptions } from './operations/devices/configuration.ts';
 import type { AskDevice } from './operations/devices/lazy-reads.ts';
+import { lazyTenants } from './operations/devices/lazy-tenants.ts';
 import { type OnboardingOperations, onboardingOperations } from './operations/devices/onboarding.ts';
 import { type TargetIndex, targetIndex } from './operations/devices/targets.ts';
 import { thingOperations } from './operations/devices/things.ts';
@@ -98,6 +99,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
   const processing = processingSide({ ...shared, ingest: store });
   const outside = outsideDevices(config, brokerId, logger);
   const lazyTargets = targetIndex(lazyOf);
+  const withLazy = lazyTenants(lazyTargets, documents, onError);
   const devices = await deviceOperations({
     documents,
     access,
@@ -108,7 +110,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
       processing.check(known);
     },
     commandsOf,
-    follower: lazyTargets,
+    follower: withLazy,
     clock,
     gate: outside.gate,
   });
@@ -167,6 +169,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
     now: clock.now,
   });
   devices.onRevoked((session) => mqtt?.disconnect(session));
+  devices.onProvisioned(withLazy.said);
   devices.onProvisioned((known) => announce(entities, clock, known.tenant, commandsOf(known) ?? lazyOf(known)));
   devices.onDeleted((identity) => void commands.forget(identity).catch(onError));
   devices.onDeleted((identity) => void configurations.forget(identity).catch(onError));
@@ -238,6 +241,7 @@ export async function deviceSide(options: DeviceSideOptions): Promise<DeviceSide
       sweeps.push(sweepEvery(60_000, unclaimed.sweep, onError));
       await outside.start(devices, commands, intake);
       await configurations.start();
+      await withLazy.tidy();
       if (config.coapPort !== 0) {
         const { coapServer } = await import('../adapters/coap/server.ts');
         const log = (level: 'info' | 'warn' | 'error', message: string, details?: object) =>

@@ -27,6 +27,7 @@ export const DOCUMENT_KINDS = [
   'health-rule',
   'mapping',
   'device-configuration',
+  'lazy-attributes',
   'series-name',
   'setting',
 ] as const;

@@ -85,7 +85,9 @@ export async function serverProcess(
     if (headers['ngsild-snapshot'] !== undefined || headers['ngsild-entitymap'] !== undefined) return false;
     // Whoever was answered before this request began sees what was answered.
     reader.fresh();
-    return !reader.hasAny('registration', String(headers['ngsild-tenant'] ?? DEFAULT_TENANT) as TenantId);
+    const tenant = String(headers['ngsild-tenant'] ?? DEFAULT_TENANT) as TenantId;
+    // Other sources are asked by the primary, and so are devices.
+    return !reader.hasAny('registration', tenant) && !reader.hasAny('lazy-attributes', tenant);
   }
 
   /** A query in a body can ask for an EntityMap, too. */
