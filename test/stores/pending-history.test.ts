@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
+import type { Entity } from '../../broker/domain/entity.ts';
 import { DEFAULT_TENANT } from '../../broker/domain/iri.ts';
+import { fromMicros } from '../../broker/domain/time.ts';
 import { openSqliteStore, type SqliteStore } from '../../broker/stores/sqlite/sqlite-store.ts';
 import { creation, iri, property, setting, testClock, urn } from '../support/writes.ts';
 
@@ -100,6 +102,28 @@ describe('rows of history that wait for their places', () => {
     withStore(async (store, directory) => {
       await driveAll(store, 11);
       await killed(directory, async (folder) => expect(counts(folder).history).toBeGreaterThan(1_500));
+    }));
+
+  it('of a transaction that has very many do not wait, what waits goes on waiting, and a kill loses neither', () =>
+    withStore(async (store, directory) => {
+      await drive(store, 5);
+      const [now, stamp, height] = [clock.now(), clock.stamp(), iri('height')];
+      const late = Array.from({ length: 1_200 }, (_, n) => ({
+        name: height,
+        instance: property(n, { observedAt: fromMicros(n * 1_000_000), createdAt: now, modifiedAt: now, stamp }),
+      }));
+      const decide = (before: Entity | undefined) =>
+        before && ({ kind: 'updated', before, after: before, attributes: [], late, at: now, stamp } as const);
+      await store.entities.commit([{ tenant: DEFAULT_TENANT, id: CAR, decide }]);
+      await killed(directory, async (folder) => {
+        expect(counts(folder)).toEqual({ history: 1_200, waiting: 5 });
+        const next = openSqliteStore({ file: join(folder, 'mizar.db'), clock });
+        const evolution = await next.history.evolution(DEFAULT_TENANT, CAR, ALL);
+        expect(evolution?.attributes[height]).toHaveLength(1_200);
+        expect(await speeds(next)).toEqual([0, 1, 2, 3, 4, 5]);
+        await next.close();
+      });
+      expect(await speeds(store)).toEqual([0, 1, 2, 3, 4, 5]);
     }));
 
   it('take their places a few with each write, and a kill in the middle of that loses none and doubles none', () =>

@@ -153,7 +153,7 @@ function located({ instance, series, force }: PlannedReading, entity: Entity): R
     throw notFound(`The Datastream ${'companion' in series ? series.companion : ''} was deleted meanwhile`);
   const { datasetId } = found;
   const there = datasetId === undefined || datasetId === instance.datasetId ? instance : { ...instance, datasetId };
-  return { name: found.name, instance: there, ...(force && { force }) };
+  return force ? { name: found.name, instance: there, force } : { name: found.name, instance: there };
 }
 
 /** Times and stamps are given when the entity is made. */

@@ -13,6 +13,7 @@ import type { EntityRow } from './entity-cache.ts';
 import type { GroupCommit } from './group-commit.ts';
 import { hasNumber, type InstanceNumbers, needsNoRows, numbered, numbersAfter } from './instance-numbers.ts';
 import { InstanceTexts } from './instance-text.ts';
+import { numberAtEnd } from './number-at-end.ts';
 import { PendingHistory } from './pending-history.ts';
 import { TransientRows } from './transient-rows.ts';
 
@@ -72,9 +73,7 @@ export class HistoryRows {
 
   /** The number in an instanceId of this store; undefined: not one of ours. */
   seqOf(instanceId: Iri): number | undefined {
-    if (!instanceId.startsWith(this.#prefix)) return undefined;
-    const digits = instanceId.slice(this.#prefix.length);
-    return /^[1-9]\d{0,15}$/.test(digits) ? Number(digits) : undefined;
+    return instanceId.startsWith(this.#prefix) ? numberAtEnd(instanceId, this.#prefix.length) : undefined;
   }
 
   /**

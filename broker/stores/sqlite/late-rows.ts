@@ -6,6 +6,7 @@ import type { Stamp } from '../../domain/stamp.ts';
 import type { Instant } from '../../domain/time.ts';
 import type { Codec } from './codec.ts';
 import type { Dictionary } from './dictionary.ts';
+import { numberAtEnd } from './number-at-end.ts';
 
 type Coded = ReturnType<Codec['encodeInstance']>;
 
@@ -30,8 +31,6 @@ interface At {
   readonly stamp: Stamp;
 }
 
-const NUMBER = /^[1-9]\d{0,14}$/;
-
 /** Inside a transaction, because names may be new. */
 export function encodeLate(
   late: readonly LateInstance[],
@@ -43,46 +42,37 @@ export function encodeLate(
   let run: (LateRun & { readonly r: JsonValue[] }) | undefined;
   let of: Iri | undefined;
   for (const { name, instance, amends } of late) {
-    const own = amends === undefined ? plainReading(instance, at, stamp) : undefined;
-    if (own === undefined) {
+    const prefix = amends === undefined && isPlain(instance, at, stamp) ? instance.instanceId.lastIndexOf('-') + 1 : 0;
+    const number = prefix === 0 ? undefined : numberAtEnd(instance.instanceId as string, prefix);
+    if (number === undefined) {
       const coded = codec.encodeInstance(instance, base);
       rows.push(amends === undefined ? [dictionary.name(name), coded] : [dictionary.name(name), coded, amends]);
       run = undefined;
       continue;
     }
-    const { unitCode, datasetId, attributes } = own.instance;
-    if (
-      run === undefined ||
-      of !== name ||
-      run.p !== own.prefix ||
-      run.u !== unitCode ||
-      run.d !== datasetId ||
-      run.s !== attributes
-    ) {
-      run = { n: dictionary.name(name), u: unitCode, d: datasetId, s: attributes, p: own.prefix, r: [] };
+    const { unitCode, datasetId, attributes, value, observedAt, instanceId } = instance as PlainReading;
+    const same = run !== undefined && of === name && run.u === unitCode && run.d === datasetId && run.s === attributes;
+    if (run === undefined || !same || run.p.length !== prefix || !instanceId.startsWith(run.p)) {
+      run = { n: dictionary.name(name), u: unitCode, d: datasetId, s: attributes, p: instanceId.slice(0, prefix), r: [] };
       of = name;
       rows.push(run);
     }
-    run.r.push(own.instance.value, own.instance.observedAt as Instant, own.number);
+    run.r.push(value, observedAt, number);
   }
   return rows;
 }
 
-type PlainReading = Extract<AttributeInstance, { readonly type: 'Property' }>;
+type PlainReading = Extract<AttributeInstance, { readonly type: 'Property' }> & {
+  readonly observedAt: Instant;
+  readonly instanceId: Iri;
+};
 
-/** The instance, if it says nothing but what a {@link LateRun} can say of it. */
-function plainReading(
-  instance: AttributeInstance,
-  at: Instant,
-  stamp: Stamp,
-): { readonly instance: PlainReading; readonly prefix: string; readonly number: number } | undefined {
-  if (instance.type !== 'Property' || instance.observedAt === undefined || instance.instanceId === undefined) return undefined;
-  if (instance.createdAt !== at || instance.modifiedAt !== at || instance.stamp !== stamp) return undefined;
-  for (const member in instance) if (!IN_RUNS.has(member)) return undefined;
-  const { instanceId } = instance;
-  const end = instanceId.lastIndexOf('-') + 1;
-  const number = instanceId.slice(end);
-  return NUMBER.test(number) ? { instance, prefix: instanceId.slice(0, end), number: Number(number) } : undefined;
+/** True if the instance says nothing but what a {@link LateRun} can say of it, apart from the end of its instanceId. */
+function isPlain(instance: AttributeInstance, at: Instant, stamp: Stamp): instance is PlainReading {
+  if (instance.type !== 'Property' || instance.observedAt === undefined || instance.instanceId === undefined) return false;
+  if (instance.createdAt !== at || instance.modifiedAt !== at || instance.stamp !== stamp) return false;
+  for (const member in instance) if (!IN_RUNS.has(member)) return false;
+  return true;
 }
 
 const IN_RUNS: ReadonlySet<string> = new Set(

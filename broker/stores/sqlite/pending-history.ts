@@ -14,6 +14,8 @@ const INSERTS = Array.from({ length: ROWS_AT_ONCE + 1 }, (_, rows) => {
 });
 /** Rows that may wait before they are put in their places. To do that at once takes some milliseconds, in which nobody else has a turn. */
 const MOST_WAITING = 2_000;
+/** Rows of one transaction that need not wait: an import has many of each series, whose places lie side by side, and would be written twice. */
+const STRAIGHT = 1_000;
 /**
  * Rows that a transaction puts in their places at least, when their turn has come (2 ms), and how many for each that it adds: so they never become more. Fewer at a time
  * cost more in all, because each part changes the same pages of the index by number: a fifth of an update with 64 (ADR-0016).
@@ -103,6 +105,11 @@ export class PendingHistory {
       this.#kept = kept;
       this.#placing = placing;
     });
+    if (length - kept >= STRAIGHT) {
+      this.#rows = rows.slice(0, kept);
+      this.#insert('INSERT', rows.slice(kept).sort(byPlace));
+      return;
+    }
     this.#database.run('INSERT INTO waiting_instance (rows) VALUES (?)', JSON.stringify(rows.slice(kept)));
     this.#kept = length;
     if (placing !== undefined) this.#placeSome(placing, Math.max(LEAST_PLACED, PLACED_FOR_EACH * (length - kept)));

@@ -128,6 +128,11 @@ function written(
   instanceId: Iri | undefined,
 ): AttributeInstance {
   const unitCode = typeof value === 'number' ? (own ?? unitBefore) : undefined;
+  // As nearly all are: in one piece, because an object that grows is made several times.
+  if (unitCode && datasetId && observedAt && attributes && instanceId)
+    return { type: 'Property', value, unitCode, datasetId, observedAt, attributes, instanceId };
+  if (unitCode && observedAt && attributes && instanceId && datasetId === undefined)
+    return { type: 'Property', value, unitCode, observedAt, attributes, instanceId };
   const instance: { -readonly [K in keyof Property]: Property[K] } = { type: 'Property', value };
   if (unitCode !== undefined) instance.unitCode = unitCode;
   if (datasetId !== undefined) instance.datasetId = datasetId;
