@@ -47,7 +47,7 @@ function conditionOf(query: string): Condition | undefined {
 async function page(query: string): Promise<string> {
   const where = conditionOf(query);
   const asked = { types: { kind: 'type', type: TYPE } as const, ...(where ? { where } : {}) };
-  const { filter } = compileQuery(DEFAULT_TENANT, asked, true);
+  const { filter } = compileQuery(DEFAULT_TENANT, asked, { places: true, elements: true });
   const found = await entities.find(filter, { projection }).sort({ _id: 1 }).limit(20).toArray();
   return `[${found.map(({ e }) => e).join(',')}]`;
 }

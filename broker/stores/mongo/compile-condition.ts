@@ -13,14 +13,22 @@ type Datasets = readonly (Iri | '@none')[] | undefined;
 /** Cannot be asked of the database at all. */
 const UNKNOWN: Compiled = { may: {}, must: NONE, exact: false, facts: true };
 
-/** Whose entities are asked for, and whether there is an index of their places. */
-export interface Where {
+/** Whose entities are asked for, and of what server. */
+export interface Where extends Server {
   readonly tenant: TenantId;
+}
+
+/** What not every server that speaks the protocol can do. What it cannot is done in the broker, on more entities. */
+export interface Server {
+  /** There is an index of places. */
   readonly places: boolean;
+  /** It can look for an element of an array by several of its members. */
+  readonly elements: boolean;
 }
 
 /** A condition on values (4.9) and places (4.10). */
 export function compileCondition(condition: Condition, datasets: Datasets, where: Where): Compiled {
+  if (!where.elements) return attributesOf(condition);
   switch (condition.kind) {
     case 'and':
       return and(parted(condition.of, datasets).map((one) => ('may' in one ? one : compileCondition(one, datasets, where))));
@@ -34,6 +42,24 @@ export function compileCondition(condition: Condition, datasets: Datasets, where
       return compileComparison(condition, datasets);
     case 'geo':
       return compileGeo(condition, datasets, where);
+  }
+}
+
+/** Only that the attributes are there which a condition is about. */
+function attributesOf(condition: Condition): Compiled {
+  switch (condition.kind) {
+    case 'and':
+      return and(condition.of.map(attributesOf));
+    case 'or':
+      return or(condition.of.map(attributesOf));
+    case 'not':
+      return UNKNOWN;
+    case 'geo':
+      return onlyThere(condition.property, undefined);
+    default: {
+      const [first] = condition.path.names;
+      return first === undefined || isSystemMember(first) ? UNKNOWN : onlyThere(first, undefined);
+    }
   }
 }
 

@@ -2,7 +2,7 @@ import type { Filter } from 'mongodb';
 import type { Iri, TenantId } from '../../domain/iri.ts';
 import type { EntityQuery, EntitySelector, ScopeSelection, TypeSelection } from '../../domain/query/query.ts';
 import { type EntityDocument, keyOf } from './collections.ts';
-import { compileCondition } from './compile-condition.ts';
+import { compileCondition, type Server } from './compile-condition.ts';
 import { ALL, and, any, type Compiled, NONE, or } from './compiled.ts';
 import { ANYTHING, PATH_CHARS } from './facts.ts';
 
@@ -18,13 +18,13 @@ export interface DatabaseQuery {
   readonly facts: boolean;
 }
 
-/** Compiles a query. What it does not mean exactly it finds too much of, never too little: evaluate.ts decides. @param places there is an index of places */
-export function compileQuery(tenant: TenantId, query: EntityQuery, places: boolean): DatabaseQuery {
+/** Compiles a query. What it does not mean exactly it finds too much of, never too little: evaluate.ts decides. @param server what it can do */
+export function compileQuery(tenant: TenantId, query: EntityQuery, server: Server): DatabaseQuery {
   const parts: Compiled[] = [selector(tenant, query)];
   if (query.anyOf !== undefined) parts.push(or(query.anyOf.map((one) => selector(tenant, one))));
   if (query.scopes !== undefined) parts.push(scopes(query.scopes));
   if (query.anyAttribute !== undefined) parts.push(anyAttribute(query.anyAttribute));
-  if (query.where !== undefined) parts.push(compileCondition(query.where, query.datasetIds, { tenant, places }));
+  if (query.where !== undefined) parts.push(compileCondition(query.where, query.datasetIds, { tenant, ...server }));
   const compiled = and(parts);
   return { filter: { t: tenant, ...compiled.may } as EntityFilter, exact: compiled.exact, facts: compiled.facts };
 }

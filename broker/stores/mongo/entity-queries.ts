@@ -6,6 +6,7 @@ import type { EntityPage, PageRequest } from '../../ports/entity-store.ts';
 import { hasOnly } from '../query-parts.ts';
 import { sortedPage } from '../sorted-page.ts';
 import { keyOf, keysOf } from './collections.ts';
+import type { Server } from './compile-condition.ts';
 import { compileQuery, type DatabaseQuery, type EntityFilter } from './compile-query.ts';
 import type { EntityRow } from './entity-row.ts';
 import { followed } from './followed.ts';
@@ -20,13 +21,13 @@ const PASSED_OVER = 1_000;
 /** Answers queries: the database finds, and what it cannot tell for sure is tested here. */
 export class EntityQueries {
   readonly #parts: Parts;
-  readonly #places: boolean;
+  readonly #server: Server;
   readonly #sortLimit: number;
 
   /** @param sortLimit how many matches a query may have that asks for an order other than that of the id */
-  constructor(parts: Parts, places: boolean, sortLimit: number) {
+  constructor(parts: Parts, server: Server, sortLimit: number) {
     this.#parts = parts;
-    this.#places = places;
+    this.#server = server;
     this.#sortLimit = sortLimit;
   }
 
@@ -87,7 +88,7 @@ export class EntityQueries {
   #plan(tenant: TenantId, query: EntityQuery): DatabaseQuery {
     const { due, clock } = this.#parts;
     const now = clock.micros();
-    const plan = compileQuery(tenant, query, this.#places);
+    const plan = compileQuery(tenant, query, this.#server);
     if (!due.entities.by(now)) return plan;
     // Of what has expired in an entity the database still has the value.
     const filter = { t: tenant, $or: [plan.filter, { t: tenant, x: { $lte: now } }] } as EntityFilter;

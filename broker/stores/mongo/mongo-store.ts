@@ -4,6 +4,7 @@ import { AnsweredPages } from '../answered-pages.ts';
 import type { Store } from '../store.ts';
 import { MongoChangeFeed } from './change-feed.ts';
 import type { Collections } from './collections.ts';
+import type { Server } from './compile-condition.ts';
 import { type Abilities, connect } from './connection.ts';
 import { MongoDeliveryStore } from './delivery-store.ts';
 import { isDuplicate, MongoDocumentStore } from './document-store.ts';
@@ -55,7 +56,7 @@ const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
 /** The store ports on one MongoDB database. */
 export interface MongoStore extends Store {
   /** What the server said that it can do. */
-  readonly abilities: Abilities & { readonly places: boolean };
+  readonly abilities: Abilities & Server;
 }
 
 /**
@@ -68,7 +69,7 @@ export async function openMongoStore(settings: MongoSettings): Promise<MongoStor
   const lease = new Lease(collections);
   try {
     await lease.take(settings.leaseWaitMs ?? 12_000);
-    const { places } = await prepare(database, collections);
+    const server = await prepare(database, collections);
     const { memory, entities, history } = collections;
     const cacheBytes = settings.cacheBytes ?? DEFAULT_CACHE_BYTES;
     const cache = new RowCache(cacheBytes);
@@ -128,7 +129,7 @@ export async function openMongoStore(settings: MongoSettings): Promise<MongoStor
         await sweep(parts);
       },
     });
-    const queries = new EntityQueries(parts, places, settings.sortLimit ?? 20_000);
+    const queries = new EntityQueries(parts, server, settings.sortLimit ?? 20_000);
     const instances = new Instances(parts);
     let open = true;
     return {
@@ -139,7 +140,7 @@ export async function openMongoStore(settings: MongoSettings): Promise<MongoStor
       documents: translating(new MongoDocumentStore(collections, (tenant) => parts.tenants.make([tenant]))),
       deliveries: translating(new MongoDeliveryStore(collections)),
       messages: translating(new MongoMessageStore(collections)),
-      abilities: { ...abilities, places },
+      abilities: { ...abilities, ...server },
       highestStamp: () => feed.highestStamp,
       waitingWrites: () => writes.waiting,
       ready: () => open && lease.heard && writes.sure,

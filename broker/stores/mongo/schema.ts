@@ -1,7 +1,12 @@
 import type { CreateIndexesOptions, Db, IndexSpecification } from 'mongodb';
 import type { Collections } from './collections.ts';
+import type { Server } from './compile-condition.ts';
 import { EntityRow } from './entity-row.ts';
 import { factsOf } from './facts.ts';
+import { isPassing } from './unavailable.ts';
+
+/** What a server says that has no partial indexes: it gets whole ones. */
+const NOT_IMPLEMENTED = 238;
 
 /** One index. They are made in the background: the broker serves meanwhile, and answers the same without them, only slower. */
 interface Index {
@@ -59,10 +64,10 @@ const PLACES_BEFORE = 't_1_g.n_1_g.b_2dsphere';
 
 /**
  * Brings the database to this version's schema.
- * @returns whether it has an index of places
+ * @returns what its server can do
  * @throws Error with one line: a newer version wrote it
  */
-export async function prepare(database: Db, collections: Collections): Promise<{ readonly places: boolean }> {
+export async function prepare(database: Db, collections: Collections): Promise<Server> {
   const stored = (await collections.memory.findOne({ _id: 'schema' }))?.['version'] as number | undefined;
   const version = stored ?? 0;
   if (version > MIGRATIONS.length) {
@@ -79,12 +84,22 @@ export async function prepare(database: Db, collections: Collections): Promise<{
     const set = { $set: { version: from + 1 } };
     await collections.memory.updateOne({ _id: 'schema' }, set, { upsert: true });
   }
+  const { entities } = collections;
+  const [elements, places] = [
+    await can(() => entities.findOne({ q: { $elemMatch: { p: '', v: 0 } } })),
+    await can(() => makeIndexes(collections, [PLACES])),
+  ];
+  return { places, elements };
+}
+
+/** @returns false if the server says that it cannot do this */
+async function can(work: () => Promise<unknown>): Promise<boolean> {
   try {
-    await makeIndexes(collections, [PLACES]);
-    return { places: true };
+    await work();
+    return true;
   } catch (error) {
-    if ((error as { code?: unknown }).code === undefined) throw error;
-    return { places: false };
+    if ((error as { code?: unknown }).code === undefined || isPassing(error)) throw error;
+    return false;
   }
 }
 
@@ -101,6 +116,11 @@ async function makeIndexes(collections: Collections, indexes: readonly Index[]):
   const byCollection = Map.groupBy(indexes, ({ of }) => of);
   for (const [of, some] of byCollection) {
     const descriptions = some.map(({ key, options }) => ({ key: key as Record<string, 1>, ...options, background: true }));
-    await collections[of].createIndexes(descriptions);
+    try {
+      await collections[of].createIndexes(descriptions);
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== NOT_IMPLEMENTED) throw error;
+      await collections[of].createIndexes(descriptions.map(({ key }) => ({ key })));
+    }
   }
 }
