@@ -1,4 +1,4 @@
-import type { Device, JsonValue } from '../broker/ports/ingest.ts';
+import type { DescribedDevice, JsonValue } from '../broker/ports/ingest.ts';
 import type { Adapter, Surroundings } from './adapter.ts';
 import { fileDropAdapter, readDropSettings } from './files/drop.ts';
 import { readCsvMapping } from './formats/csv.ts';
@@ -8,21 +8,6 @@ import { whyReadOnly } from './modbus/value-chain.ts';
 import { mqttAdapter, readMqttSettings } from './mqtt/adapter.ts';
 import { weatherAdapter, weatherDevices } from './weather/adapter.ts';
 import { readWeatherSettings } from './weather/settings.ts';
-
-/** A device that an adapter's settings describe well enough to provision it. */
-export type DescribedDevice = Pick<
-  Device,
-  | 'device_id'
-  | 'entity_name'
-  | 'entity_type'
-  | 'attributes'
-  | 'commands'
-  | 'static_attributes'
-  | 'entityNameExp'
-  | 'explicitAttrs'
-  | 'timestamp'
-  | 'jsonLdContext'
->;
 
 /** One kind of adapter. What runs it is loaded when the first one starts. */
 interface Kind {

@@ -1,7 +1,7 @@
+import type { DescribedDevice } from '../../broker/ports/ingest.ts';
 import { fromMicros, type Instant, type JsonValue, toMicros } from '../../broker/ports/ingest.ts';
 import { type Adapter, type DeviceMessage, readingsMessage, type Surroundings } from '../adapter.ts';
 import { type Asked, conditionalAsk } from '../http/ask.ts';
-import type { DescribedDevice } from '../kinds.ts';
 import { parseJson } from '../reading.ts';
 import { repeated } from '../repeated.ts';
 import type { Expected, Site, Weather } from './provider.ts';

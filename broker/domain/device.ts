@@ -208,3 +208,18 @@ export type DeviceOutcome =
       /** Where the device may hear of it. */
       readonly errorTopic?: string;
     };
+
+/** A device that the settings of an adapter describe well enough to provision it. */
+export type DescribedDevice = Pick<
+  Device,
+  | 'device_id'
+  | 'entity_name'
+  | 'entity_type'
+  | 'attributes'
+  | 'commands'
+  | 'static_attributes'
+  | 'entityNameExp'
+  | 'explicitAttrs'
+  | 'timestamp'
+  | 'jsonLdContext'
+>;

@@ -10,6 +10,7 @@ export type { Command, CommandedEntity } from '../domain/command.ts';
 export type {
   AdapterMeasure,
   CommandEntry,
+  DescribedDevice,
   Device,
   DeviceAttribute,
   DeviceOutcome,

@@ -1,26 +1,11 @@
 import { type AccessFunction, demand } from '../../domain/access.ts';
 import { type AdapterRecord, adapterId, masked, unmasked } from '../../domain/adapter.ts';
-import type { Device, DeviceSession } from '../../domain/device.ts';
+import type { DescribedDevice, DeviceSession } from '../../domain/device.ts';
 import { ProvisioningError, syntax } from '../../domain/device-document.ts';
 import type { TenantId } from '../../domain/iri.ts';
 import { isObject, type JsonObject, type JsonValue } from '../../domain/json.ts';
 import type { DocumentStore } from '../../ports/document-store.ts';
 import type { DeviceOperations, Place } from '../devices.ts';
-
-/** A device that settings describe well enough to provision it. */
-export type DescribedDevice = Pick<
-  Device,
-  | 'device_id'
-  | 'entity_name'
-  | 'entity_type'
-  | 'attributes'
-  | 'commands'
-  | 'static_attributes'
-  | 'entityNameExp'
-  | 'explicitAttrs'
-  | 'timestamp'
-  | 'jsonLdContext'
->;
 
 export interface AdapterRecordsOptions {
   readonly documents: DocumentStore;
