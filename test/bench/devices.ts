@@ -11,8 +11,8 @@ const PLACE = { 'content-type': 'application/json', 'fiware-service': 'bench', '
 
 export const devices: Rows = async function* (bench) {
   if (bench.wanted('connected MQTT device')) yield await connected(bench);
-  if (bench.wanted('flood of one device')) yield await flooded(bench, 'flood of one device: p99 of others', 1);
-  if (bench.wanted('flood of one tenant')) yield await flooded(bench, 'flood of one tenant: p99 of others', 20);
+  if (bench.wanted('flood of one device')) yield await flooded('flood of one device: p99 of others', 1);
+  if (bench.wanted('flood of one tenant')) yield await flooded('flood of one tenant: p99 of others', 20);
 };
 
 const group = (broker: BrokerProcess, apikey: string, service: string) =>
@@ -48,19 +48,18 @@ async function connected({ quick }: Bench) {
 }
 
 /** Alone and beside the flood in turn, often and shortly: a p99 is what the disk of the machine happened to do, and the median of several is not. */
-const TURNS = { quick: 5, full: 9 } as const;
+const TURNS = 5;
 
-async function flooded({ quick }: Bench, name: string, connections: number) {
+async function flooded(name: string, connections: number) {
   return withBroker(async (broker) => {
     await group(broker, 'steadyKey', 'bench');
     await group(broker, 'floodKey', 'other');
     const seconds = 2;
-    const turns = quick ? TURNS.quick : TURNS.full;
     const alone: number[] = [];
     const beside: number[] = [];
     let acknowledged = 0;
     await steady(broker, seconds);
-    for (let turn = 0; turn < turns; turn++) {
+    for (let turn = 0; turn < TURNS; turn++) {
       alone.push(await steady(broker, seconds));
       await using flood = await started(['flood', portOf(broker), String(connections), 'floodKey']);
       beside.push(await steady(broker, seconds));
@@ -73,7 +72,7 @@ async function flooded({ quick }: Bench, name: string, connections: number) {
       unit: 'ms',
       ratio: (2 * median(alone)) / value,
       goal: 1,
-      note: `50 devices, 1000 measures/s: p99 ${median(alone).toFixed(2)} ms alone; ${connections} connection(s) without pause: ${Math.round(acknowledged / turns / seconds)}/s`,
+      note: `50 devices, 1000 measures/s: p99 ${median(alone).toFixed(2)} ms alone; ${connections} connection(s) without pause: ${Math.round(acknowledged / TURNS / seconds)}/s`,
     };
   });
 }
