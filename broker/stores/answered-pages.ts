@@ -1,9 +1,11 @@
 import type { Entity } from '../domain/entity.ts';
 import type { Iri, TenantId } from '../domain/iri.ts';
 import { compile, type Predicate } from '../domain/query/evaluate.ts';
-import type { AttributePath, Condition, EntityQuery } from '../domain/query/query.ts';
+import type { EntityQuery } from '../domain/query/query.ts';
+import { pathsOf } from '../domain/query/too-wide.ts';
 import type { Micros } from '../domain/time.ts';
 import type { EntityPage, PageRequest, StoredEntity } from '../ports/entity-store.ts';
+import { hasPlainOrder } from './id-order.ts';
 
 /** Changes that are remembered: a page that nobody asked for during so many is asked of the file again. */
 const REMEMBERED_CHANGES = 128;
@@ -127,7 +129,7 @@ function concerns({ id, before, after }: EntityChange, answer: Answered, request
   if (before === 'unknown' || after === 'unknown' || answer.ids.has(id) || request.order) return true;
   const { query, page } = answer;
   // What a linked path leads to is another entity, perhaps this one.
-  if (query.where && followsLinks(query.where)) return true;
+  if (query.where && pathsOf(query.where).some((path) => path.linked !== undefined)) return true;
   answer.predicate ??= compile(query);
   const was = before !== undefined && answer.predicate(before);
   const is = after !== undefined && answer.predicate(after);
@@ -135,22 +137,7 @@ function concerns({ id, before, after }: EntityChange, answer: Answered, request
   if (was === is) return false;
   const last = page.entities.at(-1)?.id;
   // More would have come, and so it is.
-  return was || request.count === true || !page.more || last === undefined || !isPlain(id) || !isPlain(last) || id < last;
-}
-
-/** Ids are in order of code points, which for these is the order of code units. */
-const isPlain = (id: Iri): boolean => !/[\ud800-\uffff]/.test(id);
-
-function followsLinks(condition: Condition): boolean {
-  switch (condition.kind) {
-    case 'and':
-    case 'or':
-      return condition.of.some(followsLinks);
-    case 'not':
-      return followsLinks(condition.of);
-    case 'geo':
-      return false;
-    default:
-      return (condition.path as AttributePath).linked !== undefined;
-  }
+  return (
+    was || request.count === true || !page.more || last === undefined || !hasPlainOrder(id) || !hasPlainOrder(last) || id < last
+  );
 }

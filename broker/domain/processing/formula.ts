@@ -13,11 +13,13 @@ export type Placeholder =
   | { readonly kind: 'variable'; readonly name: string }
   | { readonly kind: 'reference'; readonly entity: string; readonly path: readonly string[]; readonly fallback?: JsonValue };
 
+type Operator = '+' | '-' | '*' | '/';
+
 export type Tree =
   | { readonly kind: 'number'; readonly value: number }
   | { readonly kind: 'placeholder'; readonly of: Placeholder }
   | { readonly kind: 'minus'; readonly of: Tree }
-  | { readonly kind: 'binary'; readonly operator: '+' | '-' | '*' | '/'; readonly left: Tree; readonly right: Tree }
+  | { readonly kind: 'binary'; readonly operator: Operator; readonly left: Tree; readonly right: Tree }
   | { readonly kind: 'call'; readonly name: keyof typeof FUNCTIONS; readonly of: readonly Tree[] };
 
 /** What a formula can call; the names of mathematics. */
@@ -99,22 +101,21 @@ function parseExpression(text: string): Tree | undefined {
     return token;
   };
 
-  function sum(depth: number): Tree | undefined {
-    let left = product(depth);
-    for (let operator = take('+', '-'); left !== undefined && operator !== undefined; operator = take('+', '-')) {
-      const right = product(depth);
-      left = right && { kind: 'binary', operator: operator as '+' | '-', left, right };
+  /** Operands with operators of one rank between them, from left to right. */
+  function chain(
+    operand: (depth: number) => Tree | undefined,
+    operators: readonly Operator[],
+    depth: number,
+  ): Tree | undefined {
+    let left = operand(depth);
+    for (let operator = take(...operators); left !== undefined && operator !== undefined; operator = take(...operators)) {
+      const right = operand(depth);
+      left = right && { kind: 'binary', operator: operator as Operator, left, right };
     }
     return left;
   }
-  function product(depth: number): Tree | undefined {
-    let left = factor(depth);
-    for (let operator = take('*', '/'); left !== undefined && operator !== undefined; operator = take('*', '/')) {
-      const right = factor(depth);
-      left = right && { kind: 'binary', operator: operator as '*' | '/', left, right };
-    }
-    return left;
-  }
+  const sum = (depth: number): Tree | undefined => chain(product, ['+', '-'], depth);
+  const product = (depth: number): Tree | undefined => chain(factor, ['*', '/'], depth);
   function factor(depth: number): Tree | undefined {
     if (depth > MOST.depth) throw new Error('is nested too deeply');
     if (take('-') !== undefined) {

@@ -3,7 +3,7 @@ import type { Geometry } from '../geometry.ts';
 import { isObject } from '../json.ts';
 import { compileComparison, type ValueTest } from './compare.ts';
 import { compileGeo } from './geo.ts';
-import { compilePath, type Follow } from './path.ts';
+import { compilePath, type Follow, innermost } from './path.ts';
 import { compilePattern } from './pattern.ts';
 import type { Condition, EntityQuery, GeoCondition } from './query.ts';
 import { scopesMatch } from './scope.ts';
@@ -79,13 +79,6 @@ export function compileCondition(
 }
 
 const isThere: ValueTest = () => true;
-
-/** The path that ends at the value: behind every linked entity. */
-function innermost(path: Extract<Condition, { kind: 'compare' }>['path']) {
-  let at = path;
-  while (at.linked !== undefined) at = at.linked.path;
-  return at;
-}
 
 function compileGeoCondition(condition: GeoCondition, datasets: ReadonlySet<string> | undefined): Predicate {
   const test = compileGeo(condition);

@@ -127,3 +127,10 @@ function compileLink(linked: NonNullable<AttributePath['linked']>, follow: Follo
     return false;
   };
 }
+
+/** The path that ends at the value: behind every linked entity. */
+export function innermost(path: AttributePath): AttributePath {
+  let at = path;
+  while (at.linked !== undefined) at = at.linked.path;
+  return at;
+}

@@ -1,7 +1,7 @@
 import type { Iri, TenantId } from '../../domain/iri.ts';
 import { isCalendarDate } from '../../domain/query/compare.ts';
 import { searchBox } from '../../domain/query/geo.ts';
-import { isSystemMember } from '../../domain/query/path.ts';
+import { innermost, isSystemMember } from '../../domain/query/path.ts';
 import type { AttributePath, Comparison, Condition, GeoCondition, Operand } from '../../domain/query/query.ts';
 import { parseInstant, toMicros } from '../../domain/time.ts';
 import { and, type Compiled, NONE, not, or, type Part, some } from './compiled.ts';
@@ -74,12 +74,6 @@ function compileComparison({ path, operator, value }: Comparison, datasets: Data
   // What a VocabProperty is compared with depends on its kind.
   if (innermost(path).expanded !== undefined) return onPaths(path, datasets, [{ exact: false }]);
   return onPaths(path, datasets, testsOf(operator, value));
-}
-
-function innermost(path: AttributePath): AttributePath {
-  let at = path;
-  while (at.linked !== undefined) at = at.linked.path;
-  return at;
 }
 
 /** A path with a fact of which one of the tests is true. */
